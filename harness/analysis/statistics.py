@@ -1,0 +1,76 @@
+"""From raw samples to a time with its uncertainty. Pure functions over records."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from dataclasses import dataclass
+
+from harness.record import Timing
+
+CONFIDENCE = 0.95
+WIDE = 0.10
+"""Relative width of the interval from which a time is marked as noisy; pyperf warns at the same spread."""
+
+FEWEST_ROUNDS = 6
+"""Below this no pair of order statistics holds the median with 95 % confidence (1 - 2 / 2^n)."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A median and the interval that holds it with the stated confidence, in seconds."""
+
+    median_s: float
+    low_s: float
+    high_s: float
+
+    def __post_init__(self) -> None:
+        if not self.low_s <= self.median_s <= self.high_s:
+            raise ValueError(f"interval out of order: {self}")
+
+
+def round_medians(timing: Timing) -> dict[int, float]:
+    """The median sample of each round. Samples of one round are not independent of each other; rounds are, nearly."""
+    pairs = sorted(zip(timing.rounds, timing.samples_s, strict=True))
+    return {
+        number: statistics.median(sample for _, sample in group)
+        for number, group in itertools.groupby(pairs, key=lambda pair: pair[0])
+    }
+
+
+def interval(timing: Timing) -> Interval:
+    """The median over rounds, with the order statistics that hold it at 95 % (Conover 1999, sec. 3.2).
+
+    Nothing is assumed of the distribution and no sample is dropped. With fewer than six rounds the interval is the whole
+    range, and `warnings` says so.
+    """
+    values = list(round_medians(timing).values())
+    median = statistics.median(values)
+    if len(values) < FEWEST_ROUNDS:
+        return Interval(median, min(values), max(values))
+    from scipy.stats import quantile_test
+
+    held = quantile_test(values, q=median, p=0.5).confidence_interval(CONFIDENCE)
+    return Interval(median, float(held.low), float(held.high))
+
+
+def speedup(baseline: Timing, timing: Timing) -> float | None:
+    """How many times faster than the baseline: the median ratio over the rounds both took part in, or None."""
+    theirs, ours = round_medians(baseline), round_medians(timing)
+    common = theirs.keys() & ours.keys()
+    if not common:
+        return None
+    return statistics.median(theirs[number] / ours[number] for number in common)
+
+
+def warnings(timing: Timing) -> list[str]:
+    """What a reader of this time should know of its quality."""
+    said = []
+    rounds = len(set(timing.rounds))
+    found = interval(timing)
+    if rounds < FEWEST_ROUNDS:
+        said.append(f"only {rounds} rounds: the interval is their whole range")
+    width = (found.high_s - found.low_s) / found.median_s
+    if width > WIDE:
+        said.append(f"noisy: the interval is {width:.0%} wide")
+    return said

@@ -1,0 +1,319 @@
+"""The command line: one function a verb. Heavy modules are imported by the verb that needs them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.problem import DIRECTIONS, DTYPES, ProblemError
+from harness.registry import RegistryError, discover
+
+if TYPE_CHECKING:
+    from harness.plan import Plan
+    from harness.presets import Preset
+    from harness.record import Cell
+    from harness.store import RunFolder
+
+OK, FAILED, WRONG_COMMAND, INTERRUPTED = 0, 1, 2, 130
+
+MEMORY_SHARE = 0.8
+"""Of the available memory, what the workers may use unless --memory says otherwise."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command. Returns its exit status: 0 fine, 1 a check failed, 2 the command was wrong, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.verb(options)
+    except KeyboardInterrupt:
+        print("harness: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `harness list | head`: the reader has had enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except ValueError as error:
+        if not isinstance(error, _user_errors()):
+            raise
+        print(f"harness: {error}", file=sys.stderr)
+        return WRONG_COMMAND
+
+
+def _user_errors() -> tuple[type[ValueError], ...]:
+    """Errors whose message is a sentence for the user; any other is a bug and keeps its traceback."""
+    from harness.presets import PresetError
+    from harness.store import StoreError
+
+    return ProblemError, RegistryError, PresetError, StoreError, UsageError
+
+
+class UsageError(ValueError):
+    """Options that do not go together."""
+
+
+# --- verbs -------------------------------------------------------------------------------------------
+
+
+def list_(options: argparse.Namespace) -> int:
+    """Every implementation: where it can run, whether that is here, what it supports."""
+    from harness.plan import contenders
+
+    registry = discover(options.plugin)
+    entries: list[dict[str, Any]] = []
+    for one in registry.implementations.values():
+        here = {d: contenders(registry, [one.name], d)[0] for d in one.devices}
+        entries.append(
+            {
+                "name": one.name,
+                "framework": one.framework,
+                "summary": one.summary,
+                "devices": {device: contender.absent or None for device, contender in here.items()},
+                "supports": {device: one.supports_on(device).summary() for device in one.devices},
+                "error": None,
+            }
+        )
+    entries += [
+        {"name": b.name, "framework": "", "summary": "", "devices": {}, "supports": {}, "error": b.error}
+        for b in registry.broken
+    ]
+    if options.json:
+        print(json.dumps(entries, indent=1))
+        return OK
+    from rich.console import Console
+
+    from harness.report.listing import print_list
+
+    print_list(Console(), entries)
+    return OK
+
+
+def presets(options: argparse.Namespace) -> int:
+    """Every built-in preset and its problems."""
+    from harness.presets import all_built_in
+
+    for preset in all_built_in():
+        print(f"{preset.name}: {preset.description}\n  from {preset.source}")
+        for problem in preset.problems:
+            print(f"    {problem.name}")
+    return OK
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check, time and weigh; then the tables."""
+    from rich.console import Console
+
+    from harness.environment import environment
+    from harness.measure.manager import Manager
+    from harness.report.terminal import Display, print_results
+    from harness.store import RunFolder
+
+    console = Console()
+    folder = _resumed(options) if options.resume else None
+    plan = folder.plan if folder else _plan(options)
+    plugins = [c.origin.location for c in plan.contenders if c.origin.kind == "file"]
+    registry = discover(dict.fromkeys([*plugins, *options.plugin]))
+    folder = folder or RunFolder.create(options.out or _fresh_folder(plan.preset), plan)
+    display = Display(console)
+    manager = Manager(plan, registry.implementations, display.show)
+    display.say(f"{len(plan.contenders)} implementations, {len(plan.problems)} problems; the run's folder is {folder.path}")
+    try:
+        with display:
+            recorded = environment(plan.threads)
+            recorded["matmul_flops_per_s"] = manager.matmul_rates()
+            folder.write_environment(recorded)
+            _measure(manager, folder, display)
+    except KeyboardInterrupt:
+        manager.close()
+        _write_tables(folder)
+        console.print(f"Interrupted; nothing measured is lost. To go on: python -m harness run --resume {folder.path}")
+        return INTERRUPTED
+    finally:
+        manager.close()
+    table = _write_tables(folder)
+    print_results(console, plan, table)
+    console.print(f"\nThe report and the tables are in {folder.path}: report.md, results.csv, samples.csv", markup=False)
+    return FAILED if table.status.isin(["incorrect", "crashed", "error"]).any() else OK
+
+
+def report(options: argparse.Namespace) -> int:
+    """The tables again, from a stored run."""
+    from rich.console import Console
+
+    from harness.report.terminal import print_results
+    from harness.store import RunFolder
+
+    folder = RunFolder.open(options.folder)
+    table = _results(folder)
+    if options.format == "csv":
+        print(table.to_csv(index=False), end="")
+    elif options.format == "md":
+        from harness.report.markdown import report as markdown
+
+        print(markdown(folder.plan, table, folder.environment()), end="")
+    else:
+        print_results(Console(), folder.plan, table)
+    return OK
+
+
+# --- a run -------------------------------------------------------------------------------------------
+
+
+def _measure(manager: Any, folder: RunFolder, display: Any) -> None:
+    """Carry out what the journal does not hold yet."""
+    from harness.measure.messages import Failed
+
+    folder.mend()
+    finished = folder.cells()
+    for cell in finished:
+        manager.remember(cell)
+    for cell in manager.cells({(c.implementation, c.problem) for c in finished}):
+        folder.add_cell(cell)
+        display.say(_told(cell))
+    for cell, found in manager.memories(folder.cells()):
+        if isinstance(found, Failed):
+            folder.add_warning(cell, f"its memory could not be measured: {found.status}: {found.reason}")
+        else:
+            folder.add_memory(cell, found)
+
+
+def _told(cell: Cell) -> str:
+    """A finished cell as a line of progress."""
+    from harness.analysis.statistics import interval
+    from harness.report.format import seconds
+
+    result = seconds(interval(cell.timing).median_s) if cell.timing else f"{cell.status}: {cell.reason}"
+    return f"{cell.problem}  {cell.implementation}  {result}"
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    from harness.plan import Plan, contenders
+    from harness.presets import built_in, from_file
+
+    if options.problems and options.preset:
+        raise UsageError("--preset and --problems are two ways to say the same; give one of them")
+    preset: Preset = from_file(options.problems) if options.problems else built_in(options.preset or "quick")
+    changes = {k: v for k in ("direction", "dtype") if (v := getattr(options, k)) is not None}
+    registry = discover(options.plugin)
+    names = registry.select(options.impl or "all")
+    usable = len(os.sched_getaffinity(0))
+    threads = options.threads or usable
+    if threads > usable:
+        raise UsageError(f"--threads {threads} is more than the {usable} CPUs that this process may use")
+    chosen = contenders(registry, names, options.device)
+    baseline = options.baseline or ("numpy" if "numpy" in names else "")
+    if baseline and baseline not in names:
+        raise UsageError(f"--baseline {baseline} is not among the implementations of this run")
+    return Plan(
+        preset=preset.name,
+        problems=tuple(dict.fromkeys(p.replace(**changes) for p in preset.problems)),
+        contenders=chosen,
+        baseline=baseline,
+        threads=threads,
+        timeout_s=options.timeout,
+        memory_bytes=_memory(options.memory),
+        seed=options.seed,
+        effort=preset.effort,
+    )
+
+
+def _memory(gib: float | None) -> int:
+    if gib is not None:
+        return int(gib * 2**30)
+    import psutil
+
+    return int(MEMORY_SHARE * psutil.virtual_memory().available)
+
+
+def _resumed(options: argparse.Namespace) -> RunFolder:
+    from harness.store import RunFolder
+
+    given = [f"--{n}" for n in ("impl", "preset", "problems", "out", "direction", "dtype") if getattr(options, n)]
+    if given:
+        raise UsageError(f"--resume goes on with the plan in the folder, so {', '.join(given)} cannot be given with it")
+    return RunFolder.open(options.resume)
+
+
+def _fresh_folder(preset: str) -> Path:
+    """runs/DATE-TIME-PRESET, numbered when that exists."""
+    import datetime
+    import itertools
+
+    stem = f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}-{preset}"
+    names = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
+    return next(path for name in names if not (path := Path("runs") / name).exists())
+
+
+def _results(folder: RunFolder) -> Any:
+    from harness.analysis.table import results
+
+    return results(folder.plan, folder.cells(), folder.environment().get("matmul_flops_per_s", {}))
+
+
+def _write_tables(folder: RunFolder) -> Any:
+    from harness.analysis.table import samples
+    from harness.report.markdown import report as markdown
+
+    table = _results(folder)
+    folder.write_text("results.csv", table.to_csv(index=False))
+    folder.write_text("samples.csv", samples(folder.cells()).to_csv(index=False))
+    folder.write_text("report.md", markdown(folder.plan, table, folder.environment()))
+    return table
+
+
+# --- options -----------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m harness", description=(__import__("harness").__doc__ or ""))
+    verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    plugin = argparse.ArgumentParser(add_help=False)
+    plugin.add_argument(
+        "--plugin", action="append", default=[], metavar="FILE", help="a Python file with implementations of your own"
+    )
+
+    verb = verbs.add_parser("list", parents=[plugin], help="all implementations, and whether they can run here")
+    verb.add_argument("--json", action="store_true", help="as JSON")
+    verb.set_defaults(verb=list_)
+
+    verb = verbs.add_parser("presets", help="the built-in sets of problems")
+    verb.set_defaults(verb=presets)
+
+    verb = verbs.add_parser("run", parents=[plugin], help="check, time and weigh implementations")
+    verb.add_argument("--impl", metavar="NAMES", help="all, or names separated by commas (all)")
+    verb.add_argument("--preset", metavar="NAME", help="a built-in set of problems (quick)")
+    verb.add_argument("--problems", type=Path, metavar="FILE", help="problems of your own, in TOML")
+    verb.add_argument("--device", choices=("cpu", "cuda", "auto"), default="auto", help="(auto: CUDA where there is any)")
+    verb.add_argument("--direction", choices=DIRECTIONS, help="instead of each problem's own")
+    verb.add_argument("--dtype", choices=tuple(DTYPES), help="instead of each problem's own")
+    verb.add_argument("--threads", type=_positive_int, metavar="N", help="CPU threads for every implementation (all)")
+    verb.add_argument("--timeout", type=_positive, default=60.0, metavar="S", help="for any one step, in seconds (60)")
+    verb.add_argument("--memory", type=_positive, metavar="GIB", help="memory for the workers (80 %% of what is available)")
+    verb.add_argument("--baseline", metavar="NAME", help="what speed-ups are against (numpy)")
+    verb.add_argument("--seed", type=int, default=0, metavar="N", help="of the inputs (0)")
+    verb.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (a new one in runs/)")
+    verb.add_argument("--resume", type=Path, metavar="DIR", help="go on with an interrupted run")
+    verb.set_defaults(verb=run)
+
+    verb = verbs.add_parser("report", help="the tables of a stored run")
+    verb.add_argument("folder", type=Path, metavar="DIR")
+    verb.add_argument("--format", choices=("md", "csv"), help="markdown or CSV instead of tables for the terminal")
+    verb.set_defaults(verb=report)
+    return parser
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be above zero, not {text}")
+    return value
+
+
+def _positive_int(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return value

@@ -1,0 +1,95 @@
+"""What machine, what versions, what settings: read from the system, changed nowhere."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+DISTRIBUTIONS = (
+    "attention-harness", "numpy", "numba", "llvmlite", "scipy", "pandas", "ml_dtypes",
+    "torch", "tensorflow", "keras", "jax", "jaxlib", "numba-cuda", "triton",
+)  # fmt: skip
+
+_SIMD = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve")
+
+
+def environment(threads: int) -> dict[str, Any]:
+    """The machine as one JSON-ready dictionary; what cannot be read is left out."""
+    import psutil
+
+    cpu = _cpu()
+    found: dict[str, Any] = {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "processor": cpu.get("model name", platform.processor() or platform.machine()),
+        "instruction_sets": [name for name in _SIMD if name in cpu.get("flags", cpu.get("Features", "")).split()],
+        "cores": psutil.cpu_count(logical=False),
+        "logical_cpus": psutil.cpu_count(),
+        "usable_cpus": len(os.sched_getaffinity(0)),
+        "threads": threads,
+        "memory_bytes": psutil.virtual_memory().total,
+        "memory_available_bytes": psutil.virtual_memory().available,
+        "virtual_machine": "hypervisor" in cpu.get("flags", "").split(),
+        "governor": _line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "load_average": list(os.getloadavg()),
+        "gpus": _gpus(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": _versions(),
+        "commit": _commit(),
+        "command": sys.argv[1:],
+    }
+    return {name: value for name, value in found.items() if value not in (None, "", [])}
+
+
+def _cpu() -> dict[str, str]:
+    """The first processor's entry of /proc/cpuinfo."""
+    fields: dict[str, str] = {}
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            fields.setdefault(name.strip(), value.strip())
+    except OSError:
+        pass
+    return fields
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in DISTRIBUTIONS:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _gpus() -> list[str]:
+    return _output("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader").splitlines()
+
+
+def _commit() -> str:
+    root = Path(__file__).parent.parent
+    commit = _output("git", "-C", str(root), "rev-parse", "HEAD")
+    changed = commit and _output("git", "-C", str(root), "status", "--porcelain", "--", "harness", "impls")
+    return f"{commit} with changes" if changed else commit
+
+
+def _output(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+def _line(path: str) -> str | None:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return None

@@ -1,0 +1,28 @@
+"""One small adapter per framework, and `adapter(name)` to look one up without importing the framework itself."""
+
+from __future__ import annotations
+
+import importlib
+
+from harness.frameworks.base import Framework, NoGradients, Unavailable
+from harness.registry import RegistryError, unknown_name
+
+_ADAPTERS = {
+    "numpy": ("numpy", "NumPy"),
+    "numba": ("numba", "Numba"),
+    "numba-cuda": ("numba", "NumbaCuda"),
+    "torch": ("torch", "Torch"),
+    "tensorflow": ("tensorflow", "TensorFlow"),
+    "keras": ("tensorflow", "Keras"),
+    "jax": ("jax", "Jax"),
+}
+
+__all__ = ["Framework", "NoGradients", "Unavailable", "adapter"]
+
+
+def adapter(name: str) -> type[Framework]:
+    """The adapter class of a framework. Raises `RegistryError` for a name that has none."""
+    if name not in _ADAPTERS:
+        raise RegistryError(unknown_name("framework", name, sorted(_ADAPTERS), "The harness adapts"))
+    module, cls = _ADAPTERS[name]
+    return getattr(importlib.import_module(f"harness.frameworks.{module}"), cls)

@@ -1,0 +1,133 @@
+"""What the harness must know of an array library, and nothing else.
+
+The class can be asked things in any process (is it installed, which environment does it want); an instance exists only
+in a worker, and making one imports the framework.
+"""
+
+from __future__ import annotations
+
+import glob
+import importlib.metadata
+import importlib.util
+import os
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from harness.registry import Differentiable
+
+SIMULATOR = "NUMBA_ENABLE_CUDASIM"
+
+
+class Unavailable(RuntimeError):
+    """The framework or its device cannot be used here; the message is the reason."""
+
+
+class NoGradients(NotImplementedError):
+    """The framework has no automatic differentiation."""
+
+
+def cuda_devices() -> int:
+    """CUDA devices that the driver shows, counted without importing or initialising anything."""
+    return len(glob.glob("/dev/nvidia[0-9]*"))
+
+
+class Framework:
+    """NumPy-like defaults: arrays are NumPy's, calls are synchronous, there are no gradients."""
+
+    modules: ClassVar[tuple[str, ...]] = ("numpy",)
+    """Importable names that must exist, the one that gives the version first."""
+    extra: ClassVar[str] = ""
+    """The extra of this distribution that installs it; empty for the core."""
+    asynchronous: bool = False
+    """Whether calls only enqueue work on a device, so that several may share one synchronisation."""
+
+    # --- asked before the framework is imported ------------------------------------------------------
+
+    @classmethod
+    def unavailable(cls, device: str) -> str | None:
+        """Why the framework or the device is not on this machine, or None. Imports nothing."""
+        for module in cls.modules:
+            if importlib.util.find_spec(module) is None:
+                hint = f"; install it with pip install 'attention-harness[{cls.extra}]'" if cls.extra else ""
+                return f"{module} is not installed{hint}"
+        if device == "cuda" and not cuda_devices():
+            return "needs a CUDA device, and this machine shows none"
+        return None
+
+    @classmethod
+    def environment(cls, device: str, threads: int) -> dict[str, str]:
+        """Environment variables that must stand before the import, for `threads` threads on `device`."""
+        pools = ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB", "NUMEXPR", "NUMBA")
+        variables = {f"{pool}_NUM_THREADS": str(threads) for pool in pools}
+        if device == "cpu":
+            variables["CUDA_VISIBLE_DEVICES"] = ""
+        return variables
+
+    @classmethod
+    def resets_peak(cls, device: str) -> bool:
+        """Whether the high-water mark of memory can be reset; where not, every measurement takes a new process."""
+        return True
+
+    @classmethod
+    def version(cls) -> str:
+        """The installed version, read from the distribution's metadata without importing it."""
+        try:
+            return importlib.metadata.version(cls.modules[0])
+        except importlib.metadata.PackageNotFoundError:
+            return "unknown"
+
+    # --- in the worker -------------------------------------------------------------------------------
+
+    def __init__(self, device: str, threads: int):
+        """Import the framework and set its threads. Raises `Unavailable` when the device cannot be used."""
+        self.device = device
+        self.threads = threads
+
+    def settings(self) -> dict[str, str]:
+        """Version and fairness settings as they really are, for the record."""
+        return {self.modules[0]: self.version(), "threads": str(self.threads)}
+
+    def from_numpy(self, array: np.ndarray) -> Any:
+        """A native array on the device with the same values; it may share memory."""
+        return array
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        """The values of a native array, in its own dtype (ml_dtypes' for bfloat16)."""
+        return np.asarray(array)
+
+    def synchronize(self, result: Any) -> None:
+        """Return when `result` has been computed."""
+
+    def differentiate(self, attention: Callable[..., Any]) -> Differentiable:
+        """The backward pass of a callable by the framework's own means. Raises `NoGradients` without any."""
+        raise NoGradients(f"{self.modules[0]} has no automatic differentiation")
+
+    def matmul_rate(self, dtype: str) -> float:
+        """FLOP/s of a large square matrix product in `dtype`, the best of several. Raises `Unavailable` without one."""
+        raise Unavailable(f"{self.modules[0]} has no matrix product of {dtype} to measure")
+
+    def reset_peak_memory(self) -> None:
+        """Forget the device's high-water mark. Raises `Unavailable` where the framework cannot tell."""
+        raise Unavailable(f"{self.modules[0]} does not report device memory")
+
+    def device_memory(self) -> tuple[int, int]:
+        """(bytes in use now, bytes at the high-water mark) on the device."""
+        raise Unavailable(f"{self.modules[0]} does not report device memory")
+
+
+def best_rate(product: Callable[[], Any], synchronize: Callable[[Any], None], n: int, repeats: int = 5) -> float:
+    """FLOP/s of the fastest of `repeats` products of two n x n matrices, after one that is not counted."""
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        synchronize(product())
+        times.append(time.perf_counter() - start)
+    return 2 * n**3 / min(times[1:])
+
+
+def simulating() -> bool:
+    """Whether Numba's CUDA simulator is switched on; it stands in for a device when checking, never when timing."""
+    return os.environ.get(SIMULATOR, "0") == "1"

@@ -1,0 +1,83 @@
+"""JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from harness.frameworks.base import Framework, Unavailable
+from harness.registry import Differentiable
+
+
+class Jax(Framework):
+    """Committed arrays on one device; float64 is switched on, and float32 products stay float32 on any device."""
+
+    modules = ("jax", "jaxlib")
+    extra = "jax"
+
+    @classmethod
+    def environment(cls, device: str, threads: int) -> dict[str, str]:
+        return {
+            **super().environment(device, threads),
+            "JAX_PLATFORMS": device,
+            "JAX_ENABLE_X64": "1",
+            "JAX_DEFAULT_MATMUL_PRECISION": "highest",
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+            "NPROC": str(threads),  # The size of XLA's CPU thread pool.
+        }
+
+    @classmethod
+    def resets_peak(cls, device: str) -> bool:
+        return device == "cpu"  # There the kernel's mark is read; JAX cannot reset its own.
+
+    def __init__(self, device: str, threads: int):
+        super().__init__(device, threads)
+        import jax
+
+        try:
+            self._device = jax.devices(device)[0]
+        except RuntimeError as error:
+            raise Unavailable(f"this JAX build sees no {device} device: {error}") from None
+        self._jax = jax
+        self.asynchronous = device == "cuda"
+
+    def settings(self) -> dict[str, str]:
+        return {
+            "jax": self._jax.__version__,
+            "threads": str(self.threads),
+            "matmul_precision": str(self._jax.config.jax_default_matmul_precision),
+            "device": str(self._device),
+        }
+
+    def from_numpy(self, array: np.ndarray) -> Any:
+        return self._jax.block_until_ready(self._jax.device_put(np.array(array), self._device))
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        return np.asarray(array)
+
+    def synchronize(self, result: Any) -> None:
+        self._jax.block_until_ready(result)
+
+    def differentiate(self, attention: Callable[..., Any]) -> Differentiable:
+        jax = self._jax
+
+        @jax.jit
+        def forward(q: Any, k: Any, v: Any, **extras: Any) -> tuple[Any, Any]:
+            return jax.vjp(lambda *operands: attention(*operands, **extras), q, k, v)
+
+        @jax.jit
+        def backward(pullback: Any, do: Any) -> tuple[Any, Any, Any]:
+            return pullback(do)
+
+        return Differentiable(forward, backward)
+
+    def reset_peak_memory(self) -> None:
+        """JAX cannot: `resets_peak` says so, and each measurement has a process of its own."""
+
+    def device_memory(self) -> tuple[int, int]:
+        stats = self._device.memory_stats()
+        if not stats:
+            raise Unavailable("JAX reports no memory statistics for this device")
+        return stats["bytes_in_use"], stats["peak_bytes_in_use"]

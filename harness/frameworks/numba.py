@@ -1,0 +1,61 @@
+"""Numba: NumPy arrays on the CPU, device arrays on CUDA."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import numpy as np
+
+from harness.frameworks.base import Framework, Unavailable, simulating
+
+
+class Numba(Framework):
+    """Compiled loops over NumPy arrays."""
+
+    modules = ("numba",)
+
+    def __init__(self, device: str, threads: int):
+        super().__init__(device, threads)
+        import numba
+
+        numba.set_num_threads(threads)
+        self._numba = numba
+
+    def settings(self) -> dict[str, str]:
+        try:
+            layer = self._numba.threading_layer()
+        except ValueError:  # Nothing parallel has run yet.
+            layer = "not used"
+        return {**super().settings(), "threading_layer": layer}
+
+
+class NumbaCuda(Framework):
+    """CUDA kernels written in Python; `NUMBA_ENABLE_CUDASIM=1` runs them in the simulator, for checking only."""
+
+    modules = ("numba",)
+    extra = "cuda"
+    asynchronous = True
+
+    @classmethod
+    def unavailable(cls, device: str) -> str | None:
+        if simulating():
+            return None if importlib.util.find_spec("numba") else "numba is not installed"
+        return super().unavailable(device)
+
+    def __init__(self, device: str, threads: int):
+        super().__init__(device, threads)
+        from numba import cuda
+
+        if not cuda.is_available():
+            raise Unavailable("numba finds no CUDA device or no CUDA toolkit; install 'attention-harness[cuda]'")
+        self._cuda = cuda
+
+    def from_numpy(self, array: np.ndarray) -> Any:
+        return self._cuda.to_device(np.ascontiguousarray(array))
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        return array.copy_to_host()
+
+    def synchronize(self, result: Any) -> None:
+        self._cuda.synchronize()

@@ -1,0 +1,91 @@
+"""TensorFlow, and Keras on top of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from harness.frameworks.base import Framework, Unavailable
+from harness.registry import Differentiable
+
+
+class TensorFlow(Framework):
+    """Eager tensors handed to graph functions."""
+
+    modules = ("tensorflow",)
+    extra = "tensorflow"
+
+    @classmethod
+    def environment(cls, device: str, threads: int) -> dict[str, str]:
+        return {
+            **super().environment(device, threads),
+            "TF_NUM_INTRAOP_THREADS": str(threads),
+            "TF_NUM_INTEROP_THREADS": "1",
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+            "KERAS_BACKEND": "tensorflow",
+        }
+
+    def __init__(self, device: str, threads: int):
+        super().__init__(device, threads)
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        if device == "cuda":
+            if not tf.config.list_physical_devices("GPU"):
+                raise Unavailable("this TensorFlow build sees no CUDA device")
+            tf.config.experimental.enable_tensor_float_32_execution(False)
+        self._tf = tf
+        self._place = "/GPU:0" if device == "cuda" else "/CPU:0"
+
+    def settings(self) -> dict[str, str]:
+        threading = self._tf.config.threading
+        return {
+            "tensorflow": self._tf.__version__,
+            "threads": str(threading.get_intra_op_parallelism_threads()),
+            "inter_op_threads": str(threading.get_inter_op_parallelism_threads()),
+        }
+
+    def from_numpy(self, array: np.ndarray) -> Any:
+        with self._tf.device(self._place):
+            return self._tf.constant(array)
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        return array.numpy()
+
+    def synchronize(self, result: Any) -> None:
+        if self.device == "cuda":
+            self._tf.test.experimental.sync_devices()
+
+    def differentiate(self, attention: Callable[..., Any]) -> Differentiable:
+        def forward(q: Any, k: Any, v: Any, **extras: Any) -> tuple[Any, Any]:
+            with self._tf.GradientTape(persistent=True) as tape:
+                tape.watch((q, k, v))
+                o = attention(q, k, v, **extras)
+            return o, (tape, o, (q, k, v))
+
+        def backward(saved: Any, do: Any) -> tuple[Any, Any, Any]:
+            tape, o, sources = saved
+            return tuple(tape.gradient(o, sources, output_gradients=do))  # type: ignore[return-value]
+
+        return Differentiable(forward, backward)
+
+    def reset_peak_memory(self) -> None:
+        self._tf.config.experimental.reset_memory_stats("GPU:0")
+
+    def device_memory(self) -> tuple[int, int]:
+        info = self._tf.config.experimental.get_memory_info("GPU:0")
+        return info["current"], info["peak"]
+
+
+class Keras(TensorFlow):
+    """Keras with the TensorFlow backend, whatever ~/.keras says."""
+
+    modules = ("keras", "tensorflow")
+
+    def settings(self) -> dict[str, str]:
+        import keras
+
+        return {"keras": keras.__version__, "backend": keras.backend.backend(), **super().settings()}

@@ -1,0 +1,174 @@
+"""The manager's end of a worker: start it, ask it, and know how it died."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from harness.frameworks import adapter
+from harness.measure import memory
+from harness.measure.messages import Failed, Ready, Reply, Request, Start
+from harness.record import Status
+
+LAST_LINES = 5
+"""Lines of a dead worker's output that its reason quotes."""
+
+QUIET_SHARE = 0.05
+"""A worker counts as asleep when it uses less than this share of one core."""
+
+_QUIET_WINDOW_S = 0.005
+_QUIET_PATIENCE_S = 0.5
+
+
+class Worker:
+    """A child process and the conversation with it. Use as a context manager, or `close` it."""
+
+    def __init__(self, start: Start, framework: str, timeout_s: float, weighing: bool = False):
+        """Start the process and wait until it has loaded; `ready` says what came of that."""
+        environment = {**os.environ, **adapter(framework).environment(start.device, start.threads)}
+        environment["PYTHONPATH"] = os.pathsep.join([*sys.path[:1], os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
+        if weighing:
+            environment.update(memory.ALLOCATOR)
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
+        self._kernel_kills = _kernel_kills()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "harness.measure.worker", str(theirs.fileno())],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=subprocess.STDOUT,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # Ctrl-C is the manager's to handle, and a kill reaches the whole group.
+            )
+        self._connection = Connection(ours.detach())
+        self.pid = self._process.pid
+        self.ready: Ready | Failed = self.ask(start, timeout_s)  # type: ignore[assignment]
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the worker can still be asked."""
+        return not self._connection.closed
+
+    def resident_bytes(self) -> int:
+        """Resident memory of the process; 0 once it is gone."""
+        try:
+            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except OSError:
+            return 0
+
+    def ask(self, request: Request, timeout_s: float) -> Reply:
+        """Send a request and wait for the reply. A worker that is late is killed; one that died is explained."""
+        try:
+            self._connection.send(request)
+            if not self._connection.poll(timeout_s):
+                self.kill()
+                return Failed(Status.TIMEOUT, f"no answer within {timeout_s:g} s; {_step(request)} was stopped")
+            return self._connection.recv()
+        except (EOFError, OSError):
+            return self._obituary()
+
+    def settle(self) -> bool:
+        """Wait until the worker has stopped using the processor, thread pools included; False if it never does.
+
+        Pools spin for a while after their last task, on the cores that the next worker needs. Reading the process's own
+        clock (clock_getcpuclockid(3)) says when that has ended.
+        """
+        clock = (~self.pid << 3) | 2
+        deadline = time.perf_counter() + _QUIET_PATIENCE_S
+        while time.perf_counter() < deadline:
+            try:
+                before, start = time.clock_gettime(clock), time.perf_counter()
+                time.sleep(_QUIET_WINDOW_S)
+                used, passed = time.clock_gettime(clock) - before, time.perf_counter() - start
+            except OSError:  # It has died; the next request will find out how.
+                return True
+            if used < QUIET_SHARE * passed:
+                return True
+        return False
+
+    def close(self) -> None:
+        """Hang up, and end the process if it does not end by itself."""
+        if not self._connection.closed:
+            self._connection.close()
+        try:
+            self._process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            pass
+        self.kill()
+
+    def kill(self) -> None:
+        """End the worker and whatever it started, at once."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._process.wait()
+        if not self._connection.closed:
+            self._connection.close()
+        self._log.close()
+
+    def _obituary(self) -> Failed:
+        try:
+            code = self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return Failed(Status.CRASHED, "closed its connection without ending")
+        said = self._last_lines()
+        self.kill()
+        if code == -signal.SIGKILL and _kernel_kills() > self._kernel_kills:
+            return Failed(Status.OUT_OF_MEMORY, "the kernel ended the process for want of memory")
+        if "bad_alloc" in said:
+            return Failed(Status.OUT_OF_MEMORY, f"{_ending(code)}; it last printed: {said}")
+        return Failed(Status.CRASHED, f"{_ending(code)}; it last printed: {said}" if said else _ending(code))
+
+    def _last_lines(self) -> str:
+        self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, self._log.tell() - 4096))
+        lines = self._log.read().decode(errors="replace").split("\n")
+        return " / ".join([line.strip() for line in lines if line.strip()][-LAST_LINES:])
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"the process ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = str(-code)
+    return f"the process was ended by signal {-code} ({name})"
+
+
+def _step(request: Request) -> str:
+    return {
+        "Start": "loading",
+        "Prepare": "building, verifying and warming up",
+        "Sample": "a round of samples",
+        "Finish": "the last verification",
+        "Weigh": "the memory measurement",
+    }.get(type(request).__name__, "the request")
+
+
+def _kernel_kills() -> int:
+    """How many processes the kernel has ended for want of memory since it started (proc(5), vmstat)."""
+    try:
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    except OSError:
+        pass
+    return 0

@@ -1,0 +1,231 @@
+"""The child process: one implementation, alone with its framework, answering the manager's requests.
+
+Started as `python -m harness.measure.worker FD` with the environment already set. What the implementation prints goes to
+the log that the manager opened as standard output; answers go through the socket FD.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from harness.conformance import checks
+from harness.frameworks import Framework, Unavailable, adapter
+from harness.inputs import make_inputs
+from harness.measure import memory, timing
+from harness.measure.messages import (
+    Failed,
+    Finish,
+    Finished,
+    Prepare,
+    Prepared,
+    Rate,
+    Rated,
+    Ready,
+    Reply,
+    Request,
+    Sample,
+    Sampled,
+    Start,
+    Weigh,
+    Weighed,
+)
+from harness.record import Accuracy, Memory, Status
+from harness.reference import Expected, load
+from harness.registry import Implementation, describe, find
+from harness.solver import Solver
+
+_OUT_OF_MEMORY = re.compile(r"out of memory|allocate memory|RESOURCE_EXHAUSTED|bad_alloc|unable to allocate|OOM when", re.I)
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Answer requests until the manager hangs up."""
+    _die_with_parent()
+    connection = Connection(int(sys.argv[1]))
+    try:
+        start = connection.recv()
+        session = Session(start)
+        connection.send(session.ready)
+        while True:
+            connection.send(session.answer(connection.recv()))
+    except EOFError:
+        return
+    except Exception as error:  # Loading failed; whatever it was, the manager gets it in words.
+        connection.send(failure(error))
+
+
+class Session:
+    """An implementation loaded in this process, and the problem it is at."""
+
+    def __init__(self, start: Start):
+        _restrict(start)
+        self.implementation: Implementation = find(start.origin, start.implementation)
+        self.framework: Framework = adapter(self.implementation.framework)(start.device, start.threads)
+        self.ready = Ready(self.framework.settings())
+        self._solver: Solver | None = None
+        self._expected: Expected = {}
+        self._last: Any = None
+        self._pace: Prepared | None = None
+
+    def answer(self, request: Request) -> Reply:
+        """The reply to a request; whatever goes wrong becomes a `Failed`."""
+        handlers = {
+            Prepare: self.prepare,
+            Sample: self.sample,
+            Finish: self.finish,
+            Weigh: self.weigh,
+            Rate: self.rate,
+        }
+        try:
+            return handlers[type(request)](request)  # type: ignore[operator]
+        except Exception as error:  # A plug-in may raise anything.
+            return failure(error)
+
+    def prepare(self, request: Prepare) -> Reply:
+        """Build, make the first call, verify it on this very problem, warm up."""
+        inputs = make_inputs(request.problem, request.seed)
+        solver = Solver(self.implementation, self.framework, request.problem)
+        solver.bind(inputs)
+        (first_call_s, result), mark = memory.watch(lambda: _timed(solver.finished_call))
+        self._solver, self._expected = solver, load(Path(request.expected))
+        wrong = self._verify(result) or _failed(checks.changed_input(inputs, solver.inputs_now()))
+        if isinstance(wrong, Failed):
+            return wrong
+        assert self._accuracy is not None
+        del inputs, result
+        warm = timing.warm_up(
+            solver.call, self.framework.synchronize, request.sample_s, request.warmup_s, self.framework.asynchronous
+        )
+        self._pace = Prepared(
+            accuracy=self._accuracy,
+            build_s=solver.build_s,
+            first_call_s=first_call_s,
+            warmup_calls=warm.calls,
+            call_s=warm.call_s,
+            calls_per_sample=timing.calls_per_sample(warm.call_s, request.sample_s),
+            resident_bytes=memory.resident_bytes(),
+            rise_bytes=mark.peak - mark.before,
+        )
+        return self._pace
+
+    def sample(self, request: Sample) -> Reply:
+        """One turn of a round."""
+        assert self._solver is not None and self._pace is not None
+        samples = timing.take_turn(
+            self._solver.call,
+            self.framework.synchronize,
+            self._pace.calls_per_sample,
+            self._pace.call_s,
+            request.turn_s,
+            self.framework.asynchronous,
+        )
+        return Sampled(samples)
+
+    def finish(self, request: Finish) -> Reply:
+        """Verify once more, since some implementations go wrong only after many calls, and drop the problem."""
+        assert self._solver is not None
+        wrong = self._verify(self._solver.finished_call())
+        self._solver, self._expected, self._pace = None, {}, None
+        memory.trim()
+        if isinstance(wrong, Failed):
+            return Failed(wrong.status, f"correct at first, but not after it was timed: {wrong.reason}", wrong.accuracy)
+        assert self._accuracy is not None
+        return Finished(self._accuracy, self.framework.settings())
+
+    def weigh(self, request: Weigh) -> Reply:
+        """Memory of the second call, against what remains resident when the callable has been dropped."""
+        inputs = make_inputs(request.problem, request.seed)
+        solver = Solver(self.implementation, self.framework, request.problem)
+        solver.bind(inputs)
+        solver.finished_call()
+        mark, method = self._watch(solver)
+        native = solver.native_inputs
+        del solver
+        memory.trim()
+        left = self._resident()
+        del native
+        workspace = max(0, mark.peak - min(mark.before, left) - request.problem.output_bytes)
+        total = request.problem.input_bytes + request.problem.output_bytes + workspace
+        return Weighed(Memory(total, workspace, method))
+
+    def _watch(self, solver: Solver) -> tuple[memory.Mark, str]:
+        if self.framework.device == "cpu":
+            return memory.watch(solver.finished_call)[1], memory.method()
+        before, _ = self.framework.device_memory()
+        self.framework.reset_peak_memory()
+        result = solver.finished_call()
+        _, peak = self.framework.device_memory()
+        del result
+        return memory.Mark(before, peak), f"{self.framework.modules[0]} device allocator"
+
+    def _resident(self) -> int:
+        return memory.resident_bytes() if self.framework.device == "cpu" else self.framework.device_memory()[0]
+
+    def rate(self, request: Rate) -> Reply:
+        """The best of several large square matrix products."""
+        return Rated(self.framework.matmul_rate(request.dtype))
+
+    def _verify(self, result: Any) -> Failed | None:
+        """Compare a result with the oracle; the accuracy is kept for the record."""
+        assert self._solver is not None
+        outputs = self._solver.outputs(result)
+        wrong = checks.wrong_form(self._solver.problem, outputs)
+        if wrong:
+            return Failed(Status.INCORRECT, wrong)
+        self._accuracy: Accuracy | None = checks.accuracy(outputs, self._expected)
+        if not self._accuracy.correct:
+            return Failed(Status.INCORRECT, checks.finding(self._accuracy), self._accuracy)
+        return None
+
+
+def failure(error: BaseException) -> Failed:
+    """An exception as a status and a sentence."""
+    if isinstance(error, Unavailable):
+        return Failed(Status.UNAVAILABLE, str(error))
+    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
+        return Failed(Status.OUT_OF_MEMORY, describe(error))
+    return Failed(Status.ERROR, describe(error))
+
+
+def _failed(reason: str | None) -> Failed | None:
+    return Failed(Status.INCORRECT, reason) if reason else None
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+def _restrict(start: Start) -> None:
+    """Keep to the cores and the memory that were given, and be the first that the kernel ends when memory runs out."""
+    allowed = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, allowed[: start.threads])
+    if start.memory_bytes and start.device == "cpu":
+        # Private writable memory (getrlimit(2), Linux 4.7): address space that is only reserved does not count.
+        resource.setrlimit(resource.RLIMIT_DATA, (start.memory_bytes, start.memory_bytes))
+    try:
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    except OSError:
+        pass
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end this process when the manager dies, even inside an endless native loop (prctl(2))."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

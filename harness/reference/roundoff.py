@@ -1,0 +1,43 @@
+"""Unit roundoffs and the error constants of sums, after Higham, Accuracy and Stability of Numerical Algorithms, ch. 3."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+_STORAGE = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+
+LAMBDA = 10.0
+"""Of the probabilistic bound: an inner product exceeds it with probability at most 2 exp(-LAMBDA²/2) = 4e-22."""
+
+EXP_ULPS = 4.0
+"""Roundoffs granted to exp and tanh; the vectorised ones of the common libraries claim at most 4 ulp."""
+
+
+@dataclass(frozen=True)
+class Roundoff:
+    """How coarsely a problem's dtype may be computed under the contract."""
+
+    storage: float
+    """u_s: of the problem's dtype, in which inputs, output and stored intermediates lie."""
+    accumulator: float
+    """u_a: of sums and scores, float32 unless the dtype is float64."""
+    deterministic: bool
+    """Whether sums get the worst-case constant. Half types do: their roundings are not zero-mean in fused kernels
+    (Qiu and Yao 2025, arXiv 2510.04212), which the probabilistic constant assumes."""
+
+    @classmethod
+    def of(cls, dtype: str) -> Roundoff:
+        storage = _STORAGE[dtype]
+        return cls(storage, min(storage, _STORAGE["float32"]), dtype in ("float16", "bfloat16"))
+
+    def gamma(self, n: int, u: float | None = None) -> float:
+        """The constant g with |error| <= g Σ|x_i y_i| for an n-term inner product, in any order of summation.
+
+        Worst case n u / (1 - n u); with zero-mean roundings expm1(λ √n u + n u² / (1 - u)) (Higham and Mary 2019).
+        """
+        u = self.accumulator if u is None else u
+        worst = n * u / (1 - n * u) if n * u < 1 else math.inf
+        if self.deterministic:
+            return worst
+        return min(worst, math.expm1(LAMBDA * math.sqrt(n) * u + n * u * u / (1 - u)))

@@ -1,0 +1,312 @@
+"""Implementations: how one declares itself, and where they are found.
+
+An implementation is a function that takes a `Problem` and returns the callable that solves it:
+
+    @implementation("mine", framework="numpy", supports=Supports(dtypes=("float32",)))
+    def mine(problem):
+        def attention(q, k, v):
+            ...
+        return attention
+
+`attention` receives native arrays of the framework in the declared layout, and the keywords `mask=` and `bias=` when the
+problem has them (only then: what is not supported need not be accepted). Building it may compile and allocate; that is
+timed apart from calling it. Nothing here imports a framework, and importing a plug-in should not either: frameworks are
+imported inside the function, which runs in a worker process.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.metadata
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from harness.problem import CAUSAL, DTYPES, Problem
+
+ENTRY_POINT_GROUP = "attention_harness.implementations"
+LAYOUTS = ("BHSD", "BSHD")
+DEVICES = ("cpu", "cuda")
+
+
+class RegistryError(ValueError):
+    """An implementation or plug-in that cannot be used as asked; the message is one sentence for the user."""
+
+
+class Differentiable(NamedTuple):
+    """What a factory returns for a backward problem when its framework has no automatic differentiation."""
+
+    forward: Callable[..., tuple[Any, Any]]
+    """`(q, k, v, **extras) -> (o, saved)`; run once, not timed."""
+    backward: Callable[[Any, Any], tuple[Any, Any, Any]]
+    """`(saved, do) -> (dq, dk, dv)`; this is what is timed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supports:
+    """What of the contract an implementation does. Undeclared means unsupported, and the case is reported so.
+
+    A field named in `because` replaces the standard sentence with the reason behind the gap. `also` may add reasons of
+    its own for a problem (an empty list when there are none).
+    """
+
+    dtypes: Sequence[str] = ("float32",)
+    causal: Sequence[str] = ()
+    """Which alignments: "top-left", "bottom-right". They are one where there are as many keys as queries."""
+    window: bool = False
+    mask: bool = False
+    bias: bool = False
+    softcap: bool = False
+    grouped_heads: bool = False
+    v_head_dim: bool = False
+    """Values of another width than queries and keys."""
+    gradients: bool = False
+    because: Mapping[str, str] = field(default_factory=dict)
+    also: Callable[[Problem], list[str]] | None = None
+
+    def refusals(self, problem: Problem) -> list[str]:
+        """Why `problem` is not supported, a phrase each; empty when it is."""
+        asked = {
+            "dtypes": (problem.dtype not in self.dtypes, f"no {problem.dtype}"),
+            "causal": (not self._aligns(problem), f"no causal mask aligned {problem.causal}"),
+            "window": (problem.window is not None and not self.window, "no attention window"),
+            "mask": (problem.mask is not None and not self.mask, "no boolean mask"),
+            "bias": (problem.bias is not None and not self.bias, "no bias"),
+            "softcap": (problem.softcap is not None and not self.softcap, "no softcap"),
+            "grouped_heads": (problem.group > 1 and not self.grouped_heads, "no grouped heads"),
+            "v_head_dim": (
+                problem.v_head_dim != problem.head_dim and not self.v_head_dim,
+                "values must be as wide as keys",
+            ),
+            "gradients": (problem.direction == "backward" and not self.gradients, "no gradients"),
+        }
+        reasons = [self.because.get(name, phrase) for name, (refused, phrase) in asked.items() if refused]
+        return reasons + (self.also(problem) if self.also else [])
+
+    def _aligns(self, problem: Problem) -> bool:
+        if problem.causal is None or problem.causal in self.causal:
+            return True
+        return bool(self.causal) and problem.q_len == problem.kv_len
+
+    def summary(self) -> str:
+        """One line for `harness list`, such as "f32 bf16 · causal · mask · gradients"."""
+        from harness.problem import DTYPE_SHORT
+
+        words = [" ".join(DTYPE_SHORT[d] for d in self.dtypes)]
+        if self.causal:
+            words.append("causal" if set(self.causal) == set(CAUSAL) else f"causal ({self.causal[0]})")
+        flags = ("window", "mask", "bias", "softcap", "grouped_heads", "v_head_dim", "gradients")
+        words += [name.replace("_", " ") for name in flags if getattr(self, name)]
+        return " · ".join(words)
+
+
+EVERYTHING = Supports(
+    dtypes=tuple(DTYPES),
+    causal=CAUSAL,
+    window=True,
+    mask=True,
+    bias=True,
+    softcap=True,
+    grouped_heads=True,
+    v_head_dim=True,
+    gradients=True,
+)
+"""The whole contract; `dataclasses.replace` takes away from it."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an implementation was found, so that a worker process can find it again."""
+
+    kind: str
+    """"module" (an importable name) or "file" (a path)."""
+    location: str
+
+    def load(self) -> ModuleType:
+        """Import the plug-in. Whatever it raises goes through."""
+        if self.kind == "module":
+            return importlib.import_module(self.location)
+        path = Path(self.location)
+        name = f"harness_plugin_{path.stem}_{abs(hash(str(path)))}"
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise RegistryError(f"{path} is not a Python file; a plug-in is a .py file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # Dataclasses and pickles in the plug-in look themselves up here.
+        spec.loader.exec_module(module)
+        return module
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """One declared implementation."""
+
+    name: str
+    factory: Callable[[Problem], Any]
+    framework: str = "numpy"
+    """The adapter in `harness.frameworks` whose arrays it takes."""
+    devices: Sequence[str] = ("cpu",)
+    supports: Supports | Mapping[str, Supports] = Supports()  # noqa: RUF009 - frozen
+    """One declaration, or one for each device."""
+    layout: str = "BHSD"
+    """Axis order of the arrays it takes and returns: BHSD (batch, head, sequence, dim) or BSHD. Converted before timing."""
+    needs: Callable[[str], str | None] | None = None
+    """Asked with the device before anything is built: a reason why it cannot run on this machine, or None."""
+    origin: Origin = Origin("module", "")
+
+    @property
+    def summary(self) -> str:
+        """The first line of the factory's docstring."""
+        return (self.factory.__doc__ or "").strip().partition("\n")[0]
+
+    def supports_on(self, device: str) -> Supports:
+        return self.supports[device] if isinstance(self.supports, Mapping) else self.supports
+
+
+def implementation(
+    name: str,
+    *,
+    framework: str = "numpy",
+    devices: Sequence[str] = ("cpu",),
+    supports: Supports | Mapping[str, Supports] | None = None,
+    layout: str = "BHSD",
+    needs: Callable[[str], str | None] | None = None,
+) -> Callable[[Callable[[Problem], Any]], Implementation]:
+    """Declare a factory to be an implementation. The fields are those of `Implementation`.
+
+    Raises `RegistryError` for an unknown layout or device.
+    """
+    if layout not in LAYOUTS:
+        raise RegistryError(f"{name}: layout must be one of {', '.join(LAYOUTS)}, not {layout!r}")
+    unknown = [device for device in devices if device not in DEVICES]
+    if unknown or not devices:
+        raise RegistryError(f"{name}: devices must be among {', '.join(DEVICES)}, not {devices!r}")
+
+    def declare(factory: Callable[[Problem], Any]) -> Implementation:
+        return Implementation(name, factory, framework, tuple(devices), supports or Supports(), layout, needs)
+
+    return declare
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A plug-in that could not be loaded: a row with its error, never the end of a run."""
+
+    name: str
+    origin: Origin
+    error: str
+
+
+@dataclass
+class Registry:
+    """Every implementation that was found, by name, and the plug-ins that could not be loaded."""
+
+    implementations: dict[str, Implementation] = field(default_factory=dict)
+    broken: list[Broken] = field(default_factory=list)
+
+    def add_origin(self, origin: Origin, name: str) -> None:
+        """Load one plug-in and add what it declares; whatever goes wrong becomes an entry of `broken`."""
+        try:
+            found = list(declared_in(origin))
+        except Exception as error:  # A plug-in may raise anything; the others must still be found.
+            self.broken.append(Broken(name, origin, describe(error)))
+            return
+        for one in found:
+            other = self.implementations.setdefault(one.name, one)
+            if other is not one:
+                error = f"the name {one.name} is already taken by {other.origin.location}"
+                self.broken.append(Broken(name, origin, error))
+
+    def select(self, names: str) -> list[str]:
+        """The names in "a,b,c", or every one for "all" (broken plug-ins included), in order and once each.
+
+        Raises `RegistryError` for a name that is not there, with the nearest ones that are.
+        """
+        known = [*self.implementations, *(b.name for b in self.broken if b.name not in self.implementations)]
+        chosen = [name.strip() for name in names.split(",") if name.strip()]
+        if chosen == ["all"]:
+            return known
+        if not chosen:
+            raise RegistryError("no implementation was named; --impl takes all, or names separated by commas")
+        for name in chosen:
+            if name not in known:
+                raise RegistryError(unknown_name("implementation", name, known, "`python -m harness list` shows all"))
+        return list(dict.fromkeys(chosen))
+
+
+def discover(plugins: Sequence[str] = ()) -> Registry:
+    """Find the implementations of `impls/`, of installed packages, and of the plug-in files given.
+
+    Raises `RegistryError` when a file in `plugins` is missing, raises, or declares nothing: it was asked for by name.
+    """
+    registry = Registry()
+    for name in _modules_of("impls"):
+        registry.add_origin(Origin("module", f"impls.{name}"), name)
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        registry.add_origin(Origin("module", entry.value.partition(":")[0]), entry.name)
+    for plugin in plugins:
+        _add_file(registry, plugin)
+    return registry
+
+
+def _modules_of(package: str) -> Iterator[str]:
+    module = importlib.import_module(package)
+    for info in pkgutil.iter_modules(module.__path__):
+        if not info.ispkg and not info.name.startswith("_"):
+            yield info.name
+
+
+def _add_file(registry: Registry, plugin: str) -> None:
+    path = Path(plugin).expanduser().resolve()
+    if not path.is_file():
+        raise RegistryError(f"the plug-in {plugin} does not exist; --plugin takes the path of a Python file")
+    before, broken_before = len(registry.implementations), len(registry.broken)
+    registry.add_origin(Origin("file", str(path)), path.stem)
+    if len(registry.broken) > broken_before:
+        raise RegistryError(f"the plug-in {plugin} cannot be loaded: {registry.broken[-1].error}")
+    if len(registry.implementations) == before:
+        raise RegistryError(
+            f"the plug-in {plugin} declares no implementation; decorate a function with @implementation(...)"
+        )
+
+
+def declared_in(origin: Origin) -> Iterator[Implementation]:
+    """The implementations among a plug-in's module-level names, each knowing its origin."""
+    module = origin.load()
+    seen = set()
+    for value in list(vars(module).values()):
+        if isinstance(value, Implementation) and value.name not in seen:
+            seen.add(value.name)
+            yield Implementation(**{**vars(value), "origin": origin})
+
+
+def find(origin: Origin, name: str) -> Implementation:
+    """The implementation called `name` in a plug-in, for a worker. Raises `RegistryError` when it is not there."""
+    for one in declared_in(origin):
+        if one.name == name:
+            return one
+    raise RegistryError(f"{origin.location} declares no implementation called {name}")
+
+
+def unknown_name(what: str, name: str, known: Sequence[str], where: str) -> str:
+    """The sentence for a name that is not known: what was given, the nearest ones, where to see all."""
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    guess = f" Did you mean {' or '.join(near)}?" if near else ""
+    return f'no {what} is called "{name}".{guess} {where} {len(known)}.'
+
+
+def describe(error: BaseException) -> str:
+    """An exception as one line: its type, its message, and where in the plug-in it was raised."""
+    message = " ".join(str(error).split())
+    trace = error.__traceback__
+    place = ""
+    while trace is not None:
+        place = f" ({Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno})"
+        trace = trace.tb_next
+    return f"{type(error).__name__}: {message}{place}" if message else f"{type(error).__name__}{place}"

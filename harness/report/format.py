@@ -1,0 +1,99 @@
+"""Numbers and cells as a person reads them; shared by the terminal and the markdown report."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from harness.record import Status
+
+_TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+_SIZES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
+
+
+def seconds(value: float) -> str:
+    """0.00123 as "1.23 ms"; empty for nan."""
+    return _scaled(value, _TIMES)
+
+
+def size(value: float) -> str:
+    """A number of bytes as "12.5 MiB"; empty for nan."""
+    return "0 B" if value == 0 else _scaled(value, _SIZES)
+
+
+def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
+    if value is None or math.isnan(value):
+        return ""
+    factor, unit = next((u for u in units if abs(value) >= u[0]), units[-1])
+    number = value / factor
+    return f"{number:.0f} {unit}" if number >= 99.95 or unit == "B" else f"{number:.3g} {unit}"
+
+
+def spread(row: Any) -> str:
+    """Half the width of the confidence interval against the median, as "±2 %"."""
+    if math.isnan(row.median_s):
+        return ""
+    half = (row.ci_high_s - row.ci_low_s) / 2 / row.median_s
+    return f"±{max(half, 0.001):.1%}" if half < 0.01 else f"±{half:.0%}"
+
+
+def ratio(value: float) -> str:
+    """A speed-up as "3.4×"; empty for nan."""
+    return "" if value is None or math.isnan(value) else f"{value:.3g}×"
+
+
+def error(value: float) -> str:
+    """An error over its bound; below a thousandth the digits say nothing."""
+    return "" if value is None or math.isnan(value) else f"{value:.3f}" if value >= 0.001 else "<0.001"
+
+
+HEADINGS = ("implementation", "time a call", "±95 %", "speed-up", "TFLOP/s", "of peak", "workspace", "error/bound", "")
+
+
+def display_rows(problem_rows: pd.DataFrame) -> list[list[str]]:
+    """The cells of one problem under `HEADINGS`, fastest first, then those without a time, which show their status."""
+    timed = problem_rows[problem_rows.status == Status.OK].sort_values("median_s")
+    rows = [
+        [
+            row.implementation,
+            seconds(row.median_s),
+            spread(row),
+            ratio(row.speedup_vs_baseline),
+            f"{row.tflops:.3g}",
+            "" if math.isnan(row.percent_of_peak) else f"{row.percent_of_peak:.0f} %",
+            size(row.workspace_bytes),
+            error(row.error_over_bound),
+            "*" if row.warnings else "",
+        ]
+        for row in timed.itertuples()
+    ]
+    others = problem_rows[problem_rows.status != Status.OK]
+    rows += [
+        [row.implementation, row.status, *[""] * 5, error(row.error_over_bound), ""] for row in others.itertuples()
+    ]
+    return rows
+
+
+def winner(problem_rows: pd.DataFrame) -> str:
+    """Who is fastest on one problem and by how much, in a sentence; overlapping intervals make a tie."""
+    timed = problem_rows[problem_rows.status == Status.OK].sort_values("median_s")
+    if timed.empty:
+        return "nothing could be measured"
+    first = timed.iloc[0]
+    if len(timed) == 1:
+        return f"{first.implementation}, {seconds(first.median_s)}, alone"
+    second = timed.iloc[1]
+    told = f"{first.implementation}, {seconds(first.median_s)}"
+    if first.ci_high_s >= second.ci_low_s:
+        ties = timed[timed.ci_low_s <= first.ci_high_s].implementation.tolist()[1:]
+        return f"{told}; not told apart from {', '.join(ties)}"
+    return f"{told}; {second.median_s / first.median_s:.3g} times as fast as {second.implementation}"
+
+
+def absences(table: pd.DataFrame) -> list[tuple[str, str, str, list[str]]]:
+    """(implementation, status, reason, problems) of everything without a time, equal reasons together."""
+    missing = table[table.status != Status.OK]
+    groups = missing.groupby(["implementation", "status", "reason"], sort=False)["problem"].agg(list)
+    return [(*key, problems) for key, problems in groups.items()]  # type: ignore[misc]

@@ -1,0 +1,78 @@
+"""Tables and progress in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from harness.measure.manager import Progress as Standing
+from harness.plan import Plan
+from harness.report.format import HEADINGS, absences, display_rows, winner
+
+_STYLES = {"incorrect": "bold red", "crashed": "red", "error": "red", "timeout": "yellow", "out-of-memory": "yellow"}
+
+
+class Display:
+    """The bar of a run. Redrawn only when the run reports, never by itself: nothing may run beside a measurement."""
+
+    def __init__(self, console: Console):
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            auto_refresh=False,
+            transient=True,
+        )
+        self._task = self._progress.add_task("starting", total=None)
+        self._console = console
+        self._lines = not console.is_terminal
+
+    def __enter__(self) -> Display:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, standing: Standing) -> None:
+        """Move the bar to where the run stands."""
+        self._progress.update(
+            self._task, completed=standing.done, total=standing.total, description=standing.doing, refresh=False
+        )
+        if not self._lines:
+            self._progress.refresh()
+
+    def say(self, line: str) -> None:
+        """A line above the bar, which stays."""
+        self._progress.console.print(line, highlight=False, markup=False)
+
+
+def print_results(console: Console, plan: Plan, table: pd.DataFrame) -> None:
+    """One table a problem, then what was not measured."""
+    for problem in plan.problems:
+        rows = table[table.problem == problem.name]
+        grid = Table(title=f"{problem.name}\nfastest: {winner(rows)}", title_justify="left", title_style="bold")
+        for number, heading in enumerate(HEADINGS):
+            grid.add_column(heading, justify="left" if number in (0, len(HEADINGS) - 1) else "right", no_wrap=True)
+        for cells in display_rows(rows):
+            style = _STYLES.get(cells[1], "dim" if not cells[2] else "")
+            grid.add_row(*(Text(cell) for cell in cells), style=style)
+        console.print(grid)
+        console.print()
+    missing = absences(table)
+    if missing:
+        console.print("Not measured, and why:", style="bold")
+    for name, status, reason, where in missing:
+        scope = "" if len(where) == len(plan.problems) else f" on {', '.join(where)}"
+        console.print(Text(f"  {name}{scope}: {status}: {reason}"), style=_STYLES.get(status, ""))
+

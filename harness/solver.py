@@ -1,0 +1,86 @@
+"""One implementation built for one problem: canonical NumPy arrays in and out, native arrays in between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from harness.frameworks import Framework
+from harness.inputs import Inputs
+from harness.problem import Problem
+from harness.registry import Differentiable, Implementation
+
+
+class Solver:
+    """Builds the callable when made; `bind` hands it the arrays; `call()` is then what is verified and timed.
+
+    Building raises whatever the implementation raises.
+    """
+
+    def __init__(self, implementation: Implementation, framework: Framework, problem: Problem):
+        self.problem = problem
+        self.framework = framework
+        self._layout = implementation.layout
+        start = time.perf_counter()
+        built = implementation.factory(problem)
+        self.build_s = time.perf_counter() - start
+        """Seconds that building took."""
+        self._attention: Callable[..., Any] | None = None
+        self._differentiable: Differentiable | None = None
+        if problem.direction == "forward":
+            self._attention = built
+        else:
+            self._differentiable = built if isinstance(built, Differentiable) else framework.differentiate(built)
+        self.call: Callable[[], Any] = _unbound
+
+    def bind(self, inputs: Inputs) -> None:
+        """Convert the arrays to native ones in the declared layout; for a backward problem, run the forward pass."""
+        operands = [self._native(x) for x in (inputs.q, inputs.k, inputs.v)]
+        extras = {name: self.framework.from_numpy(array) for name, array in inputs.extras.items()}
+        self.native_inputs = {**dict(zip("qkv", operands, strict=True)), **extras}
+        """By name, as the implementation receives them: to see afterwards that it left them alone."""
+        if self._attention is not None:
+            self.call = partial(self._attention, *operands, **extras)
+            return
+        assert self._differentiable is not None and inputs.do is not None
+        _, saved = self._differentiable.forward(*operands, **extras)
+        self.framework.synchronize(saved)
+        do = self._native(inputs.do)
+        self.native_inputs["do"] = do
+        self.call = partial(self._differentiable.backward, saved, do)
+
+    def finished_call(self) -> Any:
+        """One call, waited for."""
+        result = self.call()
+        self.framework.synchronize(result)
+        return result
+
+    def outputs(self, result: Any) -> dict[str, Any]:
+        """The result of a call as canonical NumPy arrays, by name: o, or dq, dk and dv."""
+        names = ("o",) if self.problem.direction == "forward" else ("dq", "dk", "dv")
+        parts = (result,) if self.problem.direction == "forward" else result
+        return {name: self._canonical(part) for name, part in zip(names, parts, strict=True)}
+
+    def inputs_now(self) -> Mapping[str, np.ndarray]:
+        """The native inputs as canonical NumPy arrays, as they are now."""
+        return {
+            name: self.framework.to_numpy(x) if name in ("mask", "bias") else self._canonical(x)
+            for name, x in self.native_inputs.items()
+        }
+
+    def _native(self, array: np.ndarray) -> Any:
+        if self._layout == "BSHD":
+            array = np.ascontiguousarray(array.transpose(0, 2, 1, 3))
+        return self.framework.from_numpy(array)
+
+    def _canonical(self, native: Any) -> np.ndarray:
+        array = self.framework.to_numpy(native)
+        return array.transpose(0, 2, 1, 3) if self._layout == "BSHD" and array.ndim == 4 else array
+
+
+def _unbound() -> Any:
+    raise RuntimeError("bind(inputs) comes before call()")

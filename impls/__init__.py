@@ -1,0 +1,4 @@
+"""The implementations, each a plug-in that uses the same public API as anyone else's.
+
+Reading order, from the formula to a fused kernel: naive, numpy_formula, numpy_online, numba_loops, numba_flash.
+"""

@@ -1,0 +1,68 @@
+"""keras.ops.dot_product_attention, with the TensorFlow backend."""
+
+from dataclasses import replace
+
+from harness.problem import Problem
+from harness.registry import EVERYTHING, implementation
+
+
+def _refused(problem):
+    if problem.group > 1 and problem.kv_heads == 1:
+        return ["keras cannot share one key/value head among all queries on the TensorFlow backend"]
+    return []
+
+
+@implementation(
+    "keras",
+    framework="keras",
+    devices=("cpu", "cuda"),
+    layout="BSHD",
+    supports=replace(
+        EVERYTHING,
+        dtypes=("float32", "bfloat16", "float16"),
+        softcap=False,
+        because={
+            "dtypes": "dot_product_attention computes its scores in float32 even from float64",
+            "softcap": "dot_product_attention has no softcap",
+        },
+        also=_refused,
+    ),
+)
+def keras_attention(problem: Problem):
+    """keras.ops.dot_product_attention in a TensorFlow graph; rows with nothing to attend to are set to zero after it."""
+    import keras
+    import tensorflow as tf
+
+    plain_causal = problem.causal is not None and problem.window is None
+    is_causal = plain_causal and (problem.causal == "top-left" or problem.q_len == problem.kv_len)
+
+    def seen(mask):
+        if is_causal or not problem.banded:
+            return mask
+        distance = tf.range(problem.kv_len) - tf.range(problem.q_len)[:, None]
+        low, high = problem.band
+        inside = (distance >= low) & (distance <= high)
+        return inside if mask is None else inside & mask
+
+    def full(x):
+        """Mask and bias must have all four axes."""
+        return None if x is None else tf.broadcast_to(x, [problem.batch, problem.q_heads, problem.q_len, problem.kv_len])
+
+    def attention(q, k, v, mask=None, bias=None):
+        visible = full(seen(mask))
+        o = keras.ops.dot_product_attention(
+            q, k, v, bias=full(bias), mask=visible, scale=problem.scale, is_causal=is_causal
+        )
+        return zero_empty_rows(o, visible, bias) if problem.may_have_empty_rows else o
+
+    def zero_empty_rows(o, visible, bias):
+        """keras gives such a row the mean of v, or nan when a bias of -inf blocks it; the contract says zero."""
+        anything = tf.ones([1, 1, problem.q_len, problem.kv_len], tf.bool) if visible is None else visible
+        if bias is not None:
+            anything &= full(bias) > float("-inf")
+        if is_causal:
+            anything &= tf.range(problem.kv_len) <= tf.range(problem.q_len)[:, None]
+        any_key = tf.transpose(tf.reduce_any(anything, axis=-1, keepdims=True), [0, 2, 1, 3])
+        return tf.where(any_key, o, tf.zeros_like(o))
+
+    return tf.function(attention, reduce_retracing=False)

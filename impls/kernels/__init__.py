@@ -1,0 +1,1 @@
+"""Numba kernels, imported only by the worker that runs them."""

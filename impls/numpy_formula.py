@@ -1,0 +1,99 @@
+"""The formula as matrix products: what most people write first, forward and backward."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.problem import Problem
+from harness.registry import EVERYTHING, Differentiable, implementation
+
+
+class _Saved(NamedTuple):
+    """What the backward pass needs of the forward one; the heads are grouped as in `_grouped`."""
+
+    q: np.ndarray
+    k: np.ndarray
+    v: np.ndarray
+    p: np.ndarray
+    cap_slope: np.ndarray | None
+
+
+@implementation("numpy", framework="numpy", supports=EVERYTHING)
+def numpy_attention(problem: Problem):
+    """Three matrix steps in place on one score matrix; O(Lq·Lk) workspace. Vaswani et al. 2017, eq. 1."""
+
+    def forward(q, k, v, mask=None, bias=None):
+        dtype = q.dtype
+        q, k, v = (_wide(x) for x in (q, k, v))
+        q, k, v = _grouped(q, problem.kv_heads), k[:, :, None], v[:, :, None]
+        scores = q @ k.swapaxes(-1, -2)
+        scores *= problem.scale
+        cap_slope = None
+        if problem.softcap is not None:
+            scores /= problem.softcap
+            np.tanh(scores, out=scores)
+            cap_slope = 1 - scores**2 if problem.direction == "backward" else None
+            scores *= problem.softcap
+        if bias is not None:
+            scores += _grouped_like_scores(bias, problem)
+        if problem.banded:
+            np.copyto(scores, -np.inf, where=_hidden(problem))
+        if mask is not None:
+            np.copyto(scores, -np.inf, where=~_grouped_like_scores(mask, problem))
+        p = _softmax_in_place(scores)
+        o = (p @ v).reshape(problem.o_shape).astype(dtype, copy=False)
+        return o, _Saved(q, k, v, p, cap_slope)
+
+    def backward(saved, do):
+        dtype = do.dtype
+        do = _grouped(_wide(do), problem.kv_heads)
+        dv = (saved.p.swapaxes(-1, -2) @ do).sum(axis=2)
+        ds = do @ saved.v.swapaxes(-1, -2)
+        ds -= (ds * saved.p).sum(axis=-1, keepdims=True)
+        ds *= saved.p
+        if saved.cap_slope is not None:
+            ds *= saved.cap_slope
+        ds *= problem.scale
+        dq = (ds @ saved.k).reshape(problem.q_shape)
+        dk = (ds.swapaxes(-1, -2) @ saved.q).sum(axis=2)
+        return tuple(x.astype(dtype, copy=False) for x in (dq, dk, dv))
+
+    if problem.direction == "backward":
+        return Differentiable(forward, backward)
+    return lambda q, k, v, **extras: forward(q, k, v, **extras)[0]
+
+
+def _wide(x):
+    """`x` in at least float32, for scores and sums."""
+    return x.astype(np.float32) if x.dtype.itemsize < 4 else x
+
+
+def _grouped(x, kv_heads):
+    """(B, Hq, L, D) as (B, Hkv, group, L, D): consecutive query heads share a key/value head."""
+    b, heads, *rest = x.shape
+    return x.reshape(b, kv_heads, heads // kv_heads, *rest)
+
+
+def _grouped_like_scores(x, problem):
+    """A mask or bias broadcastable to (B, Hq, Lq, Lk), as a view that broadcasts against the grouped scores."""
+    x = x.reshape((1,) * (4 - x.ndim) + x.shape)
+    return x[:, :, None] if x.shape[1] == 1 else _grouped(x, problem.kv_heads)
+
+
+def _hidden(problem):
+    """(Lq, Lk), True where causality or the window hides the key."""
+    distance = np.arange(problem.kv_len) - np.arange(problem.q_len)[:, None]
+    low, high = problem.band
+    return (distance < low) | (distance > high)
+
+
+def _softmax_in_place(scores):
+    """Softmax over the last axis; rows of -inf become zeros."""
+    m = scores.max(axis=-1, keepdims=True, initial=-np.inf)
+    m[m == -np.inf] = 0
+    scores -= m
+    np.exp(scores, out=scores)
+    total = scores.sum(axis=-1, keepdims=True)
+    total[total == 0] = 1
+    scores /= total
+    return scores

@@ -1,0 +1,62 @@
+"""The formula in TensorFlow operations, as a graph and compiled by XLA."""
+
+from harness.problem import Problem
+from harness.registry import EVERYTHING, implementation
+
+
+@implementation("tensorflow", framework="tensorflow", devices=("cpu", "cuda"), supports=EVERYTHING)
+def tensorflow_graph(problem: Problem):
+    """The formula as a TensorFlow graph; O(Lq·Lk) workspace."""
+    return _compiled(problem, jit_compile=False)
+
+
+@implementation("tensorflow-xla", framework="tensorflow", devices=("cpu", "cuda"), supports=EVERYTHING)
+def tensorflow_xla(problem: Problem):
+    """The same graph compiled by XLA."""
+    return _compiled(problem, jit_compile=True)
+
+
+def _compiled(problem, jit_compile):
+    import tensorflow as tf
+
+    def seen(mask):
+        """(Lq, Lk) or broadcastable to the scores, True where the query sees the key; None when nothing is hidden."""
+        visible = mask
+        if problem.banded:
+            distance = tf.range(problem.kv_len) - tf.range(problem.q_len)[:, None]
+            low, high = problem.band
+            inside = (distance >= low) & (distance <= high)
+            visible = inside if mask is None else inside & mask
+        return visible
+
+    def grouped(x):
+        """A mask or bias as a tensor that broadcasts against scores of (B, Hkv, group, Lq, Lk)."""
+        shape = [1] * (4 - len(x.shape)) + x.shape.as_list()
+        heads = [1, 1] if shape[1] == 1 else [problem.kv_heads, problem.group]
+        return tf.reshape(x, [shape[0], *heads, *shape[2:]])
+
+    def formula(q, k, v, mask=None, bias=None):
+        dtype = q.dtype
+        wide = tf.float64 if dtype == tf.float64 else tf.float32
+        q, k, v = tf.cast(q, wide), tf.cast(k, wide), tf.cast(v, wide)
+        q = tf.reshape(q, [problem.batch, problem.kv_heads, problem.group, problem.q_len, problem.head_dim])
+        k, v = k[:, :, None], v[:, :, None]
+        scores = tf.matmul(q, k, transpose_b=True) * tf.constant(problem.scale, wide)
+        if problem.softcap is not None:
+            scores = problem.softcap * tf.tanh(scores / problem.softcap)
+        if bias is not None:
+            scores += tf.cast(grouped(bias), wide)
+        visible = seen(mask)
+        if visible is not None:
+            scores = tf.where(grouped(visible), scores, tf.constant(float("-inf"), wide))
+        weights = softmax_or_zeros(scores) if problem.may_have_empty_rows else tf.nn.softmax(scores)
+        return tf.cast(tf.reshape(tf.matmul(weights, v), problem.o_shape), dtype)
+
+    def softmax_or_zeros(scores):
+        """Softmax whose rows of -inf, or of no key at all, are zeros; tf.nn.softmax would give nan."""
+        m = tf.stop_gradient(tf.reduce_max(scores, axis=-1, keepdims=True))
+        weights = tf.exp(scores - tf.maximum(m, scores.dtype.min))
+        total = tf.reduce_sum(weights, axis=-1, keepdims=True)
+        return weights / tf.where(total > 0, total, tf.ones_like(total))
+
+    return tf.function(formula, jit_compile=jit_compile, reduce_retracing=False)
