@@ -104,14 +104,12 @@ def presets(options: argparse.Namespace) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Check, time and weigh; then the tables."""
-    from rich.console import Console
-
     from harness.environment import environment
     from harness.measure.manager import Manager
-    from harness.report.terminal import Display, print_results
+    from harness.report.terminal import Display, Output, print_results
     from harness.store import RunFolder
 
-    console = Console()
+    console = Output()
     folder = _resumed(options) if options.resume else None
     plan = folder.plan if folder else _plan(options)
     plugins = [c.origin.location for c in plan.contenders if c.origin.kind == "file"]
@@ -129,13 +127,13 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         manager.close()
         _write_tables(folder)
-        console.print(f"Interrupted; nothing measured is lost. To go on: python -m harness run --resume {folder.path}")
+        display.say(f"Interrupted; nothing measured is lost. To go on: python -m harness run --resume {folder.path}")
         return INTERRUPTED
     finally:
         manager.close()
     table = _write_tables(folder)
     print_results(console, plan, table)
-    console.print(f"\nThe report and the tables are in {folder.path}: report.md, results.csv, samples.csv", markup=False)
+    display.say(f"\nThe report and the tables are in {folder.path}: report.md, results.csv, samples.csv")
     return FAILED if table.status.isin(["incorrect", "crashed", "error"]).any() else OK
 
 

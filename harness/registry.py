@@ -28,7 +28,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from harness.problem import CAUSAL, DTYPES, Problem
+from harness.problem import CAUSAL, DTYPE_SHORT, DTYPES, Problem
 
 ENTRY_POINT_GROUP = "attention_harness.implementations"
 LAYOUTS = ("BHSD", "BSHD")
@@ -95,15 +95,27 @@ class Supports:
         return bool(self.causal) and problem.q_len == problem.kv_len
 
     def summary(self) -> str:
-        """One line for `harness list`, such as "f32 bf16 · causal · mask · gradients"."""
-        from harness.problem import DTYPE_SHORT
+        """One line for `harness list`: what is supported, or what is not where that is shorter."""
+        present = [DTYPE_SHORT[d] for d in DTYPES if d in self.dtypes]
+        absent = [DTYPE_SHORT[d] for d in DTYPES if d not in self.dtypes]
+        for alignment in CAUSAL:
+            (present if alignment in self.causal else absent).append(f"causal {alignment}")
+        for name in _FLAGS:
+            (present if getattr(self, name) else absent).append(_FLAGS[name])
+        if not absent:
+            return "everything"
+        return f"all but {', '.join(absent)}" if len(absent) < len(present) else ", ".join(present)
 
-        words = [" ".join(DTYPE_SHORT[d] for d in self.dtypes)]
-        if self.causal:
-            words.append("causal" if set(self.causal) == set(CAUSAL) else f"causal ({self.causal[0]})")
-        flags = ("window", "mask", "bias", "softcap", "grouped_heads", "v_head_dim", "gradients")
-        words += [name.replace("_", " ") for name in flags if getattr(self, name)]
-        return " · ".join(words)
+
+_FLAGS = {
+    "window": "window",
+    "mask": "mask",
+    "bias": "bias",
+    "softcap": "softcap",
+    "grouped_heads": "grouped heads",
+    "v_head_dim": "v_head_dim ≠ head_dim",
+    "gradients": "gradients",
+}
 
 
 EVERYTHING = Supports(

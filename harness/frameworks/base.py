@@ -67,9 +67,13 @@ class Framework:
         return variables
 
     @classmethod
-    def resets_peak(cls, device: str) -> bool:
-        """Whether the high-water mark of memory can be reset; where not, every measurement takes a new process."""
-        return True
+    def keeps_memory(cls, device: str) -> bool:
+        """Whether freed memory stays with its allocator, or its high-water mark cannot be reset.
+
+        What one problem took would then hide what the next one takes: each is weighed in a process of its own, against
+        that process before its first call.
+        """
+        return False
 
     @classmethod
     def version(cls) -> str:

@@ -29,8 +29,8 @@ class Jax(Framework):
         }
 
     @classmethod
-    def resets_peak(cls, device: str) -> bool:
-        return device == "cpu"  # There the kernel's mark is read; JAX cannot reset its own.
+    def keeps_memory(cls, device: str) -> bool:
+        return device == "cuda"  # On the CPU the kernel's mark is read; JAX cannot reset its own.
 
     def __init__(self, device: str, threads: int):
         super().__init__(device, threads)
@@ -74,7 +74,7 @@ class Jax(Framework):
         return Differentiable(forward, backward)
 
     def reset_peak_memory(self) -> None:
-        """JAX cannot: `resets_peak` says so, and each measurement has a process of its own."""
+        """JAX cannot: `keeps_memory` says so, and each measurement has a process of its own."""
 
     def device_memory(self) -> tuple[int, int]:
         stats = self._device.memory_stats()

@@ -27,6 +27,10 @@ class TensorFlow(Framework):
             "KERAS_BACKEND": "tensorflow",
         }
 
+    @classmethod
+    def keeps_memory(cls, device: str) -> bool:
+        return device == "cpu"  # oneDNN builds allocate from a pool that never shrinks (BFC).
+
     def __init__(self, device: str, threads: int):
         super().__init__(device, threads)
         import tensorflow as tf

@@ -6,9 +6,11 @@ shuffled order while the others sleep; a record each. At the end the memory of e
 
 from __future__ import annotations
 
+import queue
 import random
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from harness.measure.messages import (
     Prepared,
     Rate,
     Rated,
+    Reply,
     Sample,
     Sampled,
     Start,
@@ -75,6 +78,7 @@ class Manager:
         self._workers: dict[str, Worker] = {}
         self._history = History(plan.effort, plan.memory_bytes)
         self._order = random.Random(plan.seed)
+        self._stopping = False
 
     def close(self) -> None:
         """End every worker."""
@@ -261,36 +265,53 @@ class Manager:
     # --- memory --------------------------------------------------------------------------------------
 
     def memories(self, cells: list[Cell]) -> Iterator[tuple[Cell, Memory | Failed]]:
-        """The memory of each measured cell, one fresh process an implementation, smaller problems first."""
+        """The memory of each measured cell that lacks it, in fresh processes, smaller problems first.
+
+        Nothing is timed any more, so several implementations are weighed at once where memory allows.
+        """
         self.close()
-        problems = {p.name: p for p in self._plan.problems}
-        by_name: dict[str, list[Cell]] = {}
+        due: dict[str, list[Cell]] = {}
         for cell in cells:
             if cell.status is Status.OK and cell.memory is None:
-                by_name.setdefault(cell.implementation, []).append(cell)
-        total, count = sum(map(len, by_name.values())), 0
-        for contender in self._plan.contenders:
-            mine = sorted(by_name.get(contender.name, ()), key=lambda c: problems[c.problem].score_elements)
-            worker: Worker | None = None
-            for cell in mine:
-                self._show(Progress(count, total, f"memory of {contender.name}, {cell.problem}"))
-                if worker is None or not worker.alive or not adapter(contender.framework).resets_peak(contender.device):
-                    if worker is not None:
-                        worker.close()
-                    worker = self._start(contender, weighing=True)
-                reply = (
-                    worker.ready
-                    if isinstance(worker.ready, Failed)
-                    else worker.ask(Weigh(problems[cell.problem], self._plan.seed), self._plan.timeout_s)
-                )
-                count += 1
-                if isinstance(reply, Failed):
-                    yield cell, reply
-                else:
-                    assert isinstance(reply, Weighed)
-                    yield cell, reply.memory
-            if worker is not None:
-                worker.close()
+                due.setdefault(cell.implementation, []).append(cell)
+        total, count = sum(map(len, due.values())), 0
+        found: queue.SimpleQueue[tuple[Cell, Memory | Failed]] = queue.SimpleQueue()
+        pool = ThreadPoolExecutor(self._weighers(cells))
+        try:
+            for contender in self._plan.contenders:
+                if contender.name in due:
+                    pool.submit(self._weigh, contender, due[contender.name], found)
+            for count in range(total):
+                self._show(Progress(count, total, "memory"))
+                yield found.get()
+        finally:
+            self._stopping = True
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _weighers(self, cells: list[Cell]) -> int:
+        """How many may be weighed at once: as many as there are threads, while three score matrices of each would fit."""
+        problems = [p for p in self._plan.problems if p.name in {c.problem for c in cells}]
+        largest = max((3 * 4 * p.score_elements + p.bytes for p in problems), default=1)
+        return max(1, min(self._plan.threads, self._plan.memory_bytes // max(1, largest)))
+
+    def _weigh(self, contender: Contender, cells: list[Cell], found: queue.SimpleQueue) -> None:
+        """Weigh the cells of one implementation, in one process or, where its allocator keeps memory, in one each."""
+        problems = {p.name: p for p in self._plan.problems}
+        keeps = adapter(contender.framework).keeps_memory(contender.device)
+        worker: Worker | None = None
+        for cell in sorted(cells, key=lambda c: problems[c.problem].score_elements):
+            if self._stopping:
+                break
+            if worker is None or not worker.alive or keeps:
+                if worker is not None:
+                    worker.close()
+                worker = self._start(contender, weighing=True)
+            reply: Reply = worker.ready
+            if not isinstance(reply, Failed):
+                reply = worker.ask(Weigh(problems[cell.problem], self._plan.seed), self._plan.timeout_s)
+            found.put((cell, reply.memory if isinstance(reply, Weighed) else _as_failed(reply)))
+        if worker is not None:
+            worker.close()
 
     # --- workers -------------------------------------------------------------------------------------
 
@@ -312,6 +333,11 @@ class Manager:
         worker = self._workers.pop(contender.name, None)
         if worker is not None:
             worker.kill()
+
+
+def _as_failed(reply: Reply) -> Failed:
+    assert isinstance(reply, Failed)
+    return reply
 
 
 def _cell(contender: Contender, problem: Problem, status: Status, reason: str = "", **found: object) -> Cell:

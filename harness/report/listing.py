@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -10,16 +10,31 @@ from rich.table import Table
 from rich.text import Text
 
 
-def print_list(console: Console, entries: Iterable[Mapping[str, Any]]) -> None:
-    """What `harness list` shows."""
-    grid = Table()
-    for heading in ("implementation", "framework", "devices", "here", "supports"):
-        grid.add_column(heading, no_wrap=heading == "implementation")
+def print_list(console: Console, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Every implementation: where it can run here or why not, what it is, and what it supports."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column()
+    here = 0
     for entry in entries:
-        here = Text("\n".join(f"{device}: {reason or 'yes'}" for device, reason in entry["devices"].items()))
-        supports = "\n".join(dict.fromkeys(entry["supports"].values()))
-        devices = " ".join(entry["devices"])
         if entry["error"]:
-            here, supports = Text(entry["error"], style="red"), ""
-        grid.add_row(entry["name"], entry["framework"], devices, here, Text(supports))
+            grid.add_row(entry["name"], Text(f"cannot be loaded: {entry['error']}"), style="red")
+            continue
+        able = [device for device, reason in entry["devices"].items() if reason is None]
+        here += bool(able)
+        state = Text(" ".join(able), style="green")
+        if not able:
+            state = Text("; ".join(dict.fromkeys(entry["devices"].values())), style="yellow")
+        told = state + Text(f"  {entry['summary']}", style="" if able else "dim")
+        for device, supports in _by_device(entry["supports"]):
+            told += Text(f"\n{device}{supports}", style="dim")
+        grid.add_row(Text(entry["name"], style="bold" if able else "dim"), told)
     console.print(grid)
+    console.print(f"\n{here} of {len(entries)} can run here.", highlight=False)
+
+
+def _by_device(supports: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What is supported, once where it is the same on every device."""
+    if len(set(supports.values())) == 1:
+        return [("", next(iter(supports.values())))]
+    return [(f"{device}: ", text) for device, text in supports.items()]

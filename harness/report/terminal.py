@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,6 +18,14 @@ from harness.plan import Plan
 from harness.report.format import HEADINGS, absences, display_rows, winner
 
 _STYLES = {"incorrect": "bold red", "crashed": "red", "error": "red", "timeout": "yellow", "out-of-memory": "yellow"}
+
+
+class Output(Console):
+    """A console that goes on in silence when its reader has left (`| head`): the run matters more than its echo."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Display:
@@ -54,7 +64,7 @@ class Display:
 
     def say(self, line: str) -> None:
         """A line above the bar, which stays."""
-        self._progress.console.print(line, highlight=False, markup=False)
+        self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_results(console: Console, plan: Plan, table: pd.DataFrame) -> None:
