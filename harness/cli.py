@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.problem import DIRECTIONS, DTYPES, ProblemError
-from harness.registry import RegistryError, discover
+from harness.registry import RegistryError, discover, unknown_name
 
 if TYPE_CHECKING:
     from harness.plan import Plan
@@ -135,6 +136,48 @@ def run(options: argparse.Namespace) -> int:
     print_results(console, plan, table)
     display.say(f"\nThe report and the tables are in {folder.path}: report.md, results.csv, samples.csv")
     return FAILED if table.status.isin(["incorrect", "crashed", "error"]).any() else OK
+
+
+def check(options: argparse.Namespace) -> int:
+    """The conformance cases, a line each."""
+    from harness.conformance.cases import all_cases, select
+    from harness.frameworks.base import simulating
+    from harness.measure.checker import Checker
+    from harness.plan import contenders
+    from harness.report.verdicts import Tally, line
+
+    registry = discover(options.plugin)
+    names = registry.select(options.impl)
+    known = {case.id: case for case in all_cases()}
+    for wanted in options.case:
+        if wanted not in known and wanted not in {case.chapter for case in known.values()}:
+            raise UsageError(unknown_name("case or chapter", wanted, list(known), "There are"))
+    tallies = []
+    for contender in contenders(registry, names, options.device):
+        tally = Tally(contender.name, contender.absent, contender.broken)
+        tallies.append(tally)
+        if contender.absent:
+            print(tally.summary())
+            continue
+        implementation = registry.implementations[contender.name]
+        simulated = simulating() and contender.device == "cuda"
+        cases = select(slow_build=implementation.slow_build, simulated=simulated, full=options.full)
+        if options.case:
+            cases = [c for c in known.values() if c.id in options.case or c.chapter in options.case]
+        with Checker(contender, options.threads or len(os.sched_getaffinity(0)), options.timeout) as checker:
+            for verdict in checker.check_all(cases):
+                tally.add(verdict)
+                print(line(contender.name, verdict, _repetition(options, contender.name, verdict)), flush=True)
+        print(tally.summary() + "\n", flush=True)
+    if len(tallies) > 1:
+        print("\n".join(tally.summary() for tally in tallies))
+    return FAILED if any(tally.failed for tally in tallies) else OK
+
+
+def _repetition(options: argparse.Namespace, name: str, verdict: Any) -> str:
+    """The command that runs one case again."""
+    plugins = "".join(f" --plugin {shlex.quote(plugin)}" for plugin in options.plugin)
+    return f"python -m harness check --impl {name}{plugins} --case {verdict.case.id}"
 
 
 def report(options: argparse.Namespace) -> int:
@@ -295,6 +338,15 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (a new one in runs/)")
     verb.add_argument("--resume", type=Path, metavar="DIR", help="go on with an interrupted run")
     verb.set_defaults(verb=run)
+
+    verb = verbs.add_parser("check", parents=[plugin], help="the conformance cases, a line each")
+    verb.add_argument("--impl", metavar="NAMES", required=True, help="all, or names separated by commas")
+    verb.add_argument("--case", action="append", default=[], metavar="ID", help="only this case or chapter; may be repeated")
+    verb.add_argument("--device", choices=("cpu", "cuda", "auto"), default="auto", help="(auto: CUDA where there is any)")
+    verb.add_argument("--threads", type=_positive_int, metavar="N", help="CPU threads (all)")
+    verb.add_argument("--timeout", type=_positive, default=120.0, metavar="S", help="for one case, in seconds (120)")
+    verb.add_argument("--full", action="store_true", help="every case, also where each shape is compiled for seconds")
+    verb.set_defaults(verb=check)
 
     verb = verbs.add_parser("report", help="the tables of a stored run")
     verb.add_argument("folder", type=Path, metavar="DIR")

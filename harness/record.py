@@ -46,7 +46,9 @@ class Accuracy:
     elements: int
     """How many elements were compared."""
     worst: str = ""
-    """Where the largest ratio lies, such as "o[0, 3, 17, 5]"."""
+    """Where the largest ratio lies, such as "o[0, 3, 17, 5]"; empty when nothing differs."""
+    worst_bound: float = 0.0
+    """The bound of that element."""
 
     @property
     def correct(self) -> bool:

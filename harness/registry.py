@@ -170,6 +170,8 @@ class Implementation:
     """Axis order of the arrays it takes and returns: BHSD (batch, head, sequence, dim) or BSHD. Converted before timing."""
     needs: Callable[[str], str | None] | None = None
     """Asked with the device before anything is built: a reason why it cannot run on this machine, or None."""
+    slow_build: bool = False
+    """Whether every new shape costs seconds of compilation; `check` then runs its core cases unless told otherwise."""
     origin: Origin = Origin("module", "")
 
     @property
@@ -189,6 +191,7 @@ def implementation(
     supports: Supports | Mapping[str, Supports] | None = None,
     layout: str = "BHSD",
     needs: Callable[[str], str | None] | None = None,
+    slow_build: bool = False,
 ) -> Callable[[Callable[[Problem], Any]], Implementation]:
     """Declare a factory to be an implementation. The fields are those of `Implementation`.
 
@@ -201,7 +204,9 @@ def implementation(
         raise RegistryError(f"{name}: devices must be among {', '.join(DEVICES)}, not {devices!r}")
 
     def declare(factory: Callable[[Problem], Any]) -> Implementation:
-        return Implementation(name, factory, framework, tuple(devices), supports or Supports(), layout, needs)
+        return Implementation(
+            name, factory, framework, tuple(devices), supports or Supports(), layout, needs, slow_build
+        )
 
     return declare
 

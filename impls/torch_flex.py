@@ -20,6 +20,7 @@ _CPU = replace(
     devices=("cpu", "cuda"),
     supports={"cpu": _CPU, "cuda": replace(EVERYTHING, dtypes=_CPU.dtypes, because={"dtypes": "no float64 kernel"})},
     needs=needs_cxx,
+    slow_build=True,
 )
 def torch_flex(problem: Problem):
     """Compiled flex_attention: softcap, bias and mask as a score_mod, causality and window as a block mask."""

@@ -12,7 +12,14 @@ def torch_eager(problem: Problem):
     return _formula(problem)
 
 
-@implementation("torch-compile", framework="torch", devices=("cpu", "cuda"), supports=EVERYTHING, needs=needs_cxx)
+@implementation(
+    "torch-compile",
+    framework="torch",
+    devices=("cpu", "cuda"),
+    supports=EVERYTHING,
+    needs=needs_cxx,
+    slow_build=True,
+)
 def torch_compile(problem: Problem):
     """torch.compile of the same formula; the compiler may recognise it and call a fused kernel instead."""
     import torch

@@ -28,7 +28,7 @@ def accuracy(outputs: Mapping[str, np.ndarray], answer: Expected) -> Accuracy:
 
     An element whose bound is zero (a row with nothing to attend to) must be exactly zero; nan is never correct.
     """
-    worst, worst_ratio, largest, elements = "", 0.0, 0.0, 0
+    worst, worst_ratio, worst_bound, largest, elements = "", 0.0, 0.0, 0.0, 0
     for name, tensor in answer.items():
         got = outputs[name][:, :, tensor.rows].astype(np.float64)
         error = np.abs(got - tensor.value)
@@ -41,20 +41,29 @@ def accuracy(outputs: Mapping[str, np.ndarray], answer: Expected) -> Accuracy:
         largest = max(largest, float(error.max()))
         at = np.unravel_index(np.argmax(ratio), ratio.shape)
         if ratio[at] > worst_ratio:
-            worst_ratio = float(ratio[at])
+            worst_ratio, worst_bound = float(ratio[at]), float(tensor.bound[at])
             b, h, row, column = (int(n) for n in at)
             worst = f"{name}[{b}, {h}, {int(tensor.rows[row])}, {column}]"
-    return Accuracy(largest, worst_ratio, elements, worst)
+    return Accuracy(largest, worst_ratio, elements, worst, worst_bound)
 
 
 def finding(accuracy: Accuracy) -> str:
     """The sentence for an output outside its bound."""
     if accuracy.max_abs_error == np.inf:
         return f"{accuracy.worst} is not a number or infinite; the oracle's answer is finite"
-    over = "where the oracle has exactly zero" if accuracy.error_over_bound == np.inf else (
-        f"{accuracy.error_over_bound:.3g} times its bound"
-    )
-    return f"{accuracy.worst} is off, {over}; the largest error anywhere is {accuracy.max_abs_error:.3g}"
+    if accuracy.error_over_bound == np.inf:
+        return f"{accuracy.worst} is not zero, and should be exactly; the largest error is {accuracy.max_abs_error:.3g}"
+    error = accuracy.error_over_bound * accuracy.worst_bound
+    return f"{accuracy.worst} is {error:.3g} from the oracle, bound {accuracy.worst_bound:.3g}"
+
+
+def different(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> str | None:
+    """How two results of the same call differ, or None; compared bit by bit."""
+    for name, array in first.items():
+        if array.tobytes() != second[name].tobytes():
+            gap = np.abs(array.astype(np.float64) - second[name].astype(np.float64)).max()
+            return f"{name} differs by up to {gap:.3g} between two calls with the same inputs"
+    return None
 
 
 def changed_input(before: Inputs, now: Mapping[str, np.ndarray]) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.conformance.cases import Case
+from harness.conformance.verdict import Verdict
 from harness.problem import Problem
 from harness.record import Accuracy, Memory, Status
 from harness.registry import Origin
@@ -103,6 +105,18 @@ class Rated:
 
 
 @dataclass(frozen=True)
+class Check:
+    """Run one conformance case. Answered by `Checked`, or by `Failed` when the process could not survive it."""
+
+    case: Case
+
+
+@dataclass(frozen=True)
+class Checked:
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
 class Failed:
     """What went wrong, in a status and a sentence."""
 
@@ -111,5 +125,5 @@ class Failed:
     accuracy: Accuracy | None = None
 
 
-Request = Start | Prepare | Sample | Finish | Weigh | Rate
-Reply = Ready | Prepared | Sampled | Finished | Weighed | Rated | Failed
+Request = Start | Prepare | Sample | Finish | Weigh | Rate | Check
+Reply = Ready | Prepared | Sampled | Finished | Weighed | Rated | Checked | Failed

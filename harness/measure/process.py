@@ -160,6 +160,7 @@ def _step(request: Request) -> str:
         "Sample": "a round of samples",
         "Finish": "the last verification",
         "Weigh": "the memory measurement",
+        "Check": "the case",
     }.get(type(request).__name__, "the request")
 
 

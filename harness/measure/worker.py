@@ -19,10 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.conformance import checks
+from harness.conformance.verdict import judge
 from harness.frameworks import Framework, Unavailable, adapter
 from harness.inputs import make_inputs
 from harness.measure import memory, timing
 from harness.measure.messages import (
+    Check,
+    Checked,
     Failed,
     Finish,
     Finished,
@@ -86,6 +89,7 @@ class Session:
             Finish: self.finish,
             Weigh: self.weigh,
             Rate: self.rate,
+            Check: self.check,
         }
         try:
             return handlers[type(request)](request)  # type: ignore[operator]
@@ -190,6 +194,10 @@ class Session:
     def rate(self, request: Rate) -> Reply:
         """The best of several large square matrix products."""
         return Rated(self.framework.matmul_rate(request.dtype))
+
+    def check(self, request: Check) -> Reply:
+        """One conformance case."""
+        return Checked(judge(request.case, self.implementation, self.framework))
 
     def _verify(self, result: Any) -> Failed | None:
         """Compare a result with the oracle; the accuracy is kept for the record."""

@@ -1,0 +1,45 @@
+"""Conformance cases in a worker of their own, which is started again when a case ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.conformance.cases import Case
+from harness.conformance.verdict import Verdict
+from harness.measure.messages import Check, Checked, Failed, Start
+from harness.measure.process import Worker
+from harness.plan import Contender
+
+
+class Checker:
+    """One implementation under examination. Use as a context manager."""
+
+    def __init__(self, contender: Contender, threads: int, timeout_s: float, memory_bytes: int = 0):
+        self._start = Start(contender.name, contender.origin, contender.device, threads, memory_bytes)
+        self._framework = contender.framework
+        self._timeout_s = timeout_s
+        self._worker: Worker | None = None
+
+    def __enter__(self) -> Checker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._worker is not None:
+            self._worker.kill()
+
+    def check(self, case: Case) -> Verdict:
+        """Run one case and say what came of it; a timeout or a crash is a verdict too."""
+        if self._worker is None or not self._worker.alive:
+            self._worker = Worker(self._start, self._framework, self._timeout_s)
+        reply = self._worker.ready
+        if not isinstance(reply, Failed):
+            reply = self._worker.ask(Check(case), self._timeout_s)  # type: ignore[assignment]
+        if isinstance(reply, Checked):
+            return reply.verdict
+        assert isinstance(reply, Failed)
+        return Verdict(case, reply.status, reply.reason)
+
+    def check_all(self, cases: Sequence[Case]) -> Iterator[Verdict]:
+        """Run cases in turn."""
+        for case in cases:
+            yield self.check(case)
