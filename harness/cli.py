@@ -113,8 +113,8 @@ def run(options: argparse.Namespace) -> int:
     console = Output()
     folder = _resumed(options) if options.resume else None
     plan = folder.plan if folder else _plan(options)
-    plugins = [c.origin.location for c in plan.contenders if c.origin.kind == "file"]
-    registry = discover(dict.fromkeys([*plugins, *options.plugin]))
+    planned = [c.origin.location for c in plan.contenders if c.origin.kind == "file"]
+    registry = discover(list(dict.fromkeys(planned)))
     folder = folder or RunFolder.create(options.out or _fresh_folder(plan.preset), plan)
     display = Display(console)
     manager = Manager(plan, registry.implementations, display.show)

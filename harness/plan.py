@@ -125,6 +125,4 @@ def _contender(implementation: Implementation, device: str) -> Contender:
         return Contender(implementation.name, implementation.framework, device, implementation.origin, absent)
     reasons = {d: framework.unavailable(d) or (implementation.needs(d) if implementation.needs else None) for d in able}
     chosen = next((d for d in able if reasons[d] is None), able[-1])
-    return Contender(
-        implementation.name, implementation.framework, chosen, implementation.origin, reasons[chosen] or ""
-    )
+    return Contender(implementation.name, implementation.framework, chosen, implementation.origin, reasons[chosen] or "")

@@ -103,7 +103,7 @@ def _expand(entry: dict[str, Any]) -> list[Problem]:
 
 def _is_sweep(key: str, value: Any) -> bool:
     """A window is itself a list of two numbers; a list of such is a sweep."""
-    return isinstance(value, list) and (key != "window" or bool(value) and isinstance(value[0], list))
+    return isinstance(value, list) and (key != "window" or (bool(value) and isinstance(value[0], list)))
 
 
 def _problem(values: dict[str, Any]) -> Problem:

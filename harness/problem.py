@@ -45,7 +45,7 @@ class Problem:
     batch: int = 1
     q_heads: int = 1
     kv_heads: int = None  # type: ignore[assignment]
-    """Key/value heads; query head h reads key/value head `h // (q_heads // kv_heads)`. As many as query heads unless given."""
+    """Key/value heads; query head h reads key/value head `h // (q_heads // kv_heads)`. As many as query heads by default."""
     q_len: int
     kv_len: int = None  # type: ignore[assignment]
     """Keys; as many as queries unless given."""

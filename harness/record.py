@@ -131,7 +131,8 @@ class Cell:
         """The cell that `to_json` wrote. Raises `ValueError`, `KeyError` or `TypeError` for anything else."""
         values = dict(data)
         values["status"] = Status(values["status"])
-        for name, kind in (("accuracy", Accuracy), ("timing", Timing), ("memory", Memory)):
+        kinds: dict[str, Any] = {"accuracy": Accuracy, "timing": Timing, "memory": Memory}
+        for name, kind in kinds.items():
             part = values.get(name)
             if part is not None:
                 values[name] = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in part.items()})

@@ -164,7 +164,7 @@ class Implementation:
     framework: str = "numpy"
     """The adapter in `harness.frameworks` whose arrays it takes."""
     devices: Sequence[str] = ("cpu",)
-    supports: Supports | Mapping[str, Supports] = Supports()  # noqa: RUF009 - frozen
+    supports: Supports | Mapping[str, Supports] = Supports()
     """One declaration, or one for each device."""
     layout: str = "BHSD"
     """Axis order of the arrays it takes and returns: BHSD (batch, head, sequence, dim) or BSHD. Converted before timing."""
@@ -204,9 +204,7 @@ def implementation(
         raise RegistryError(f"{name}: devices must be among {', '.join(DEVICES)}, not {devices!r}")
 
     def declare(factory: Callable[[Problem], Any]) -> Implementation:
-        return Implementation(
-            name, factory, framework, tuple(devices), supports or Supports(), layout, needs, slow_build
-        )
+        return Implementation(name, factory, framework, tuple(devices), supports or Supports(), layout, needs, slow_build)
 
     return declare
 
@@ -237,8 +235,8 @@ class Registry:
         for one in found:
             other = self.implementations.setdefault(one.name, one)
             if other is not one:
-                error = f"the name {one.name} is already taken by {other.origin.location}"
-                self.broken.append(Broken(name, origin, error))
+                taken = f"the name {one.name} is already taken by {other.origin.location}"
+                self.broken.append(Broken(name, origin, taken))
 
     def select(self, names: str) -> list[str]:
         """The names in "a,b,c", or every one for "all" (broken plug-ins included), in order and once each.

@@ -65,9 +65,7 @@ class RunFolder:
 
     def add_warning(self, cell: Cell, warning: str) -> None:
         """Append a warning to a cell that is in the journal already."""
-        self._append(
-            {"warning": {"implementation": cell.implementation, "problem": cell.problem, "warning": warning}}
-        )
+        self._append({"warning": {"implementation": cell.implementation, "problem": cell.problem, "warning": warning}})
 
     def cells(self) -> list[Cell]:
         """Every finished cell, in the order of measurement, with its memory where that is known.

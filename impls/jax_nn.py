@@ -11,9 +11,7 @@ _BECAUSE = {
     "softcap": "dot_product_attention has no softcap outside TPUs",
     "v_head_dim": "dot_product_attention wants values as wide as keys",
 }
-_XLA = replace(
-    EVERYTHING, dtypes=("float32", "bfloat16", "float16"), softcap=False, v_head_dim=False, because=_BECAUSE
-)
+_XLA = replace(EVERYTHING, dtypes=("float32", "bfloat16", "float16"), softcap=False, v_head_dim=False, because=_BECAUSE)
 _XLA_CPU = replace(
     _XLA,
     dtypes=("float32", "bfloat16"),

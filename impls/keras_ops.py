@@ -50,9 +50,7 @@ def keras_attention(problem: Problem):
 
     def attention(q, k, v, mask=None, bias=None):
         visible = full(seen(mask))
-        o = keras.ops.dot_product_attention(
-            q, k, v, bias=full(bias), mask=visible, scale=problem.scale, is_causal=is_causal
-        )
+        o = keras.ops.dot_product_attention(q, k, v, bias=full(bias), mask=visible, scale=problem.scale, is_causal=is_causal)
         return zero_empty_rows(o, visible, bias) if problem.may_have_empty_rows else o
 
     def zero_empty_rows(o, visible, bias):

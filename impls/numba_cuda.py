@@ -45,9 +45,7 @@ def numba_cuda_naive(problem: Problem):
     return attention if _has_work(problem) else _zeros(problem)
 
 
-@implementation(
-    "numba-cuda-tiled", framework="numba-cuda", devices=("cuda",), supports=replace(_NAIVE, also=_too_wide)
-)
+@implementation("numba-cuda-tiled", framework="numba-cuda", devices=("cuda",), supports=replace(_NAIVE, also=_too_wide))
 def numba_cuda_tiled(problem: Problem):
     """One fused CUDA kernel with tiles in shared memory and an online softmax. Dao 2023, alg. 1."""
     from numba import cuda

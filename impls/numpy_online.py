@@ -11,7 +11,7 @@ BLOCK = 128
 """Keys taken at a time; the workspace is one (Lq, BLOCK) tile of scores a head."""
 
 
-def online_softmax_step(m, l, o, scores, v):  # noqa: E741 - the letters of the paper
+def online_softmax_step(m, l, o, scores, v):
     """Fold one tile of keys into the running state of every row, in place.
 
     Invariant: with s the scores seen so far, m = max s, l = Σ exp(s - m), o = Σ exp(s - m) v. A row that has seen no
@@ -22,7 +22,7 @@ def online_softmax_step(m, l, o, scores, v):  # noqa: E741 - the letters of the 
     rescale = np.exp(m - shift)
     scores -= shift
     np.exp(scores, out=scores)
-    l *= rescale  # noqa: E741
+    l *= rescale
     l += scores.sum(axis=-1, keepdims=True)
     o *= rescale
     o += scores @ v
@@ -39,7 +39,7 @@ def numpy_online(problem: Problem):
         wide = np.promote_types(np.float32, q.dtype) if q.dtype.itemsize >= 4 else np.float32
         queries = q.astype(wide, copy=False).reshape(*heads, problem.q_len, problem.head_dim)
         m = np.full((*heads, problem.q_len, 1), -np.inf, wide)
-        l = np.zeros((*heads, problem.q_len, 1), wide)  # noqa: E741
+        l = np.zeros((*heads, problem.q_len, 1), wide)
         o = np.zeros((*heads, problem.q_len, problem.v_head_dim), wide)
         for start in range(0, problem.kv_len, BLOCK):
             keys = np.arange(start, min(start + BLOCK, problem.kv_len))

@@ -83,7 +83,12 @@ def _sdpa(problem, backend):
     plain_causal = problem.causal is not None and problem.window is None and problem.mask is problem.bias is None
     is_causal = plain_causal and (problem.causal == "top-left" or problem.q_len == problem.kv_len)
 
+    def four_axes(x):
+        """A view with all four axes: the fused kernel refuses masks of one axis or three."""
+        return x.reshape((1,) * (4 - x.ndim) + x.shape)
+
     def attention(q, k, v, mask=None, bias=None):
+        mask, bias = (x if x is None else four_axes(x) for x in (mask, bias))
         allowed = None if is_causal else seen(problem, mask, q.device)
         if bias is not None:
             allowed = bias if allowed is None else torch.where(allowed, bias, -torch.inf)

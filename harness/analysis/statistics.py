@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import statistics
 from dataclasses import dataclass
+from typing import Any
 
 from harness.record import Timing
 
@@ -50,7 +51,7 @@ def interval(timing: Timing) -> Interval:
         return Interval(median, min(values), max(values))
     from scipy.stats import quantile_test
 
-    held = quantile_test(values, q=median, p=0.5).confidence_interval(CONFIDENCE)
+    held: Any = quantile_test(values, q=median, p=0.5).confidence_interval(CONFIDENCE)
     return Interval(median, float(held.low), float(held.high))
 
 

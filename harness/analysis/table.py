@@ -49,9 +49,7 @@ def samples(cells: Iterable[Cell]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["implementation", "problem", "round", "sample_s"])
 
 
-def _row(
-    cell: Cell, problem: Problem, plan: Plan, baseline: Cell | None, rates: Mapping[str, float]
-) -> dict[str, Any]:
+def _row(cell: Cell, problem: Problem, plan: Plan, baseline: Cell | None, rates: Mapping[str, float]) -> dict[str, Any]:
     row: dict[str, Any] = {
         "implementation": cell.implementation,
         "framework": cell.framework,

@@ -56,8 +56,7 @@ def select(*, slow_build: bool = False, simulated: bool = False, full: bool = Fa
     return [
         case
         for case in all_cases()
-        if (full or not slow_build or case.core)
-        and (not simulated or case.problem.score_elements <= SIMULATED_ELEMENTS)
+        if (full or not slow_build or case.core) and (not simulated or case.problem.score_elements <= SIMULATED_ELEMENTS)
     ]
 
 

@@ -46,9 +46,7 @@ def _offset_values(inputs: Inputs) -> Inputs:
 
 def _strided(inputs: Inputs) -> Inputs:
     """q, k, v as views of arrays stored (batch, length, heads, dim), as a projection leaves them."""
-    views = {
-        name: np.ascontiguousarray(getattr(inputs, name).transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3) for name in "qkv"
-    }
+    views = {name: np.ascontiguousarray(getattr(inputs, name).transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3) for name in "qkv"}
     return dataclasses.replace(inputs, **views)
 
 

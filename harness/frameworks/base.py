@@ -11,7 +11,7 @@ import importlib.metadata
 import importlib.util
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,7 +37,7 @@ def cuda_devices() -> int:
 class Framework:
     """NumPy-like defaults: arrays are NumPy's, calls are synchronous, there are no gradients."""
 
-    modules: ClassVar[tuple[str, ...]] = ("numpy",)
+    modules: ClassVar[Sequence[str]] = ("numpy",)
     """Importable names that must exist, the one that gives the version first."""
     extra: ClassVar[str] = ""
     """The extra of this distribution that installs it; empty for the core."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from harness.registry import Differentiable
 class TensorFlow(Framework):
     """Eager tensors handed to graph functions."""
 
-    modules = ("tensorflow",)
+    modules: ClassVar[Sequence[str]] = ("tensorflow",)
     extra = "tensorflow"
 
     @classmethod
@@ -72,7 +72,7 @@ class TensorFlow(Framework):
 
         def backward(saved: Any, do: Any) -> tuple[Any, Any, Any]:
             tape, o, sources = saved
-            return tuple(tape.gradient(o, sources, output_gradients=do))  # type: ignore[return-value]
+            return tuple(tape.gradient(o, sources, output_gradients=do))
 
         return Differentiable(forward, backward)
 

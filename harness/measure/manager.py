@@ -32,9 +32,9 @@ from harness.measure.messages import (
     Weigh,
     Weighed,
 )
-from harness.plan import Contender, Plan
 from harness.measure.predict import History
 from harness.measure.process import Worker
+from harness.plan import Contender, Plan
 from harness.problem import Problem
 from harness.record import Cell, Memory, Status, Timing
 from harness.registry import Implementation
@@ -143,14 +143,13 @@ class Manager:
                 count += 1
                 yield cell
 
-    def _blocks(
-        self, problem: Problem, waiting: list[Contender], path: Path, count: int, total: int
-    ) -> Iterator[Cell]:
+    def _blocks(self, problem: Problem, waiting: list[Contender], path: Path, count: int, total: int) -> Iterator[Cell]:
         """As many contenders at a time as memory allows; the baseline takes part in every block."""
-        number, baseline = 0, None
+        number = 0
+        baseline: _Entry | None = None
         waiting = list(waiting)
         while waiting:
-            entries = [baseline] if baseline else []
+            entries: list[_Entry] = [baseline] if baseline else []
             while waiting and self._room(entries):
                 contender = waiting.pop(0)
                 self._show(Progress(count, total, f"{problem.name}: {contender.name}"))

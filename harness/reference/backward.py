@@ -66,9 +66,7 @@ def backward_rows(
     }
 
 
-def _score_gradient(
-    problem: Problem, unit: Roundoff, scores: ScoreBlock, v: np.ndarray, do: np.ndarray
-) -> _ScoreGradient:
+def _score_gradient(problem: Problem, unit: Roundoff, scores: ScoreBlock, v: np.ndarray, do: np.ndarray) -> _ScoreGradient:
     """ds = p (dp - Δ) and how far it may be off, with dp = do vᵀ and Δ = Σ_j p_j dp_j = do · o."""
     p = scores.p
     dp = do @ v.T

@@ -70,9 +70,7 @@ def display_rows(problem_rows: pd.DataFrame) -> list[list[str]]:
         for row in timed.itertuples()
     ]
     others = problem_rows[problem_rows.status != Status.OK]
-    rows += [
-        [row.implementation, row.status, *[""] * 5, error(row.error_over_bound), ""] for row in others.itertuples()
-    ]
+    rows += [[row.implementation, row.status, *[""] * 5, error(row.error_over_bound), ""] for row in others.itertuples()]
     return rows
 
 
@@ -96,4 +94,4 @@ def absences(table: pd.DataFrame) -> list[tuple[str, str, str, list[str]]]:
     """(implementation, status, reason, problems) of everything without a time, equal reasons together."""
     missing = table[table.status != Status.OK]
     groups = missing.groupby(["implementation", "status", "reason"], sort=False)["problem"].agg(list)
-    return [(*key, problems) for key, problems in groups.items()]  # type: ignore[misc]
+    return [(*key, problems) for key, problems in groups.items()]

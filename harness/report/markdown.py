@@ -44,9 +44,9 @@ def _winners(plan: Plan, table: pd.DataFrame) -> str:
 def _legend(plan: Plan) -> str:
     against = f"Speed-up is against {plan.baseline}, round by round. " if plan.baseline else ""
     return (
-        "Every time is of a computation that was first compared with a float64 oracle on the same inputs. Time a call is the "
-        f"median over interleaved rounds, ± half of its 95 % interval. {against}Workspace is memory beyond inputs and output. "
-        "Error/bound is the largest error over its derived bound, and at most 1. A star: see the notes."
+        "Every time is of a computation that was first compared with a float64 oracle on the same inputs. "
+        f"Time a call is the median over interleaved rounds, ± half of its 95 % interval. {against}"
+        "Workspace is memory beyond inputs and output. Error/bound is the largest error over its derived bound, and at most 1. A star: see the notes."
     )
 
 
@@ -55,7 +55,7 @@ def _notes(table: pd.DataFrame) -> str:
     if noted.empty:
         return ""
     groups = noted.groupby(["implementation", "warnings"], sort=False)["problem"].agg(list)
-    lines = [f"- {name} on {', '.join(problems)}: {warning}" for (name, warning), problems in groups.items()]  # type: ignore[misc]
+    lines = [f"- {name} on {', '.join(problems)}: {warning}" for (name, warning), problems in groups.items()]
     return "\n".join(["### Notes", "", *lines])
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
-from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -85,4 +83,3 @@ def print_results(console: Console, plan: Plan, table: pd.DataFrame) -> None:
     for name, status, reason, where in missing:
         scope = "" if len(where) == len(plan.problems) else f" on {', '.join(where)}"
         console.print(Text(f"  {name}{scope}: {status}: {reason}"), style=_STYLES.get(status, ""))
-

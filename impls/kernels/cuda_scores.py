@@ -24,11 +24,14 @@ def adjusted(s, b, h, i, j, softcap, low, high, mask, has_mask, bias, has_bias):
             i if bias.shape[2] > 1 else 0,
             j if bias.shape[3] > 1 else 0,
         ]
-    if has_mask and not mask[
-        b if mask.shape[0] > 1 else 0,
-        h if mask.shape[1] > 1 else 0,
-        i if mask.shape[2] > 1 else 0,
-        j if mask.shape[3] > 1 else 0,
-    ]:
+    if (
+        has_mask
+        and not mask[
+            b if mask.shape[0] > 1 else 0,
+            h if mask.shape[1] > 1 else 0,
+            i if mask.shape[2] > 1 else 0,
+            j if mask.shape[3] > 1 else 0,
+        ]
+    ):
         return NO_SCORE
     return s

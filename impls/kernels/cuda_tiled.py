@@ -40,7 +40,7 @@ def forward_kernel(head_dim, v_head_dim):
         for n in range(columns):
             acc[n] = float32(0)
         m = NO_SCORE
-        l = float32(0)  # noqa: E741
+        l = float32(0)
 
         begin = max(0, q0 + low)
         end = min(k.shape[2], q0 + TILE + high)
@@ -69,12 +69,12 @@ def forward_kernel(head_dim, v_head_dim):
             cuda.syncthreads()
 
             rescale = math.exp(m - m_new) if m > NO_SCORE else float32(0)
-            l *= rescale  # noqa: E741
+            l *= rescale
             for n in range(columns):
                 acc[n] *= rescale
             for c in range(TILE):
                 weight = weights[y, c]
-                l += weight  # noqa: E741
+                l += weight
                 for n in range(columns):
                     d = x + n * TILE
                     if d < v_head_dim:

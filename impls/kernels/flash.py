@@ -45,7 +45,7 @@ def adjust_row(row, columns, softcap, mask, bias, k0, first, last):
 
 
 @numba.njit(error_model="numpy", cache=True, fastmath={"contract", "reassoc", "nsz"})
-def online_softmax_row(row, columns, m, l, o):  # noqa: E741 - the letters of the paper
+def online_softmax_row(row, columns, m, l, o):
     """Turn a row of scores into weights relative to the new maximum; rescale o. Returns the new (m, l).
 
     Invariant: m = max s, l = Σ exp(s - m), o = Σ exp(s - m) v over the keys seen; m = -inf, l = 0, o = 0 for none.
@@ -59,7 +59,7 @@ def online_softmax_row(row, columns, m, l, o):  # noqa: E741 - the letters of th
         return m, l
     if m_new > m:
         rescale = math.exp(m - m_new) if m > -np.inf else row.dtype.type(0)
-        l *= rescale  # noqa: E741
+        l *= rescale
         for d in range(o.shape[0]):
             o[d] *= rescale
     total = row.dtype.type(0)
@@ -88,7 +88,7 @@ def query_tile(o, q, k, v, scale, softcap, low, high, mask, bias, q0):
     keys_t = np.empty((k.shape[1], TILE_K), dtype)
     acc = np.zeros((TILE_Q, v.shape[1]), dtype)
     m = np.full(TILE_Q, -np.inf, dtype)
-    l = np.zeros(TILE_Q, dtype)  # noqa: E741
+    l = np.zeros(TILE_Q, dtype)
     begin = max(0, q0 + low)
     end = min(k.shape[0], q0 + rows + high)
     for k0 in range(begin, end, TILE_K):
@@ -122,6 +122,4 @@ def forward(o, q, k, v, scale, softcap, low, high, mask, bias):
         tile = tiles - 1 - n // (q.shape[0] * heads)
         b, h = n % (q.shape[0] * heads) // heads, n % heads
         kv = h // group
-        query_tile(
-            o[b, h], q[b, h], k[b, kv], v[b, kv], scale, softcap, low, high, mask[b, h], bias[b, h], tile * TILE_Q
-        )
+        query_tile(o[b, h], q[b, h], k[b, kv], v[b, kv], scale, softcap, low, high, mask[b, h], bias[b, h], tile * TILE_Q)
