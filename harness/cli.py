@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +17,12 @@ from harness.problem import DIRECTIONS, DTYPES, ProblemError
 from harness.registry import RegistryError, discover, unknown_name
 
 if TYPE_CHECKING:
-    from harness.plan import Plan
+    from harness.plan import Contender, Plan
     from harness.presets import Preset
     from harness.record import Cell
     from harness.store import RunFolder
 
-OK, FAILED, WRONG_COMMAND, INTERRUPTED = 0, 1, 2, 130
+OK, FAILED, WRONG_COMMAND, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 MEMORY_SHARE = 0.8
 """Of the available memory, what the workers may use unless --memory says otherwise."""
@@ -29,11 +31,12 @@ MEMORY_SHARE = 0.8
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns its exit status: 0 fine, 1 a check failed, 2 the command was wrong, 130 interrupted."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         return options.verb(options)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("harness: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return _stopped(stop)
     except BrokenPipeError:  # `harness list | head`: the reader has had enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
@@ -50,6 +53,18 @@ def _user_errors() -> tuple[type[ValueError], ...]:
     from harness.store import StoreError
 
     return ProblemError, RegistryError, PresetError, StoreError, UsageError
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which a run survives as well as Ctrl-C: workers are ended, tables written, the way to go on is said."""
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
+
+
+def _stopped(stop: KeyboardInterrupt) -> int:
+    return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
 
 
 class UsageError(ValueError):
@@ -125,11 +140,11 @@ def run(options: argparse.Namespace) -> int:
             recorded["matmul_flops_per_s"] = manager.matmul_rates()
             folder.write_environment(recorded)
             _measure(manager, folder, display)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         manager.close()
         _write_tables(folder)
         display.say(f"Interrupted; nothing measured is lost. To go on: python -m harness run --resume {folder.path}")
-        return INTERRUPTED
+        return _stopped(stop)
     finally:
         manager.close()
     table = _write_tables(folder)
@@ -149,9 +164,10 @@ def check(options: argparse.Namespace) -> int:
     registry = discover(options.plugin)
     names = registry.select(options.impl)
     known = {case.id: case for case in all_cases()}
+    sayable = [*dict.fromkeys(case.chapter for case in known.values()), *known]
     for wanted in options.case:
-        if wanted not in known and wanted not in {case.chapter for case in known.values()}:
-            raise UsageError(unknown_name("case or chapter", wanted, list(known), "There are"))
+        if wanted not in sayable:
+            raise UsageError(unknown_name("chapter or case", wanted, sayable, "`harness check` prints them; there are"))
     tallies = []
     for contender in contenders(registry, names, options.device):
         tally = Tally(contender.name, contender.absent, contender.broken)
@@ -244,7 +260,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     threads = options.threads or usable
     if threads > usable:
         raise UsageError(f"--threads {threads} is more than the {usable} CPUs that this process may use")
-    chosen = contenders(registry, names, options.device)
+    chosen = tuple(_never_simulated(c) for c in contenders(registry, names, options.device))
     baseline = options.baseline or ("numpy" if "numpy" in names else "")
     if baseline and baseline not in names:
         raise UsageError(f"--baseline {baseline} is not among the implementations of this run")
@@ -259,6 +275,15 @@ def _plan(options: argparse.Namespace) -> Plan:
         seed=options.seed,
         effort=preset.effort,
     )
+
+
+def _never_simulated(contender: Contender) -> Contender:
+    """Numba's CUDA simulator answers whether a kernel is right; its times would say nothing."""
+    from harness.frameworks.base import SIMULATOR, simulating
+
+    if contender.framework == "numba-cuda" and not contender.absent and simulating():
+        return dataclasses.replace(contender, absent=f"{SIMULATOR} is set, and a simulator is not timed")
+    return contender
 
 
 def _memory(gib: float | None) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.frameworks.base import Framework, Unavailable, simulating
+from harness.frameworks.base import SIMULATOR, Framework, Unavailable, cuda_devices, simulating
 
 
 class Numba(Framework):
@@ -41,7 +41,9 @@ class NumbaCuda(Framework):
     def unavailable(cls, device: str) -> str | None:
         if simulating():
             return None if importlib.util.find_spec("numba") else "numba is not installed"
-        return super().unavailable(device)
+        reason = super().unavailable(device)
+        hint = f"; {SIMULATOR}=1 lets `harness check` run it in Numba's simulator"
+        return reason + hint if reason and cuda_devices() == 0 else reason
 
     def __init__(self, device: str, threads: int):
         super().__init__(device, threads)

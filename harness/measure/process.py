@@ -132,7 +132,7 @@ class Worker:
         self.kill()
         if code == -signal.SIGKILL and _kernel_kills() > self._kernel_kills:
             return Failed(Status.OUT_OF_MEMORY, "the kernel ended the process for want of memory")
-        if "bad_alloc" in said:
+        if memory.OUT_OF_MEMORY.search(said):
             return Failed(Status.OUT_OF_MEMORY, f"{_ending(code)}; it last printed: {said}")
         return Failed(Status.CRASHED, f"{_ending(code)}; it last printed: {said}" if said else _ending(code))
 

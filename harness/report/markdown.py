@@ -46,7 +46,8 @@ def _legend(plan: Plan) -> str:
     return (
         "Every time is of a computation that was first compared with a float64 oracle on the same inputs. "
         f"Time a call is the median over interleaved rounds, ± half of its 95 % interval. {against}"
-        "Workspace is memory beyond inputs and output. Error/bound is the largest error over its derived bound, and at most 1. A star: see the notes."
+        "Workspace is memory beyond inputs and output. "
+        "Error/bound is the largest error over its derived bound, and at most 1. A star: see the notes."
     )
 
 

@@ -1,0 +1,75 @@
+"""Starting the real command as a user would."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PLUGINS = Path(__file__).parent / "plugins"
+PATIENCE_S = 240
+
+TINY_PROBLEMS = """
+[tiny]
+effort = { rounds = 2, min_rounds = 2, turn_s = 0.004, sample_s = 0.001, warmup_s = 0.004, cell_s = 0.02, budget_s = 5.0 }
+[[tiny.problems]]
+heads = 1
+length = 16
+head_dim = 8
+"""
+
+
+class Harness:
+    """`python -m harness`, run in an empty folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    @property
+    def environment(self):
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        return {**os.environ, "PYTHONPATH": path, "COLUMNS": "200"}
+
+    def start(self, *arguments, **options):
+        """Start the command and return at once."""
+        command = [sys.executable, "-m", "harness", *map(str, arguments)]
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            **options,
+        )
+
+    def __call__(self, *arguments):
+        """Run the command to its end: exit status, what it printed, what it complained of."""
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=PATIENCE_S)
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.write_text(text)
+        return path
+
+    def results(self, folder):
+        """results.csv by (implementation, problem)."""
+        table = pd.read_csv(self.folder / folder / "results.csv", keep_default_na=False, na_values=[""])
+        return table.set_index(["implementation", "problem"], drop=False)
+
+
+@pytest.fixture
+def harness(tmp_path):
+    return Harness(tmp_path)
+
+
+@pytest.fixture
+def tiny(harness):
+    """A file with one tiny problem."""
+    return harness.write("tiny.toml", TINY_PROBLEMS)

@@ -1,0 +1,119 @@
+"""What a careless user types: one clear sentence, exit status 2, and nothing lost."""
+
+import os
+
+import pytest
+
+from tests.system.conftest import PLUGINS, TINY_PROBLEMS
+
+TINY = TINY_PROBLEMS
+
+
+def complaint(done):
+    """The one line that the command complained with."""
+    assert done.returncode == 2
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("harness: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["run", "--impl", "numpi"], ['no implementation is called "numpi"', "Did you mean numpy"]),
+        (["check", "--impl", "torch-sdpa-flsh"], ["Did you mean torch-sdpa-flash"]),
+        (["run", "--impl", ","], ["no implementation was named"]),
+        (["run", "--preset", "quik"], ['no preset is called "quik"', "Did you mean quick"]),
+        (["run", "--problems", "nowhere.toml"], ["nowhere.toml", "No such file"]),
+        (["run", "--plugin", "nowhere.py"], ["nowhere.py does not exist"]),
+        (["run", "--preset", "smoke", "--problems", "x.toml"], ["--preset and --problems"]),
+        (["run", "--threads", "4096"], ["--threads 4096 is more than"]),
+        (["run", "--impl", "numpy", "--baseline", "jax"], ["--baseline jax is not among"]),
+        (["run", "--resume", "nowhere"], ["nowhere holds no run"]),
+        (["run", "--resume", "nowhere", "--impl", "numpy"], ["--resume", "--impl cannot be given"]),
+        (["report", "nowhere"], ["nowhere holds no run"]),
+        (["check", "--impl", "numpy", "--case", "casual"], ['"casual"', "Did you mean causal"]),
+    ],
+)
+def test_one_sentence(harness, arguments, words):
+    sentence = complaint(harness(*arguments))
+    for word in words:
+        assert word in sentence
+    assert not (harness.folder / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (("heads = 1", "q_heads = 6\nkv_heads = 4"), "4 key/value heads do not divide 6 query heads"),
+        (("length = 16", "length = -1"), "q_len must be at least 0, not -1"),
+        (("head_dim = 8", "head_dim = 0"), "head_dim must be at least 1, not 0"),
+        (("head_dim = 8", "head_dim = 8.5"), "head_dim must be a whole number, not 8.5"),
+        (("head_dim = 8", 'head_dim = 8\ncausal = "left"'), "causal must be one of top-left, bottom-right"),
+        (("head_dim = 8", "head_dims = 8"), 'no field is called "head_dims". Did you mean head_dim'),
+        (("[[tiny", "[[tiny.tiny"), "needs problems"),
+        (("rounds = 2", "rouns = 2"), "rouns"),
+        (("rounds = 2", "rounds = 0"), "rounds must be a number above zero"),
+        (("heads = 1", "heads ="), "is not TOML"),
+    ],
+)
+def test_problems_that_cannot_be_posed(harness, change, words):
+    file = harness.write("mine.toml", TINY.replace(*change))
+    assert words in complaint(harness("run", "--impl", "numpy", "--problems", file))
+
+
+def test_a_plugin_that_raises(harness, tiny):
+    plugin = harness.write("mine.py", "def kernel(:\n")
+    assert "mine.py cannot be loaded: SyntaxError" in complaint(harness("run", "--plugin", plugin, "--problems", tiny))
+
+
+def test_a_plugin_that_declares_nothing(harness, tiny):
+    plugin = harness.write("mine.py", "x = 1\n")
+    sentence = complaint(harness("run", "--plugin", plugin, "--problems", tiny))
+    assert "declares no implementation" in sentence
+    assert "@implementation" in sentence
+
+
+def test_a_plugin_that_takes_a_name_that_is_taken(harness, tiny):
+    text = 'from harness.registry import implementation\n@implementation("numpy")\ndef mine(problem): ...\n'
+    plugin = harness.write("mine.py", text)
+    assert "numpy is already taken" in complaint(harness("list", "--plugin", plugin))
+
+
+def test_a_folder_that_holds_something_is_not_touched(harness, tiny):
+    (harness.folder / "precious").mkdir()
+    note = harness.write("precious/notes.txt", "years of work")
+    assert "nothing in it will be overwritten" in complaint(
+        harness("run", "--impl", "numpy", "--problems", tiny, "--out", "precious")
+    )
+    assert note.read_text() == "years of work"
+    assert list(note.parent.iterdir()) == [note]
+
+
+@pytest.mark.parametrize("where", ["file/out", "file", "/proc/out"])
+def test_a_folder_that_cannot_be_written(harness, tiny, where):
+    harness.write("file", "not a folder")
+    assert "cannot write" in complaint(harness("run", "--impl", "numpy", "--problems", tiny, "--out", where))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission(harness, tiny):
+    (harness.folder / "locked").mkdir(mode=0o500)
+    assert "Permission denied" in complaint(
+        harness("run", "--impl", "numpy", "--problems", tiny, "--out", "locked/out")
+    )
+
+
+def test_a_missing_command_or_option_is_explained(harness):
+    for arguments in ([], ["rum"], ["run", "--timeout", "-1"], ["run", "--dtype", "float8"], ["run", "--threads", "0"]):
+        done = harness(*arguments)
+        assert done.returncode == 2
+        assert "usage: python -m harness" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_plugins_of_the_suite_are_loadable(harness):
+    done = harness("list", "--plugin", PLUGINS / "statuses.py")
+    assert done.returncode == 0
+    assert "memory-hog" in done.stdout
