@@ -1,0 +1,70 @@
+"""pytest-benchmark over the registry: `pytest tests/benchmarks -n 0 --impl NAME,…`.
+
+A framework lives in its worker, so the clock is the worker's: it advances by the time that a sample says a call took, and
+pytest-benchmark's rounds, statistics and comparisons work on that.
+"""
+
+import os
+
+import pytest
+
+from harness import reference
+from harness.inputs import make_inputs
+from harness.measure.messages import Prepare, Prepared, Sample, Start
+from harness.measure.process import Worker
+from harness.plan import contenders
+from harness.presets import built_in
+from harness.registry import discover
+
+TIMEOUT_S = 120
+ROUNDS = 5
+
+_REGISTRY = discover()
+_SMOKE = built_in("smoke")
+
+
+class WorkerClock:
+    """Seconds of calls so far, as the workers measured them."""
+
+    def __init__(self):
+        self.now_s = 0.0
+
+    def __call__(self):
+        return self.now_s
+
+
+CLOCK = WorkerClock()
+
+
+def pytest_generate_tests(metafunc):
+    if "contender" not in metafunc.fixturenames:
+        return
+    names = _REGISTRY.select(metafunc.config.getoption("impl"))
+    parameters = []
+    for contender in contenders(_REGISTRY, names, "auto"):
+        marks = [pytest.mark.xdist_group(f"benchmark-{contender.name}")]
+        if contender.absent:
+            marks.append(pytest.mark.skip(reason=f"{contender.name}: {contender.absent}"))
+        parameters.append(pytest.param(contender, id=contender.name, marks=marks))
+    metafunc.parametrize("contender", parameters)
+
+
+@pytest.mark.benchmark(timer=CLOCK, group="smoke")
+@pytest.mark.parametrize("problem", _SMOKE.problems, ids=lambda problem: problem.name)
+def test_call(benchmark, contender, problem, tmp_path):
+    refusals = _REGISTRY.implementations[contender.name].supports_on(contender.device).refusals(problem)
+    if refusals:
+        pytest.skip("; ".join(refusals))
+    answer = tmp_path / "expected.npz"
+    reference.save(reference.expected(problem, make_inputs(problem)), answer)
+    start = Start(contender.name, contender.origin, contender.device, len(os.sched_getaffinity(0)), 0)
+    effort = _SMOKE.effort
+    with Worker(start, contender.framework, TIMEOUT_S) as worker:
+        ready = worker.ask(Prepare(problem, 0, str(answer), effort.sample_s, effort.warmup_s), TIMEOUT_S)
+        assert isinstance(ready, Prepared), ready
+
+        def one_sample():
+            CLOCK.now_s += worker.ask(Sample(effort.sample_s), TIMEOUT_S).samples_s[0]
+
+        benchmark.extra_info["error_over_bound"] = ready.accuracy.error_over_bound
+        benchmark.pedantic(one_sample, rounds=ROUNDS, iterations=1)
