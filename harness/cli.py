@@ -9,14 +9,17 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.problem import DIRECTIONS, DTYPES, ProblemError
+from harness.options import parser
+from harness.problem import ProblemError
 from harness.registry import RegistryError, discover, unknown_name
 
 if TYPE_CHECKING:
+    from harness.measure.manager import Manager
+    from harness.measure.weigher import Weigher
     from harness.plan import Contender, Plan
     from harness.presets import Preset
     from harness.record import Cell
@@ -30,10 +33,10 @@ MEMORY_SHARE = 0.8
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns its exit status: 0 fine, 1 a check failed, 2 the command was wrong, 130 interrupted."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        return options.verb(options)
+        return VERBS[options.verb](options)
     except KeyboardInterrupt as stop:
         print("harness: interrupted", file=sys.stderr)
         return _stopped(stop)
@@ -122,6 +125,7 @@ def run(options: argparse.Namespace) -> int:
     """Check, time and weigh; then the tables."""
     from harness.environment import environment
     from harness.measure.manager import Manager
+    from harness.measure.weigher import Weigher
     from harness.report.terminal import Display, Output, print_results
     from harness.store import RunFolder
 
@@ -139,7 +143,7 @@ def run(options: argparse.Namespace) -> int:
             recorded = environment(plan.threads)
             recorded["matmul_flops_per_s"] = manager.matmul_rates()
             folder.write_environment(recorded)
-            _measure(manager, folder, display)
+            _measure(manager, Weigher(plan, display.show), folder, display.say)
     except KeyboardInterrupt as stop:
         manager.close()
         _write_tables(folder)
@@ -219,7 +223,7 @@ def report(options: argparse.Namespace) -> int:
 # --- a run -------------------------------------------------------------------------------------------
 
 
-def _measure(manager: Any, folder: RunFolder, display: Any) -> None:
+def _measure(manager: Manager, weigher: Weigher, folder: RunFolder, say: Callable[[str], None]) -> None:
     """Carry out what the journal does not hold yet."""
     from harness.measure.messages import Failed
 
@@ -229,8 +233,9 @@ def _measure(manager: Any, folder: RunFolder, display: Any) -> None:
         manager.remember(cell)
     for cell in manager.cells({(c.implementation, c.problem) for c in finished}):
         folder.add_cell(cell)
-        display.say(_told(cell))
-    for cell, found in manager.memories(folder.cells()):
+        say(_told(cell))
+    manager.close()
+    for cell, found in weigher.memories(folder.cells()):
         if isinstance(found, Failed):
             folder.add_warning(cell, f"its memory could not be measured: {found.status}: {found.reason}")
         else:
@@ -330,65 +335,10 @@ def _write_tables(folder: RunFolder) -> Any:
     return table
 
 
-# --- options -----------------------------------------------------------------------------------------
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m harness", description=(__import__("harness").__doc__ or ""))
-    verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    plugin = argparse.ArgumentParser(add_help=False)
-    plugin.add_argument(
-        "--plugin", action="append", default=[], metavar="FILE", help="a Python file with implementations of your own"
-    )
-
-    verb = verbs.add_parser("list", parents=[plugin], help="all implementations, and whether they can run here")
-    verb.add_argument("--json", action="store_true", help="as JSON")
-    verb.set_defaults(verb=list_)
-
-    verb = verbs.add_parser("presets", help="the built-in sets of problems")
-    verb.set_defaults(verb=presets)
-
-    verb = verbs.add_parser("run", parents=[plugin], help="check, time and weigh implementations")
-    verb.add_argument("--impl", metavar="NAMES", help="all, or names separated by commas (all)")
-    verb.add_argument("--preset", metavar="NAME", help="a built-in set of problems (quick)")
-    verb.add_argument("--problems", type=Path, metavar="FILE", help="problems of your own, in TOML")
-    verb.add_argument("--device", choices=("cpu", "cuda", "auto"), default="auto", help="(auto: CUDA where there is any)")
-    verb.add_argument("--direction", choices=DIRECTIONS, help="instead of each problem's own")
-    verb.add_argument("--dtype", choices=tuple(DTYPES), help="instead of each problem's own")
-    verb.add_argument("--threads", type=_positive_int, metavar="N", help="CPU threads for every implementation (all)")
-    verb.add_argument("--timeout", type=_positive, default=60.0, metavar="S", help="for any one step, in seconds (60)")
-    verb.add_argument("--memory", type=_positive, metavar="GIB", help="memory for the workers (80 %% of what is available)")
-    verb.add_argument("--baseline", metavar="NAME", help="what speed-ups are against (numpy)")
-    verb.add_argument("--seed", type=int, default=0, metavar="N", help="of the inputs (0)")
-    verb.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (a new one in runs/)")
-    verb.add_argument("--resume", type=Path, metavar="DIR", help="go on with an interrupted run")
-    verb.set_defaults(verb=run)
-
-    verb = verbs.add_parser("check", parents=[plugin], help="the conformance cases, a line each")
-    verb.add_argument("--impl", metavar="NAMES", required=True, help="all, or names separated by commas")
-    verb.add_argument("--case", action="append", default=[], metavar="ID", help="only this case or chapter; may be repeated")
-    verb.add_argument("--device", choices=("cpu", "cuda", "auto"), default="auto", help="(auto: CUDA where there is any)")
-    verb.add_argument("--threads", type=_positive_int, metavar="N", help="CPU threads (all)")
-    verb.add_argument("--timeout", type=_positive, default=120.0, metavar="S", help="for one case, in seconds (120)")
-    verb.add_argument("--full", action="store_true", help="every case, also where each shape is compiled for seconds")
-    verb.set_defaults(verb=check)
-
-    verb = verbs.add_parser("report", help="the tables of a stored run")
-    verb.add_argument("folder", type=Path, metavar="DIR")
-    verb.add_argument("--format", choices=("md", "csv"), help="markdown or CSV instead of tables for the terminal")
-    verb.set_defaults(verb=report)
-    return parser
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be above zero, not {text}")
-    return value
-
-
-def _positive_int(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
-    return value
+VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "list": list_,
+    "presets": presets,
+    "run": run,
+    "check": check,
+    "report": report,
+}

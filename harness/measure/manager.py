@@ -1,21 +1,18 @@
 """The parent: plan in, records out. It imports no framework and computes nothing while a worker is being timed.
 
 For each problem: the oracle's answer; every contender in turn built and verified; rounds, in which each has a turn in
-shuffled order while the others sleep; a record each. At the end the memory of every cell, in fresh processes.
+shuffled order while the others sleep; a record each. Memory is the weigher's, afterwards.
 """
 
 from __future__ import annotations
 
-import queue
 import random
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import reference
-from harness.frameworks import adapter
 from harness.inputs import make_inputs
 from harness.measure.messages import (
     Failed,
@@ -25,28 +22,16 @@ from harness.measure.messages import (
     Prepared,
     Rate,
     Rated,
-    Reply,
     Sample,
     Sampled,
-    Start,
-    Weigh,
-    Weighed,
 )
 from harness.measure.predict import History
-from harness.measure.process import Worker
+from harness.measure.process import Worker, launch
+from harness.measure.progress import Show, silent
 from harness.plan import Contender, Plan
 from harness.problem import Problem
-from harness.record import Cell, Memory, Status, Timing
+from harness.record import Cell, Status, Timing
 from harness.registry import Implementation
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands, for whoever shows it."""
-
-    done: int
-    total: int
-    doing: str
 
 
 @dataclass
@@ -64,13 +49,13 @@ class _Entry:
 
 
 class Manager:
-    """Carries out a plan; `cells` and `memories` yield what is found as it is found."""
+    """Carries out a plan; `cells` yields each record as it is finished. `show` is told (done, total, what is being done)."""
 
     def __init__(
         self,
         plan: Plan,
         implementations: Mapping[str, Implementation],
-        show: Callable[[Progress], None] = lambda progress: None,
+        show: Show = silent,
     ):
         self._plan = plan
         self._implementations = implementations
@@ -78,7 +63,6 @@ class Manager:
         self._workers: dict[str, Worker] = {}
         self._history = History(plan.effort, plan.memory_bytes)
         self._order = random.Random(plan.seed)
-        self._stopping = False
 
     def close(self) -> None:
         """End every worker."""
@@ -94,7 +78,7 @@ class Manager:
             for contender in self._plan.contenders:
                 if contender.device != device or contender.absent or contender.framework not in ("numpy", "torch"):
                     continue
-                with self._start(contender) as worker:
+                with launch(self._plan, contender) as worker:
                     reply = worker.ask(Rate(dtype), self._plan.timeout_s)
                 if isinstance(reply, Rated):
                     rates[f"{device} {dtype}"] = reply.flops_per_s
@@ -132,7 +116,7 @@ class Manager:
                 yield excused
         if not runnable:
             return
-        self._show(Progress(count, total, f"{problem.name}: the oracle"))
+        self._show(count, total, f"{problem.name}: the oracle")
         with tempfile.TemporaryDirectory(prefix="attention-harness-") as scratch:
             path = Path(scratch) / "expected.npz"
             inputs = make_inputs(problem, self._plan.seed)
@@ -152,7 +136,7 @@ class Manager:
             entries: list[_Entry] = [baseline] if baseline else []
             while waiting and self._room(entries):
                 contender = waiting.pop(0)
-                self._show(Progress(count, total, f"{problem.name}: {contender.name}"))
+                self._show(count, total, f"{problem.name}: {contender.name}")
                 prepared = self._prepare(contender, problem, path)
                 if isinstance(prepared, Cell):
                     count += 1
@@ -182,8 +166,15 @@ class Manager:
         if len(entries) < 2:
             return True
         sizes = [e.prepared.resident_bytes + e.prepared.rise_bytes for e in entries]
-        others = sum(w.resident_bytes() for n, w in self._workers.items() if n not in {e.contender.name for e in entries})
-        return sum(sizes) + others + max(sizes) < self._plan.memory_bytes
+        needed = sum(sizes) + max(sizes)
+        taking_part = {e.contender.name for e in entries}
+        idle = {name: worker for name, worker in self._workers.items() if name not in taking_part}
+        if needed + sum(worker.resident_bytes() for worker in idle.values()) < self._plan.memory_bytes:
+            return True
+        for name, worker in idle.items():  # Left from the problem before; whoever is next is started again.
+            worker.kill()
+            del self._workers[name]
+        return needed < self._plan.memory_bytes
 
     def _excuse(self, contender: Contender, problem: Problem) -> Cell | None:
         """The record of a cell that will not be run, or None for one that will."""
@@ -219,7 +210,7 @@ class Manager:
         for entry in entries:
             entry.restless |= not entry.worker.settle()
         for number in range(effort.rounds):
-            self._show(Progress(count, total, f"{problem.name}: round {number + 1} of {effort.rounds}"))
+            self._show(count, total, f"{problem.name}: round {number + 1} of {effort.rounds}")
             turn = [e for e in entries if e.failed is None and effort.takes_part(e.prepared.call_s, number)]
             self._order.shuffle(turn)
             for entry in turn:
@@ -261,82 +252,21 @@ class Manager:
             versions=reply.settings,
         )
 
-    # --- memory --------------------------------------------------------------------------------------
-
-    def memories(self, cells: list[Cell]) -> Iterator[tuple[Cell, Memory | Failed]]:
-        """The memory of each measured cell that lacks it, in fresh processes, smaller problems first.
-
-        Nothing is timed any more, so several implementations are weighed at once where memory allows.
-        """
-        self.close()
-        due: dict[str, list[Cell]] = {}
-        for cell in cells:
-            if cell.status is Status.OK and cell.memory is None:
-                due.setdefault(cell.implementation, []).append(cell)
-        total, count = sum(map(len, due.values())), 0
-        found: queue.SimpleQueue[tuple[Cell, Memory | Failed]] = queue.SimpleQueue()
-        pool = ThreadPoolExecutor(self._weighers(cells))
-        try:
-            for contender in self._plan.contenders:
-                if contender.name in due:
-                    pool.submit(self._weigh, contender, due[contender.name], found)
-            for count in range(total):
-                self._show(Progress(count, total, "memory"))
-                yield found.get()
-        finally:
-            self._stopping = True
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    def _weighers(self, cells: list[Cell]) -> int:
-        """How many may be weighed at once: as many as there are threads, while three score matrices of each would fit."""
-        problems = [p for p in self._plan.problems if p.name in {c.problem for c in cells}]
-        largest = max((3 * 4 * p.score_elements + p.bytes for p in problems), default=1)
-        return max(1, min(self._plan.threads, self._plan.memory_bytes // max(1, largest)))
-
-    def _weigh(self, contender: Contender, cells: list[Cell], found: queue.SimpleQueue) -> None:
-        """Weigh the cells of one implementation, in one process or, where its allocator keeps memory, in one each."""
-        problems = {p.name: p for p in self._plan.problems}
-        keeps = adapter(contender.framework).keeps_memory(contender.device)
-        worker: Worker | None = None
-        for cell in sorted(cells, key=lambda c: problems[c.problem].score_elements):
-            if self._stopping:
-                break
-            if worker is None or not worker.alive or keeps:
-                if worker is not None:
-                    worker.close()
-                worker = self._start(contender, weighing=True)
-            reply: Reply = worker.ready
-            if not isinstance(reply, Failed):
-                reply = worker.ask(Weigh(problems[cell.problem], self._plan.seed), self._plan.timeout_s)
-            found.put((cell, reply.memory if isinstance(reply, Weighed) else _as_failed(reply)))
-        if worker is not None:
-            worker.close()
-
     # --- workers -------------------------------------------------------------------------------------
 
     def _worker(self, contender: Contender) -> Worker | Failed:
         worker = self._workers.get(contender.name)
         if worker is None or not worker.alive:
-            worker = self._workers[contender.name] = self._start(contender)
+            worker = self._workers[contender.name] = launch(self._plan, contender)
         if isinstance(worker.ready, Failed):
             self._stop(contender)
             return worker.ready
         return worker
 
-    def _start(self, contender: Contender, weighing: bool = False) -> Worker:
-        plan = self._plan
-        start = Start(contender.name, contender.origin, contender.device, plan.threads, plan.memory_bytes)
-        return Worker(start, contender.framework, plan.timeout_s, weighing)
-
     def _stop(self, contender: Contender) -> None:
         worker = self._workers.pop(contender.name, None)
         if worker is not None:
             worker.kill()
-
-
-def _as_failed(reply: Reply) -> Failed:
-    assert isinstance(reply, Failed)
-    return reply
 
 
 def _cell(contender: Contender, problem: Problem, status: Status, reason: str = "", **found: object) -> Cell:

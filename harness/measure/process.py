@@ -15,6 +15,7 @@ from pathlib import Path
 from harness.frameworks import adapter
 from harness.measure import memory
 from harness.measure.messages import Failed, Ready, Reply, Request, Start
+from harness.plan import Contender, Plan
 from harness.record import Status
 
 LAST_LINES = 5
@@ -141,6 +142,12 @@ class Worker:
         self._log.seek(max(0, self._log.tell() - 4096))
         lines = self._log.read().decode(errors="replace").split("\n")
         return " / ".join([line.strip() for line in lines if line.strip()][-LAST_LINES:])
+
+
+def launch(plan: Plan, contender: Contender, weighing: bool = False) -> Worker:
+    """A worker for one contender of a plan; `weighing` has its allocator give back what is freed."""
+    start = Start(contender.name, contender.origin, contender.device, plan.threads, plan.memory_bytes)
+    return Worker(start, contender.framework, plan.timeout_s, weighing)
 
 
 def _ending(code: int) -> str:

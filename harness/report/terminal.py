@@ -11,7 +11,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from harness.measure.manager import Progress as Standing
 from harness.plan import Plan
 from harness.report.format import HEADINGS, absences, display_rows, winner
 
@@ -52,11 +51,9 @@ class Display:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def show(self, standing: Standing) -> None:
+    def show(self, done: int, total: int, doing: str) -> None:
         """Move the bar to where the run stands."""
-        self._progress.update(
-            self._task, completed=standing.done, total=standing.total, description=standing.doing, refresh=False
-        )
+        self._progress.update(self._task, completed=done, total=total, description=doing, refresh=False)
         if not self._lines:
             self._progress.refresh()
 

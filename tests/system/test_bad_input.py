@@ -100,9 +100,7 @@ def test_a_folder_that_cannot_be_written(harness, tiny, where):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_permission(harness, tiny):
     (harness.folder / "locked").mkdir(mode=0o500)
-    assert "Permission denied" in complaint(
-        harness("run", "--impl", "numpy", "--problems", tiny, "--out", "locked/out")
-    )
+    assert "Permission denied" in complaint(harness("run", "--impl", "numpy", "--problems", tiny, "--out", "locked/out"))
 
 
 def test_a_missing_command_or_option_is_explained(harness):

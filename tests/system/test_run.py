@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pandas as pd
@@ -86,11 +88,10 @@ def mine(problem):
 
 
 def test_list_imports_no_framework(harness):
-    code = "import sys; sys.argv = ['harness', 'list']; import runpy\ntry: runpy.run_module('harness')\nexcept SystemExit: pass"
-    code += "\nprint(sorted({'torch', 'jax', 'tensorflow', 'keras', 'numba', 'pandas'} & set(sys.modules)))"
-    import subprocess
-    import sys
-
+    code = (
+        "import sys; from harness.cli import main; main(['list']); "
+        "print(sorted({'torch', 'jax', 'tensorflow', 'keras', 'numba', 'pandas'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], env=harness.environment, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
@@ -222,9 +223,7 @@ def test_what_does_not_fit_together_is_measured_in_blocks_with_the_baseline(harn
     """Four workers, three of them of 150 MiB and more, in half a GiB."""
     plugin = harness.write("heavy.py", HEAVY_PLUGIN)
     names = "numpy,heavy-a,heavy-b,heavy-c"
-    done = harness(
-        "run", "--impl", names, "--plugin", plugin, "--problems", tiny, "--memory", "0.5", "--out", "out"
-    )
+    done = harness("run", "--impl", names, "--plugin", plugin, "--problems", tiny, "--memory", "0.5", "--out", "out")
     assert done.returncode == 0, done.stdout + done.stderr
     table = harness.results("out")
     assert set(table.status) == {"ok"}

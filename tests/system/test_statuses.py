@@ -67,7 +67,7 @@ def test_the_run_ends_with_status_1_and_says_why_each_is_missing(finished):
 
 def test_every_file_of_a_run_is_there(finished):
     harness, _ = finished
-    expected = "environment.json journal.jsonl plan.json report.md results.csv samples.csv".split()
+    expected = ["environment.json", "journal.jsonl", "plan.json", "report.md", "results.csv", "samples.csv"]
     assert sorted(path.name for path in (harness.folder / "out").iterdir()) == expected
     lines = [json.loads(line) for line in (harness.folder / "out/journal.jsonl").read_text().splitlines()]
     assert sum("cell" in line for line in lines) == len(STATUSES)
