@@ -53,9 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _user_errors() -> tuple[type[ValueError], ...]:
     """Errors whose message is a sentence for the user; any other is a bug and keeps its traceback."""
     from harness.presets import PresetError
+    from harness.report.plots import PlotError
     from harness.store import StoreError
 
-    return ProblemError, RegistryError, PresetError, StoreError, UsageError
+    return ProblemError, RegistryError, PresetError, PlotError, StoreError, UsageError
 
 
 class Terminated(KeyboardInterrupt):
@@ -209,7 +210,12 @@ def report(options: argparse.Namespace) -> int:
 
     folder = RunFolder.open(options.folder)
     table = _results(folder)
-    if options.format == "csv":
+    if options.plot:
+        from harness.report.plots import plot
+
+        plot(table, options.plot)
+        print(f"drawn: {options.plot}")
+    elif options.format == "csv":
         print(table.to_csv(index=False), end="")
     elif options.format == "md":
         from harness.report.markdown import report as markdown

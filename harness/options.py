@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser("report", help="the tables of a stored run")
     verb.add_argument("folder", type=Path, metavar="DIR")
     verb.add_argument("--format", choices=("md", "csv"), help="markdown or CSV instead of tables for the terminal")
+    verb.add_argument("--plot", type=Path, metavar="FILE", help="time and workspace against the length, as a picture")
     return top
 
 

@@ -30,6 +30,15 @@ class Interval:
             raise ValueError(f"interval out of order: {self}")
 
 
+@dataclass(frozen=True)
+class Ratio:
+    """A median ratio of two times and its interval."""
+
+    median: float
+    low: float
+    high: float
+
+
 def round_medians(timing: Timing) -> dict[int, float]:
     """The median sample of each round. Samples of one round are not independent of each other; rounds are, nearly."""
     pairs = sorted(zip(timing.rounds, timing.samples_s, strict=True))
@@ -40,28 +49,32 @@ def round_medians(timing: Timing) -> dict[int, float]:
 
 
 def interval(timing: Timing) -> Interval:
-    """The median over rounds, with the order statistics that hold it at 95 % (Conover 1999, sec. 3.2).
+    """The median over rounds and the interval that holds it at 95 %. No sample is dropped."""
+    return Interval(*_median_and_interval(list(round_medians(timing).values())))
 
-    Nothing is assumed of the distribution and no sample is dropped. With fewer than six rounds the interval is the whole
-    range, and `warnings` says so.
+
+def ratio(numerator: Timing, denominator: Timing) -> Ratio | None:
+    """How many times as long one takes as the other, over the rounds that both took part in; None without any.
+
+    Within a round both met the same mood of the machine, so the ratio holds when its speed drifts.
     """
-    values = list(round_medians(timing).values())
+    above, below = round_medians(numerator), round_medians(denominator)
+    common = above.keys() & below.keys()
+    return Ratio(*_median_and_interval([above[n] / below[n] for n in common])) if common else None
+
+
+def _median_and_interval(values: list[float]) -> tuple[float, float, float]:
+    """The median, and the order statistics that hold it at 95 %, whatever the distribution (Conover 1999, sec. 3.2).
+
+    With fewer than six values there are none such: the interval is the whole range, and `warnings` says so.
+    """
     median = statistics.median(values)
     if len(values) < FEWEST_ROUNDS:
-        return Interval(median, min(values), max(values))
+        return median, min(values), max(values)
     from scipy.stats import quantile_test
 
     held: Any = quantile_test(values, q=median, p=0.5).confidence_interval(CONFIDENCE)
-    return Interval(median, float(held.low), float(held.high))
-
-
-def speedup(baseline: Timing, timing: Timing) -> float | None:
-    """How many times faster than the baseline: the median ratio over the rounds both took part in, or None."""
-    theirs, ours = round_medians(baseline), round_medians(timing)
-    common = theirs.keys() & ours.keys()
-    if not common:
-        return None
-    return statistics.median(theirs[number] / ours[number] for number in common)
+    return median, float(held.low), float(held.high)
 
 
 def warnings(timing: Timing) -> list[str]:

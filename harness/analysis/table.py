@@ -18,6 +18,7 @@ COLUMNS = (
     "samples", "calls_per_sample", "build_s", "first_call_s", "tflops", "percent_of_peak", "speedup_vs_baseline",
     "peak_memory_bytes", "workspace_bytes", "memory_method", "max_abs_error", "error_over_bound", "warnings",
     "window", "bias", "softcap", "scale", "flops", "bytes", "threads", "baseline", "rounds", "elements_checked",
+    "times_fastest", "times_fastest_low", "times_fastest_high",
 )  # fmt: skip
 """Columns of results.csv, in order; docs/report.md says what each means. None ever changes its meaning."""
 
@@ -32,7 +33,15 @@ def results(plan: Plan, cells: Iterable[Cell], rates: Mapping[str, float]) -> pd
     problems = {problem.name: problem for problem in plan.problems}
     cells = list(cells)
     baselines = {c.problem: c for c in cells if c.implementation == plan.baseline and c.timing}
-    rows = [_row(cell, problems[cell.problem], plan, baselines.get(cell.problem), rates) for cell in cells]
+    fastest: dict[str, Cell] = {}
+    for cell in cells:
+        best = fastest.get(cell.problem)
+        if cell.timing and (best is None or _median_s(cell) < _median_s(best)):
+            fastest[cell.problem] = cell
+    rows = [
+        _row(cell, problems[cell.problem], plan, baselines.get(cell.problem), fastest.get(cell.problem), rates)
+        for cell in cells
+    ]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     order = {name: number for number, name in enumerate(problems)}
     return table.sort_values("problem", key=lambda names: names.map(order), kind="stable", ignore_index=True)
@@ -49,7 +58,19 @@ def samples(cells: Iterable[Cell]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["implementation", "problem", "round", "sample_s"])
 
 
-def _row(cell: Cell, problem: Problem, plan: Plan, baseline: Cell | None, rates: Mapping[str, float]) -> dict[str, Any]:
+def _median_s(cell: Cell) -> float:
+    assert cell.timing
+    return statistics.interval(cell.timing).median_s
+
+
+def _row(
+    cell: Cell,
+    problem: Problem,
+    plan: Plan,
+    baseline: Cell | None,
+    fastest: Cell | None,
+    rates: Mapping[str, float],
+) -> dict[str, Any]:
     row: dict[str, Any] = {
         "implementation": cell.implementation,
         "framework": cell.framework,
@@ -85,7 +106,14 @@ def _row(cell: Cell, problem: Problem, plan: Plan, baseline: Cell | None, rates:
         }
         if baseline and baseline.timing:
             row["baseline"] = baseline.implementation
-            row["speedup_vs_baseline"] = statistics.speedup(baseline.timing, cell.timing)
+            speedup = statistics.ratio(baseline.timing, cell.timing)
+            row["speedup_vs_baseline"] = speedup and speedup.median
+        if fastest and fastest.timing and (times := statistics.ratio(cell.timing, fastest.timing)):
+            row |= {
+                "times_fastest": times.median,
+                "times_fastest_low": times.low,
+                "times_fastest_high": times.high,
+            }
     if cell.memory:
         row["peak_memory_bytes"] = cell.memory.peak_bytes
         row["workspace_bytes"] = cell.memory.workspace_bytes

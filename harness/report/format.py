@@ -49,7 +49,13 @@ def error(value: float) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.3f}" if value >= 0.001 else "<0.001"
 
 
-HEADINGS = ("implementation", "time a call", "±95 %", "speed-up", "TFLOP/s", "of peak", "workspace", "error/bound", "")
+HEADINGS = (
+    "implementation", "time", "±95 %", "speed-up", "TFLOP/s", "of peak", "first result", "workspace",
+    "error/bound", "",
+)  # fmt: skip
+
+LESS_NEEDED = ("TFLOP/s", "of peak", "first result")
+"""Columns that a narrow terminal does without."""
 
 
 def display_rows(problem_rows: pd.DataFrame) -> list[list[str]]:
@@ -63,6 +69,7 @@ def display_rows(problem_rows: pd.DataFrame) -> list[list[str]]:
             ratio(row.speedup_vs_baseline),
             f"{row.tflops:.3g}",
             "" if math.isnan(row.percent_of_peak) else f"{row.percent_of_peak:.0f} %",
+            seconds(row.build_s + row.first_call_s),
             size(row.workspace_bytes),
             error(row.error_over_bound),
             "*" if row.warnings else "",
@@ -70,24 +77,31 @@ def display_rows(problem_rows: pd.DataFrame) -> list[list[str]]:
         for row in timed.itertuples()
     ]
     others = problem_rows[problem_rows.status != Status.OK]
-    rows += [[row.implementation, row.status, *[""] * 5, error(row.error_over_bound), ""] for row in others.itertuples()]
+    rows += [
+        [row.implementation, row.status, *[""] * (len(HEADINGS) - 4), error(row.error_over_bound), ""]
+        for row in others.itertuples()
+    ]
     return rows
 
 
 def winner(problem_rows: pd.DataFrame) -> str:
-    """Who is fastest on one problem and by how much, in a sentence; overlapping intervals make a tie."""
+    """Who is fastest on one problem and by how much, in a sentence.
+
+    Others are told apart from it when their ratio to it, round by round, is above one with 95 % confidence.
+    """
     timed = problem_rows[problem_rows.status == Status.OK].sort_values("median_s")
     if timed.empty:
         return "nothing could be measured"
     first = timed.iloc[0]
     if len(timed) == 1:
         return f"{first.implementation}, {seconds(first.median_s)}, alone"
-    second = timed.iloc[1]
     told = f"{first.implementation}, {seconds(first.median_s)}"
-    if first.ci_high_s >= second.ci_low_s:
-        ties = timed[timed.ci_low_s <= first.ci_high_s].implementation.tolist()[1:]
-        return f"{told}; not told apart from {', '.join(ties)}"
-    return f"{told}; {second.median_s / first.median_s:.3g} times as fast as {second.implementation}"
+    others = timed.iloc[1:]
+    ties = others[~(others.times_fastest_low > 1)]
+    if len(ties):
+        return f"{told}; not told apart from {', '.join(ties.implementation)}"
+    second = others.iloc[0]
+    return f"{told}; {second.times_fastest:.3g} times as fast as {second.implementation}"
 
 
 def absences(table: pd.DataFrame) -> list[tuple[str, str, str, list[str]]]:

@@ -45,7 +45,7 @@ def _legend(plan: Plan) -> str:
     against = f"Speed-up is against {plan.baseline}, round by round. " if plan.baseline else ""
     return (
         "Every time is of a computation that was first compared with a float64 oracle on the same inputs. "
-        f"Time a call is the median over interleaved rounds, ± half of its 95 % interval. {against}"
+        f"Time is that of a call, the median over interleaved rounds, ± half of its 95 % interval. {against}"
         "Workspace is memory beyond inputs and output. "
         "Error/bound is the largest error over its derived bound, and at most 1. A star: see the notes."
     )

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from harness.plan import Plan
-from harness.report.format import HEADINGS, absences, display_rows, winner
+from harness.report.format import HEADINGS, LESS_NEEDED, absences, display_rows, winner
+
+FULL_WIDTH = 112
+"""Columns of a terminal that the whole table needs."""
 
 _STYLES = {"incorrect": "bold red", "crashed": "red", "error": "red", "timeout": "yellow", "out-of-memory": "yellow"}
 
@@ -62,17 +67,24 @@ class Display:
         self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
+def _grid(rows: Sequence[Sequence[str]], narrow: bool) -> Table:
+    shown = [n for n, heading in enumerate(HEADINGS) if not (narrow and heading in LESS_NEEDED)]
+    grid = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for n in shown:
+        grid.add_column(HEADINGS[n], justify="left" if n in (0, len(HEADINGS) - 1) else "right", no_wrap=True)
+    for cells in rows:
+        style = _STYLES.get(cells[1], "dim" if not cells[2] else "")
+        grid.add_row(*(Text(cells[n]) for n in shown), style=style)
+    return grid
+
+
 def print_results(console: Console, plan: Plan, table: pd.DataFrame) -> None:
     """One table a problem, then what was not measured."""
     for problem in plan.problems:
         rows = table[table.problem == problem.name]
-        grid = Table(title=f"{problem.name}\nfastest: {winner(rows)}", title_justify="left", title_style="bold")
-        for number, heading in enumerate(HEADINGS):
-            grid.add_column(heading, justify="left" if number in (0, len(HEADINGS) - 1) else "right", no_wrap=True)
-        for cells in display_rows(rows):
-            style = _STYLES.get(cells[1], "dim" if not cells[2] else "")
-            grid.add_row(*(Text(cell) for cell in cells), style=style)
-        console.print(grid)
+        console.print(Text(problem.name, style="bold"))
+        console.print(Text(f"fastest: {winner(rows)}"))
+        console.print(_grid(display_rows(rows), narrow=console.width < FULL_WIDTH))
         console.print()
     missing = absences(table)
     if missing:
