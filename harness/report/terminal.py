@@ -69,7 +69,7 @@ class Display:
 
 def _grid(rows: Sequence[Sequence[str]], narrow: bool) -> Table:
     shown = [n for n, heading in enumerate(HEADINGS) if not (narrow and heading in LESS_NEEDED)]
-    grid = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    grid = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
     for n in shown:
         grid.add_column(HEADINGS[n], justify="left" if n in (0, len(HEADINGS) - 1) else "right", no_wrap=True)
     for cells in rows:
