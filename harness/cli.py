@@ -232,14 +232,22 @@ def report(options: argparse.Namespace) -> int:
 def _measure(manager: Manager, weigher: Weigher, folder: RunFolder, say: Callable[[str], None]) -> None:
     """Carry out what the journal does not hold yet."""
     from harness.measure.messages import Failed
+    from harness.record import Status
 
     folder.mend()
     finished = folder.cells()
     for cell in finished:
         manager.remember(cell)
-    for cell in manager.cells({(c.implementation, c.problem) for c in finished}):
+    done = {(c.implementation, c.problem) for c in finished}
+    if len(done) < len(folder.plan.problems) * len(folder.plan.contenders):
+        manager.load()
+    absent = set()
+    for cell in manager.cells(done):
         folder.add_cell(cell)
-        say(_told(cell))
+        if cell.implementation not in absent:  # What is not here is not here for any problem: once will do.
+            say(_told(cell))
+        if cell.status is Status.UNAVAILABLE:
+            absent.add(cell.implementation)
     manager.close()
     for cell, found in weigher.memories(folder.cells()):
         if isinstance(found, Failed):
@@ -251,8 +259,11 @@ def _measure(manager: Manager, weigher: Weigher, folder: RunFolder, say: Callabl
 def _told(cell: Cell) -> str:
     """A finished cell as a line of progress."""
     from harness.analysis.statistics import interval
+    from harness.record import Status
     from harness.report.format import seconds
 
+    if cell.status is Status.UNAVAILABLE:
+        return f"{cell.implementation} is unavailable: {cell.reason}"
     result = seconds(interval(cell.timing).median_s) if cell.timing else f"{cell.status}: {cell.reason}"
     return f"{cell.problem}  {cell.implementation}  {result}"
 

@@ -31,9 +31,7 @@ class Checker:
         """Run one case and say what came of it; a timeout or a crash is a verdict too."""
         if self._worker is None or not self._worker.alive:
             self._worker = Worker(self._start, self._framework, self._timeout_s)
-        reply = self._worker.ready
-        if not isinstance(reply, Failed):
-            reply = self._worker.ask(Check(case), self._timeout_s)  # type: ignore[assignment]
+        reply = self._worker.ask(Check(case), self._timeout_s)
         if isinstance(reply, Checked):
             return reply.verdict
         assert isinstance(reply, Failed)

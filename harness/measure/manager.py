@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,6 +98,24 @@ class Manager:
             for cell in self._problem(problem, left, count, total):
                 count += 1
                 yield cell
+
+    def load(self) -> None:
+        """Start the workers, as many at a time as there are threads, since imports take one each.
+
+        Half of the memory is left to the problems; a worker that is not started here is started when it is needed.
+        """
+        present = [c for c in self._plan.contenders if not c.absent]
+        loading: deque[Worker] = deque()
+        for number, contender in enumerate(present):
+            self._show(number, len(present), f"loading {contender.name}")
+            if 2 * sum(worker.resident_bytes() for worker in self._workers.values()) > self._plan.memory_bytes:
+                break
+            self._workers[contender.name] = launch(self._plan, contender)
+            loading.append(self._workers[contender.name])
+            if len(loading) >= self._plan.threads:
+                loading.popleft().wait_until_ready()
+        for worker in loading:
+            worker.wait_until_ready()
 
     def remember(self, cell: Cell) -> None:
         """Learn from a record of an earlier session of this run, for predictions."""
@@ -258,9 +277,10 @@ class Manager:
         worker = self._workers.get(contender.name)
         if worker is None or not worker.alive:
             worker = self._workers[contender.name] = launch(self._plan, contender)
-        if isinstance(worker.ready, Failed):
+        ready = worker.wait_until_ready()
+        if isinstance(ready, Failed):
             self._stop(contender)
-            return worker.ready
+            return ready
         return worker
 
     def _stop(self, contender: Contender) -> None:

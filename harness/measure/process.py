@@ -18,8 +18,8 @@ from harness.measure.messages import Failed, Ready, Reply, Request, Start
 from harness.plan import Contender, Plan
 from harness.record import Status
 
-LAST_LINES = 5
-"""Lines of a dead worker's output that its reason quotes."""
+LAST_LINES, LAST_CHARACTERS = 5, 400
+"""Of a dead worker's output, what its reason quotes at most."""
 
 QUIET_SHARE = 0.05
 """A worker counts as asleep when it uses less than this share of one core."""
@@ -32,7 +32,10 @@ class Worker:
     """A child process and the conversation with it. Use as a context manager, or `close` it."""
 
     def __init__(self, start: Start, framework: str, timeout_s: float, weighing: bool = False):
-        """Start the process and wait until it has loaded; `ready` says what came of that."""
+        """Start the process; `wait_until_ready` says whether it has loaded.
+
+        The thread that starts it must outlive it: that thread's end is what the kernel takes for the parent's death.
+        """
         environment = {**os.environ, **adapter(framework).environment(start.device, start.threads)}
         environment["PYTHONPATH"] = os.pathsep.join([*sys.path[:1], os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
         if weighing:
@@ -52,13 +55,22 @@ class Worker:
             )
         self._connection = Connection(ours.detach())
         self.pid = self._process.pid
-        self.ready: Ready | Failed = self.ask(start, timeout_s)  # type: ignore[assignment]
+        self._timeout_s = timeout_s
+        self._ready: Reply | None = None
+        self._connection.send(start)
 
     def __enter__(self) -> Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def wait_until_ready(self) -> Ready | Failed:
+        """What came of loading the implementation and its framework."""
+        if self._ready is None:
+            self._ready = self._answer("loading", self._timeout_s)
+        assert isinstance(self._ready, Ready | Failed)
+        return self._ready
 
     @property
     def alive(self) -> bool:
@@ -74,11 +86,20 @@ class Worker:
 
     def ask(self, request: Request, timeout_s: float) -> Reply:
         """Send a request and wait for the reply. A worker that is late is killed; one that died is explained."""
+        ready = self.wait_until_ready()
+        if isinstance(ready, Failed):
+            return ready
         try:
             self._connection.send(request)
+        except OSError:
+            return self._obituary()
+        return self._answer(_step(request), timeout_s)
+
+    def _answer(self, step: str, timeout_s: float) -> Reply:
+        try:
             if not self._connection.poll(timeout_s):
                 self.kill()
-                return Failed(Status.TIMEOUT, f"no answer within {timeout_s:g} s; {_step(request)} was stopped")
+                return Failed(Status.TIMEOUT, f"no answer within {timeout_s:g} s; {step} was stopped")
             return self._connection.recv()
         except (EOFError, OSError):
             return self._obituary()
@@ -141,7 +162,8 @@ class Worker:
         self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, self._log.tell() - 4096))
         lines = self._log.read().decode(errors="replace").split("\n")
-        return " / ".join([line.strip() for line in lines if line.strip()][-LAST_LINES:])
+        said = " / ".join([line.strip() for line in lines if line.strip()][-LAST_LINES:])
+        return said if len(said) <= LAST_CHARACTERS else "…" + said[-LAST_CHARACTERS:]
 
 
 def launch(plan: Plan, contender: Contender, weighing: bool = False) -> Worker:
@@ -162,7 +184,6 @@ def _ending(code: int) -> str:
 
 def _step(request: Request) -> str:
     return {
-        "Start": "loading",
         "Prepare": "building, verifying and warming up",
         "Sample": "a round of samples",
         "Finish": "the last verification",

@@ -63,9 +63,7 @@ class Weigher:
                 if worker is not None:
                     worker.close()
                 worker = launch(self._plan, contender, weighing=True)
-            reply: Reply = worker.ready
-            if not isinstance(reply, Failed):
-                reply = worker.ask(Weigh(problems[cell.problem], self._plan.seed), self._plan.timeout_s)
+            reply = worker.ask(Weigh(problems[cell.problem], self._plan.seed), self._plan.timeout_s)
             found.put((cell, _finding(reply)))
         if worker is not None:
             worker.close()
