@@ -1,5 +1,6 @@
 """The suite over the registry: every implementation with every case it supports, each in its worker process."""
 
+import contextlib
 import os
 
 import pytest
@@ -16,18 +17,29 @@ TIMEOUT_S = 300
 _REGISTRY = discover()
 
 
+def _simulated(name):
+    """CUDA kernels written in Numba are examined in its simulator where there is no GPU."""
+    return _REGISTRY.implementations[name].framework == "numba-cuda" and not cuda_devices()
+
+
+@contextlib.contextmanager
+def _surroundings(name):
+    """The environment in which an implementation is looked at and its worker started."""
+    with pytest.MonkeyPatch.context() as patch:
+        if _simulated(name):
+            patch.setenv(SIMULATOR, "1")
+        yield
+
+
 def _contender(name):
-    """The implementation as it can be examined here; CUDA kernels written in Numba are simulated where no GPU is."""
-    if _REGISTRY.implementations[name].framework == "numba-cuda" and not cuda_devices():
-        os.environ[SIMULATOR] = "1"
-    return contenders(_REGISTRY, [name], "auto")[0]
+    with _surroundings(name):
+        return contenders(_REGISTRY, [name], "auto")[0]
 
 
 def _cases(name, contender, full):
     implementation = _REGISTRY.implementations[name]
-    simulated = implementation.framework == "numba-cuda" and not cuda_devices()
     supports = implementation.supports_on(contender.device)
-    cases = select(slow_build=implementation.slow_build, simulated=simulated, full=full)
+    cases = select(slow_build=implementation.slow_build, simulated=_simulated(name), full=full)
     return [case for case in cases if not supports.refusals(case.problem)]
 
 
@@ -64,7 +76,8 @@ def checker(contender, checkers):
         for name in list(checkers):
             checkers.pop(name).__exit__()
         checkers[contender.name] = Checker(contender, len(os.sched_getaffinity(0)), TIMEOUT_S)
-    return checkers[contender.name]
+    with _surroundings(contender.name):
+        yield checkers[contender.name]
 
 
 @pytest.fixture(params=["numpy", "numba", "torch", "tensorflow", "keras", "jax"])

@@ -27,7 +27,9 @@ def test_a_run_from_one_line(harness):
     assert (table.median_s <= table.ci_high_s).all()
     assert (table.error_over_bound <= 1).all()
     samples = pd.read_csv(folder / "samples.csv")
-    assert samples.groupby(["implementation", "problem"]).size().tolist() == sorted(table.samples)
+    assert samples.groupby(["implementation", "problem"]).size().to_dict() == {
+        (row.implementation, row.problem): row.samples for row in table.itertuples()
+    }
     baseline = table[table.implementation == "numpy"]
     assert (baseline.speedup_vs_baseline == 1).all()
     assert str(folder.relative_to(harness.folder)) in done.stdout
