@@ -13,8 +13,8 @@ from typing import Any
 
 from harness.problem import CAUSAL, DTYPES, Problem
 
-SIMULATED_ELEMENTS = 900
-"""Score elements up to which a case is run in the CUDA simulator, which takes milliseconds for each."""
+SIMULATED_ELEMENTS, SIMULATED_CORE_ELEMENTS = 300, 900
+"""Score elements up to which any case, and a core case, is run in the CUDA simulator: it takes milliseconds for each."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ def select(*, slow_build: bool = False, simulated: bool = False, full: bool = Fa
     return [
         case
         for case in all_cases()
-        if (full or not slow_build or case.core) and (not simulated or case.problem.score_elements <= SIMULATED_ELEMENTS)
+        if (full or not slow_build or case.core)
+        and (not simulated or case.problem.score_elements <= (SIMULATED_CORE_ELEMENTS if case.core else SIMULATED_ELEMENTS))
     ]
 
 
