@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,8 +38,9 @@ class Effort:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-                raise ValueError(f"{field.name} must be a number above zero, not {value!r}")
+            kind, called = (int, "a whole number") if field.type == "int" else (int | float, "a number")
+            if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value < math.inf:
+                raise ValueError(f"{field.name} must be {called} above zero, not {value!r}")
 
     def rounds_for(self, call_s: float) -> int:
         """How many rounds a call of that length takes part in."""

@@ -68,12 +68,13 @@ def _read(path: Path) -> dict[str, Any]:
             return tomllib.load(file)
     except OSError as error:
         raise PresetError(f"cannot read the problems in {path}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PresetError(f"{path} is not TOML: {error}") from None
 
 
 def _preset(name: str, table: Any, where: str) -> Preset:
-    if not isinstance(table, dict) or not isinstance(table.get("problems"), list):
+    entries = table.get("problems") if isinstance(table, dict) else None
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise PresetError(f"{where}, [{name}]: needs problems, each as [[{name}.problems]]")
     unknown = set(table) - {"description", "source", "effort", "problems"}
     if unknown:
@@ -97,6 +98,9 @@ def _expand(entry: dict[str, Any]) -> list[Problem]:
     for key in entry:
         if key not in _FIELDS and key not in _BOTH:
             raise PresetError(unknown_name("field", key, [*_FIELDS, *_BOTH], "A problem has"))
+    for key, value in entry.items():
+        if value == []:
+            raise PresetError(f"{key} is an empty list, which stands for no problem at all")
     varied = {key: value if _is_sweep(key, value) else [value] for key, value in entry.items()}
     return [_problem(dict(zip(varied, values, strict=True))) for values in itertools.product(*varied.values())]
 

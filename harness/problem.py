@@ -25,7 +25,7 @@ BIAS_KINDS = ("normal", "blocking")
 
 _SIZES = ("batch", "q_heads", "kv_heads", "q_len", "kv_len", "head_dim", "v_head_dim")
 _AT_LEAST_ONE = ("q_heads", "kv_heads", "head_dim", "v_head_dim")
-_FORM = re.compile(r"[b1]?[h1]?[q1]?[k1]")
+_FORM = re.compile(r"(([b1]?[h1])?[q1])?[k1]")
 
 
 class ProblemError(ValueError):
@@ -88,6 +88,8 @@ class Problem:
         _check_choice("direction", self.direction, DIRECTIONS)
         if self.causal is not None:
             _check_choice("causal", self.causal, CAUSAL)
+            if self.q_len == self.kv_len:  # The two alignments are then one mask, and the problem one problem.
+                object.__setattr__(self, "causal", "top-left")
         for field, kinds in (("mask", MASK_KINDS), ("bias", BIAS_KINDS)):
             value = getattr(self, field)
             if value is not None:
@@ -242,7 +244,6 @@ class Problem:
         parts = [f"b{self.batch}h{self.q_heads}{kv}q{self.q_len}k{self.kv_len}d{self.head_dim}{dv}"]
         parts.append(DTYPE_SHORT[self.dtype])
         if self.causal:
-            # With as many keys as queries the two alignments are the same mask.
             parts.append("causal" if self.q_len == self.kv_len else f"causal-{self.causal}")
         if self.window:
             parts.append("window{}_{}".format(*("inf" if n < 0 else n for n in self.window)))
@@ -251,9 +252,9 @@ class Problem:
         if self.bias:
             parts.append(f"bias-{self.bias}")
         if self.softcap is not None:
-            parts.append(f"softcap{self.softcap:g}")
+            parts.append(f"softcap{_shortest(self.softcap)}")
         if self.scale != 1.0 / math.sqrt(self.head_dim):
-            parts.append(f"scale{self.scale:g}")
+            parts.append(f"scale{_shortest(self.scale)}")
         if self.direction == "backward":
             parts.append("backward")
         return "-".join(parts)
@@ -279,6 +280,11 @@ def broadcast_form(spec: str, kinds: tuple[str, ...]) -> tuple[str, str]:
     if kind == "empty-rows" and "q" not in form:
         raise ProblemError(f"{spec!r}: a mask with empty rows needs the query axis q in its form")
     return kind, form
+
+
+def _shortest(number: float) -> str:
+    """A number in the fewest digits that tell it from every other."""
+    return repr(float(number)).removesuffix(".0")
 
 
 def _check_size(field: str, value: Any) -> None:

@@ -49,6 +49,8 @@ class Accuracy:
     """Where the largest ratio lies, such as "o[0, 3, 17, 5]"; empty when nothing differs."""
     worst_bound: float = 0.0
     """The bound of that element."""
+    worst_error: float = 0.0
+    """The absolute difference of that element; infinite where it is not a number."""
 
     @property
     def correct(self) -> bool:
@@ -129,12 +131,16 @@ class Cell:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Cell:
         """The cell that `to_json` wrote. Raises `ValueError`, `KeyError` or `TypeError` for anything else."""
+        if not isinstance(data, Mapping):
+            raise ValueError(f"a cell is {data!r}")
         values = dict(data)
         values["status"] = Status(values["status"])
         kinds: dict[str, Any] = {"accuracy": Accuracy, "timing": Timing, "memory": Memory}
         for name, kind in kinds.items():
             part = values.get(name)
             if part is not None:
+                if not isinstance(part, Mapping):
+                    raise ValueError(f"{name} is {part!r}")
                 values[name] = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in part.items()})
         values["warnings"] = tuple(values.get("warnings", ()))
         return cls(**values)

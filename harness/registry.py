@@ -229,7 +229,7 @@ class Registry:
         """Load one plug-in and add what it declares; whatever goes wrong becomes an entry of `broken`."""
         try:
             found = list(declared_in(origin))
-        except Exception as error:  # A plug-in may raise anything; the others must still be found.
+        except (Exception, SystemExit) as error:  # A plug-in may raise anything; the others must still be found.
             self.broken.append(Broken(name, origin, describe(error)))
             return
         for one in found:

@@ -132,11 +132,14 @@ class RunFolder:
 
     def mend(self) -> None:
         """Cut off a last line that a kill left half-written, so that what follows it is readable."""
-        data = self.journal.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            with self.journal.open("rb+") as file:
-                file.truncate(whole)
+        try:
+            data = self.journal.read_bytes()
+            whole = data.rfind(b"\n") + 1
+            if whole < len(data):
+                with self.journal.open("rb+") as file:
+                    file.truncate(whole)
+        except OSError as error:
+            raise StoreError(f"cannot mend {self.journal}: {error.strerror}") from None
 
     # --- what stands beside it -----------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -102,7 +103,7 @@ def _row(
             "build_s": cell.timing.build_s,
             "first_call_s": cell.timing.first_call_s,
             "tflops": problem.flops / found.median_s / 1e12,
-            "percent_of_peak": 100 * problem.flops / found.median_s / rate if rate else None,
+            "percent_of_peak": 100 * problem.flops / found.median_s / rate if rate else math.nan,
         }
         if baseline and baseline.timing:
             row["baseline"] = baseline.implementation

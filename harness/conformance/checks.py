@@ -26,35 +26,37 @@ def wrong_form(problem: Problem, outputs: Mapping[str, np.ndarray]) -> str | Non
 def accuracy(outputs: Mapping[str, np.ndarray], answer: Expected) -> Accuracy:
     """Error and error over bound, the largest over every checked element of every output.
 
-    An element whose bound is zero (a row with nothing to attend to) must be exactly zero; nan is never correct.
+    An element whose bound is zero (a row with nothing to attend to) must be exactly zero; nan is never correct, and a
+    bound that is not finite admits nothing.
     """
-    worst, worst_ratio, worst_bound, largest, elements = "", 0.0, 0.0, 0.0, 0
+    worst, worst_ratio, worst_error, worst_bound, largest, elements = "", 0.0, 0.0, 0.0, 0.0, 0
     for name, tensor in answer.items():
         got = outputs[name][:, :, tensor.rows].astype(np.float64)
         error = np.abs(got - tensor.value)
         error = np.where(np.isnan(error), np.inf, error)
+        usable = np.isfinite(tensor.bound)
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(error == 0, 0.0, error / tensor.bound)
+            ratio = np.where(error == 0, 0.0, error / np.where(usable, tensor.bound, 0.0))
         elements += got.size
         if not got.size:
             continue
         largest = max(largest, float(error.max()))
-        at = np.unravel_index(np.argmax(ratio), ratio.shape)
+        # Among elements that are infinitely far outside, one that is not a number is the finding.
+        at = np.unravel_index(np.lexsort((error.ravel(), ratio.ravel()))[-1], ratio.shape)
         if ratio[at] > worst_ratio:
-            worst_ratio, worst_bound = float(ratio[at]), float(tensor.bound[at])
+            worst_ratio, worst_bound, worst_error = float(ratio[at]), float(tensor.bound[at]), float(error[at])
             b, h, row, column = (int(n) for n in at)
             worst = f"{name}[{b}, {h}, {int(tensor.rows[row])}, {column}]"
-    return Accuracy(largest, worst_ratio, elements, worst, worst_bound)
+    return Accuracy(largest, worst_ratio, elements, worst, worst_bound, worst_error)
 
 
 def finding(accuracy: Accuracy) -> str:
     """The sentence for an output outside its bound."""
-    if accuracy.max_abs_error == np.inf:
+    if accuracy.worst_error == np.inf:
         return f"{accuracy.worst} is not a number or infinite; the oracle's answer is finite"
-    if accuracy.error_over_bound == np.inf:
-        return f"{accuracy.worst} is not zero, and should be exactly; the largest error is {accuracy.max_abs_error:.3g}"
-    error = accuracy.error_over_bound * accuracy.worst_bound
-    return f"{accuracy.worst} is {error:.3g} from the oracle, bound {accuracy.worst_bound:.3g}"
+    if accuracy.worst_bound == 0:
+        return f"{accuracy.worst} is not zero but {accuracy.worst_error:.3g}; nothing is attended to there"
+    return f"{accuracy.worst} is {accuracy.worst_error:.3g} from the oracle, bound {accuracy.worst_bound:.3g}"
 
 
 def different(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> str | None:

@@ -75,12 +75,15 @@ def _score_gradient(problem: Problem, unit: Roundoff, scores: ScoreBlock, v: np.
     centred = np.abs(dp - row)
 
     # Scores off by up to δ move p_j by p_j (δ_j + Σ_i p_i δ_i); exp, division, sum and storage add `relative`.
-    moved = scores.second_order * (scores.delta + np.sum(p * scores.delta, axis=1, keepdims=True))
+    # No weight can move by more than one.
+    moved = p * scores.second_order * (scores.delta + np.sum(p * scores.delta, axis=1, keepdims=True))
+    moved = np.minimum(moved, 1.0)
     relative = (3 + EXP_ULPS) * unit.accumulator + unit.storage + unit.gamma(problem.kv_len)
-    p_error = p * (moved + relative)
+    p_error = moved + p * relative + unit.smallest * scores.seen
 
-    dp_error = unit.gamma(problem.v_head_dim) * abs_dp + unit.storage * np.abs(dp)
-    row_error = np.sum(p * (moved * centred + relative * np.abs(dp) + dp_error), axis=1, keepdims=True)
+    dp_error = unit.gamma(problem.v_head_dim) * abs_dp + unit.storage * np.abs(dp) + unit.smallest
+    row_error = np.sum(moved * centred + p * (relative * np.abs(dp) + dp_error), axis=1, keepdims=True)
+    row_error += unit.smallest * np.sum(scores.seen * np.abs(dp), axis=1, keepdims=True)
     row_error += unit.gamma(problem.kv_len) * np.sum(p * np.abs(dp), axis=1, keepdims=True)
     # Δ may also be taken as do · o from the stored output, rounded to the problem's dtype.
     o_size = np.abs(do) * np.abs(p @ v)
@@ -88,7 +91,7 @@ def _score_gradient(problem: Problem, unit: Roundoff, scores: ScoreBlock, v: np.
 
     ds = p * (dp - row)
     ds_error = p_error * centred + p * (dp_error + row_error + 2 * unit.accumulator * (np.abs(dp) + np.abs(row)))
-    ds_error += (unit.storage + unit.accumulator) * np.abs(ds)
+    ds_error += (unit.storage + unit.accumulator) * np.abs(ds) + unit.smallest * scores.seen
     if scores.cap_slope is not None:
         assert scores.cap_slope_error is not None
         ds_error = ds_error * scores.cap_slope + np.abs(ds) * scores.cap_slope_error
@@ -115,6 +118,7 @@ class _Sum:
     def finish(self, unit: Roundoff, sharing: int) -> tuple[np.ndarray, np.ndarray]:
         """(value, bound) with the last roundings: scaling, storing, and `sharing` stored parts added up in storage."""
         error = self.error + (unit.storage + 2 * unit.accumulator) * np.abs(self.value)
+        error += unit.smallest * (self.error > 0)  # A key that nobody sees has a gradient of exactly zero.
         if sharing:
             error += unit.gamma(sharing, unit.storage) * self.size
         return self.value, error

@@ -32,18 +32,19 @@ def _block(
 ) -> tuple[np.ndarray, np.ndarray]:
     """One head's rows: the output, and
 
-    e^(2 max Δ) Σ_j p_j Δ_j |v_j - o|  +  (3 u_a + 4 u_a + u_s + 2 γ_N) (Σ_j p_j |v_j| + |o|)  +  u_s |o|.
+    e^(2 max Δ) Σ_j p_j Δ_j |v_j - o|  +  (3 u_a + 4 u_a + u_s + 2 γ_N) (Σ_j p_j |v_j| + |o|)  +  u_s |o|
+
+    and what underflow of a weight or of the output can lose.
 
     The first sum is taken by Cauchy and Schwarz, sqrt(Σ p Δ) sqrt(Σ p Δ (v - o)²), which matrix products can do, and
     never counts more than the spread of the values seen: no perturbation of the weights can move o further.
     """
     unit = Roundoff.of(problem.dtype)
     scores = score_block(problem, inputs, b, h, rows)
-    centre = v.mean(axis=0)
-    centred = v - centre  # The first sum does not change when a constant is added to v; this keeps its digits.
+    centred = v - v.mean(axis=0)  # The first sum does not change when a constant is added to v; this keeps its digits.
     o_centred = scores.p @ centred
     empty = ~scores.p.any(axis=1, keepdims=True)
-    o = np.where(empty, 0.0, o_centred + centre)
+    o = scores.p @ v
 
     weight = scores.p * scores.delta
     total = weight.sum(axis=1, keepdims=True)
@@ -55,10 +56,5 @@ def _block(
     n = problem.kv_len
     rounding = (3 + EXP_ULPS) * unit.accumulator + unit.storage + 2 * unit.gamma(n)
     bound = moved + rounding * (scores.p @ np.abs(v) + np.abs(o)) + unit.storage * np.abs(o)
-    bound += n * _smallest(problem.dtype)
+    bound += unit.smallest * (scores.seen @ np.abs(v) + 1)
     return o, np.where(empty, 0.0, bound)
-
-
-def _smallest(dtype: str) -> float:
-    """The smallest normal number of the accumulator and the spacing below it in the output: what underflow can lose."""
-    return {"float64": 2.0**-1022, "float16": 2.0**-24}.get(dtype, 2.0**-126)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 _STORAGE = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+_SMALLEST = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-24, "bfloat16": 2.0**-126}
 
 LAMBDA = 10.0
 """Of the probabilistic bound: an inner product exceeds it with probability at most 2 exp(-LAMBDA²/2) = 4e-22."""
@@ -20,6 +21,9 @@ class Roundoff:
 
     storage: float
     """u_s: of the problem's dtype, in which inputs, output and stored intermediates lie."""
+    smallest: float
+    """What underflow can lose when a value is stored: the spacing of float16's subnormals, elsewhere the smallest normal
+    number, since processors may flush what lies below it to zero."""
     accumulator: float
     """u_a: of sums and scores, float32 unless the dtype is float64."""
     deterministic: bool
@@ -29,15 +33,16 @@ class Roundoff:
     @classmethod
     def of(cls, dtype: str) -> Roundoff:
         storage = _STORAGE[dtype]
-        return cls(storage, min(storage, _STORAGE["float32"]), dtype in ("float16", "bfloat16"))
+        return cls(storage, _SMALLEST[dtype], min(storage, _STORAGE["float32"]), dtype in ("float16", "bfloat16"))
 
     def gamma(self, n: int, u: float | None = None) -> float:
         """The constant g with |error| <= g Σ|x_i y_i| for an n-term inner product, in any order of summation.
 
-        Worst case n u / (1 - n u); with zero-mean roundings expm1(λ √n u + n u² / (1 - u)) (Higham and Mary 2019).
+        Worst case (1 + u)^n - 1, which is below Higham's n u / (1 - n u) and holds for any n; with zero-mean roundings
+        expm1(λ √n u + n u² / (1 - u)) (Higham and Mary 2019).
         """
         u = self.accumulator if u is None else u
-        worst = n * u / (1 - n * u) if n * u < 1 else math.inf
+        worst = math.expm1(n * math.log1p(u))
         if self.deterministic:
             return worst
         return min(worst, math.expm1(LAMBDA * math.sqrt(n) * u + n * u * u / (1 - u)))

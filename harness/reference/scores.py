@@ -26,6 +26,8 @@ class ScoreBlock:
     """Probabilities; a row with nothing to attend to is zero."""
     delta: np.ndarray
     """Δ: the bound on the absolute error of each score; zero where the key is not seen."""
+    seen: np.ndarray
+    """Boolean: the keys that each row may attend to. A weight may still underflow to zero there."""
     second_order: np.ndarray
     """(rows, 1): exp(2 max Δ), which covers what the first-order analysis drops."""
     cap_slope: np.ndarray | None
@@ -70,7 +72,7 @@ def score_block(problem: Problem, inputs: Inputs, b: int, h: int, rows: np.ndarr
     total = p.sum(axis=1, keepdims=True)
     p /= np.where(total > 0, total, 1.0)
     second_order = np.exp(np.minimum(2 * delta.max(axis=1, keepdims=True, initial=0.0), 700.0))
-    return ScoreBlock(p, delta, second_order, slope, slope_error)
+    return ScoreBlock(p, delta, seen, second_order, slope, slope_error)
 
 
 def _seen(problem: Problem, inputs: Inputs, b: int, h: int, rows: np.ndarray) -> np.ndarray:

@@ -26,7 +26,8 @@ def size(value: float) -> str:
 def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
     if value is None or math.isnan(value):
         return ""
-    factor, unit = next((u for u in units if abs(value) >= u[0]), units[-1])
+    # A value that rounds up to the next unit is told in that unit: 0.9996 ms is 1 ms, not 1000 µs.
+    factor, unit = next((u for u in units if abs(value) >= u[0] * (1 - 0.0005)), units[-1])
     number = value / factor
     return f"{number:.0f} {unit}" if number >= 99.95 or unit == "B" else f"{number:.3g} {unit}"
 
@@ -36,7 +37,8 @@ def spread(row: Any) -> str:
     if math.isnan(row.median_s):
         return ""
     half = (row.ci_high_s - row.ci_low_s) / 2 / row.median_s
-    return f"±{max(half, 0.001):.1%}" if half < 0.01 else f"±{half:.0%}"
+    percent = 100 * half
+    return f"±{max(percent, 0.1):.1f} %" if percent < 1 else f"±{percent:.0f} %"
 
 
 def ratio(value: float) -> str:

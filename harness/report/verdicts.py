@@ -19,8 +19,7 @@ def line(name: str, verdict: Verdict, repeat: str) -> str:
         found = verdict.accuracy
         if not found.worst:
             return f"{head}: exact"
-        error = found.error_over_bound * found.worst_bound
-        return f"{head}: error {error:.2e}, bound {found.worst_bound:.2e}, ratio {found.error_over_bound:.3f}"
+        return f"{head}: error {found.worst_error:.2e}, bound {found.worst_bound:.2e}, ratio {found.error_over_bound:.3f}"
     return f"{head}, {case.problem.name}: {verdict.reason}\n{'':<12} repeat: {repeat}"
 
 

@@ -10,7 +10,7 @@ STATUSES = {
     "right": ("ok", ""),
     "wrong-answer": ("incorrect", "from the oracle, bound"),
     "wrong-shape": ("incorrect", "has the shape (1, 16, 8), and should have (1, 1, 16, 8)"),
-    "not-a-number": ("incorrect", "not a number"),
+    "not-a-number": ("incorrect", "o[0, 0, 15, 7] is not a number"),
     "writes-its-input": ("incorrect", "the input q was written to"),
     "wrong-later": ("incorrect", "correct at first, but not after it was timed"),
     "raises": ("error", "this kernel has no soul"),

@@ -1,0 +1,57 @@
+"""Plans, timings and cells as a run would leave them, with what a test does not care about filled in."""
+
+from harness.plan import Contender, Effort, Plan
+from harness.problem import Problem
+from harness.record import Accuracy, Cell, Memory, Status, Timing
+from harness.registry import Origin
+
+PROBLEM = Problem(batch=2, q_heads=4, kv_heads=2, q_len=8, kv_len=16, head_dim=32, causal="bottom-right", mask="padding")
+OTHER_PROBLEM = Problem(q_heads=2, q_len=64, head_dim=16)
+
+
+def plan(*names, problems=(PROBLEM,), baseline="", **changes):
+    """A plan of the implementations `names` on the CPU."""
+    contenders = tuple(Contender(name, "numpy", "cpu", Origin("module", "impls.some")) for name in names)
+    values = {
+        "preset": "some",
+        "problems": tuple(problems),
+        "contenders": contenders,
+        "baseline": baseline,
+        "threads": 2,
+        "timeout_s": 60.0,
+        "memory_bytes": 2**30,
+        "seed": 7,
+        "effort": Effort(),
+    }
+    return Plan(**{**values, **changes})
+
+
+def timing(*samples_s, rounds=None, **changes):
+    """A timing with one sample a round unless `rounds` says otherwise."""
+    values = {"calls_per_sample": 5, "build_s": 0.25, "first_call_s": 0.125, "warmup_calls": 31}
+    return Timing(tuple(samples_s), tuple(rounds or range(len(samples_s))), **{**values, **changes})
+
+
+def measured(name, *samples_s, problem=PROBLEM, memory=None, warnings=(), ratio=0.25, **changes):
+    """A cell that was verified and timed."""
+    return Cell(
+        implementation=name,
+        framework="numpy",
+        device="cpu",
+        problem=problem.name,
+        status=Status.OK,
+        accuracy=Accuracy(3e-7, ratio, 2048, "o[0, 0, 0, 0]", 1.2e-6),
+        timing=timing(*samples_s, **changes),
+        memory=memory,
+        warnings=tuple(warnings),
+        versions={"numpy": "2.0"},
+    )
+
+
+def absent(name, status=Status.UNSUPPORTED, reason="no boolean mask", problem=PROBLEM, accuracy=None):
+    """A cell without a time."""
+    return Cell(name, "numpy", "cpu", problem.name, status, reason, accuracy)
+
+
+def memory(workspace_bytes=4096):
+    return Memory(10 * 2**20, workspace_bytes, "VmHWM after clear_refs")

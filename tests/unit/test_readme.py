@@ -1,0 +1,19 @@
+"""The README's figures are those of the committed runs."""
+
+import runpy
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_readme_shows_the_committed_run():
+    block = runpy.run_path(str(ROOT / "results/update_readme.py"))["block"]()
+    assert block in (ROOT / "README.md").read_text(), "run: python results/update_readme.py"
+
+
+def test_the_pictures_and_pages_it_names_exist():
+    import re
+
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} points to {target}"
