@@ -15,6 +15,7 @@ from pathlib import Path
 
 from harness import reference
 from harness.inputs import make_inputs
+from harness.measure.load import LoadMeter
 from harness.measure.messages import (
     Failed,
     Finish,
@@ -44,6 +45,7 @@ class _Entry:
     prepared: Prepared
     samples: list[float] = field(default_factory=list)
     rounds: list[int] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     restless: bool = False
     """It kept the processor busy after a turn for longer than was waited."""
     failed: Failed | None = None
@@ -228,6 +230,7 @@ class Manager:
         effort = self._plan.effort
         for entry in entries:
             entry.restless |= not entry.worker.settle()
+        meter = LoadMeter(entry.worker.pid for entry in entries)
         for number in range(effort.rounds):
             self._show(count, total, f"{problem.name}: round {number + 1} of {effort.rounds}")
             turn = [e for e in entries if e.failed is None and effort.takes_part(e.prepared.call_s, number)]
@@ -241,6 +244,9 @@ class Manager:
                 else:
                     assert isinstance(reply, Failed)
                     entry.failed = reply
+        if warning := meter.warning():
+            for entry in entries:
+                entry.warnings.append(warning)
 
     def _finish(self, entry: _Entry, problem: Problem, block: int | None) -> Cell:
         contender, prepared = entry.contender, entry.prepared
@@ -249,7 +255,7 @@ class Manager:
             self._stop(contender)
             return _cell(contender, problem, reply.status, reply.reason, accuracy=reply.accuracy)
         assert isinstance(reply, Finished)
-        warnings = []
+        warnings = list(dict.fromkeys(entry.warnings))
         if entry.restless:
             warnings.append("its threads kept spinning after a turn, which may have slowed the others")
         if block is not None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from harness.frameworks import adapter
 from harness.measure import memory
+from harness.measure.load import process_clock
 from harness.measure.messages import Failed, Ready, Reply, Request, Start
 from harness.plan import Contender, Plan
 from harness.record import Status
@@ -108,9 +109,9 @@ class Worker:
         """Wait until the worker has stopped using the processor, thread pools included; False if it never does.
 
         Pools spin for a while after their last task, on the cores that the next worker needs. Reading the process's own
-        clock (clock_getcpuclockid(3)) says when that has ended.
+        clock says when that has ended.
         """
-        clock = (~self.pid << 3) | 2
+        clock = process_clock(self.pid)
         deadline = time.perf_counter() + _QUIET_PATIENCE_S
         while time.perf_counter() < deadline:
             try:
