@@ -35,7 +35,8 @@ class Weigher:
         found: queue.SimpleQueue[tuple[Cell, Memory | Failed]] = queue.SimpleQueue()
         pool = ThreadPoolExecutor(self._weighers(cells))
         try:
-            for contender in self._plan.contenders:
+            # Those that need a process for each problem take longest, and begin.
+            for contender in sorted(self._plan.contenders, key=lambda c: not _keeps_memory(c)):
                 if contender.name in due:
                     pool.submit(self._weigh, contender, due[contender.name], found)
             for count in range(total):
@@ -54,7 +55,7 @@ class Weigher:
     def _weigh(self, contender: Contender, cells: list[Cell], found: queue.SimpleQueue) -> None:
         """Weigh the cells of one implementation, in one process or, where its allocator keeps memory, in one each."""
         problems = {p.name: p for p in self._plan.problems}
-        keeps = adapter(contender.framework).keeps_memory(contender.device)
+        keeps = _keeps_memory(contender)
         worker: Worker | None = None
         for cell in sorted(cells, key=lambda c: problems[c.problem].score_elements):
             if self._stopping:
@@ -67,6 +68,10 @@ class Weigher:
             found.put((cell, _finding(reply)))
         if worker is not None:
             worker.close()
+
+
+def _keeps_memory(contender: Contender) -> bool:
+    return not contender.broken and adapter(contender.framework).keeps_memory(contender.device)
 
 
 def _finding(reply: Reply) -> Memory | Failed:
