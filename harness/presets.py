@@ -79,9 +79,16 @@ def _preset(name: str, table: Any, where: str) -> Preset:
     unknown = set(table) - {"description", "source", "effort", "problems"}
     if unknown:
         raise PresetError(f"{where}, [{name}]: unknown key {min(unknown)}; known are description, source, effort, problems")
+    given = table.get("effort", {})
+    if not isinstance(given, dict):
+        raise PresetError(f"{where}, [{name}], effort: must be a table such as {{ rounds = 10 }}, not {given!r}")
+    known = [field.name for field in dataclasses.fields(Effort)]
+    for key in given:
+        if key not in known:
+            raise PresetError(f"{where}, [{name}], effort: {unknown_name('setting', key, known, 'There are')}")
     try:
-        effort = Effort(**table.get("effort", {}))
-    except (TypeError, ValueError) as error:
+        effort = Effort(**given)
+    except ValueError as error:
         raise PresetError(f"{where}, [{name}], effort: {error}") from None
     problems = []
     for number, entry in enumerate(table["problems"], 1):

@@ -88,8 +88,6 @@ class Problem:
         _check_choice("direction", self.direction, DIRECTIONS)
         if self.causal is not None:
             _check_choice("causal", self.causal, CAUSAL)
-            if self.q_len == self.kv_len:  # The two alignments are then one mask, and the problem one problem.
-                object.__setattr__(self, "causal", "top-left")
         for field, kinds in (("mask", MASK_KINDS), ("bias", BIAS_KINDS)):
             value = getattr(self, field)
             if value is not None:
@@ -244,7 +242,8 @@ class Problem:
         parts = [f"b{self.batch}h{self.q_heads}{kv}q{self.q_len}k{self.kv_len}d{self.head_dim}{dv}"]
         parts.append(DTYPE_SHORT[self.dtype])
         if self.causal:
-            parts.append("causal" if self.q_len == self.kv_len else f"causal-{self.causal}")
+            plain = self.causal == "top-left" and self.q_len == self.kv_len
+            parts.append("causal" if plain else f"causal-{self.causal}")
         if self.window:
             parts.append("window{}_{}".format(*("inf" if n < 0 else n for n in self.window)))
         if self.mask:

@@ -40,7 +40,7 @@ class Accuracy:
     """How far an output lies from the float64 oracle."""
 
     max_abs_error: float
-    """Largest absolute difference over the checked elements; nan when the output holds a nan."""
+    """Largest absolute difference over the checked elements; infinite when the output holds a nan."""
     error_over_bound: float
     """Largest ratio of that difference to the derived bound of its element; at most 1 when correct."""
     elements: int

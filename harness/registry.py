@@ -16,6 +16,7 @@ imported inside the function, which runs in a worker process.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib
 import importlib.metadata
@@ -234,7 +235,7 @@ class Registry:
             return
         for one in found:
             other = self.implementations.setdefault(one.name, one)
-            if other is not one:
+            if other.factory is not one.factory:  # A plug-in may import another's implementation, to build on it.
                 taken = f"the name {one.name} is already taken by {other.origin.location}"
                 self.broken.append(Broken(name, origin, taken))
 
@@ -294,11 +295,9 @@ def _add_file(registry: Registry, plugin: str) -> None:
 def declared_in(origin: Origin) -> Iterator[Implementation]:
     """The implementations among a plug-in's module-level names, each knowing its origin."""
     module = origin.load()
-    seen = set()
-    for value in list(vars(module).values()):
-        if isinstance(value, Implementation) and value.name not in seen:
-            seen.add(value.name)
-            yield Implementation(**{**vars(value), "origin": origin})
+    declared = {id(value): value for value in vars(module).values() if isinstance(value, Implementation)}
+    for one in declared.values():
+        yield dataclasses.replace(one, origin=origin)
 
 
 def find(origin: Origin, name: str) -> Implementation:

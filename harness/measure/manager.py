@@ -255,6 +255,7 @@ class Manager:
             self._stop(contender)
             return _cell(contender, problem, reply.status, reply.reason, accuracy=reply.accuracy)
         assert isinstance(reply, Finished)
+        self._history.add(contender.name, problem, min(entry.samples), prepared.rise_bytes)
         warnings = list(dict.fromkeys(entry.warnings))
         if entry.restless:
             warnings.append("its threads kept spinning after a turn, which may have slowed the others")

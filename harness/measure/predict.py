@@ -32,7 +32,7 @@ class History:
         self._seen.setdefault(implementation, []).append(_Seen(problem, call_s, rise_bytes))
 
     def over_budget(self, implementation: str, problem: Problem) -> str:
-        """Why the cell should not be run, or "". Judged by the largest cell that is not larger than this one.
+        """Why the cell should not be run, or "". Judged by the largest cell that is not larger than this one, at its fastest.
 
         Time is taken to grow as the work without skipping: a small cell holds more overhead, so this never predicts too
         little for one that skips nothing.
@@ -40,7 +40,7 @@ class History:
         smaller = [s for s in self._seen.get(implementation, ()) if 0 < s.problem.dense_flops <= problem.dense_flops]
         if not smaller:
             return ""
-        nearest = max(smaller, key=lambda s: s.problem.dense_flops)
+        nearest = max(smaller, key=lambda s: (s.problem.dense_flops, -s.call_s))
         call_s = nearest.call_s * problem.dense_flops / nearest.problem.dense_flops
         cost_s = self._effort.cell_cost_s(call_s)
         if cost_s > self._effort.budget_s:

@@ -150,21 +150,22 @@ class Session:
     def weigh(self, request: Weigh) -> Reply:
         """Memory of the second call, against what remains resident when the callable has been dropped.
 
-        Where the allocator keeps what it once had, the first call's share is in its pool by then, so the ground is the
-        process before that call; a miniature of the problem has gone before, to load what the framework loads late.
+        Where the allocator keeps what it once had, the first call's share is in its pool by then, and so is what converting
+        the inputs left there. The ground is then the process before either; a miniature of the problem has gone before, to
+        load what the framework loads late.
         """
         keeps = self.framework.keeps_memory(self.framework.device)
         if keeps:
             self._rehearse(request)
         inputs = make_inputs(request.problem, request.seed)
         solver = Solver(self.implementation, self.framework, request.problem)
+        untouched = self._resident() if keeps else 0
         solver.bind(inputs)
-        untouched = self._resident()
         solver.finished_call()
         mark, method = self._watch(solver)
         native = solver.native_inputs
         del solver
-        ground = untouched if keeps else min(mark.before, self._resident())
+        ground = untouched + request.problem.input_bytes if keeps else min(mark.before, self._resident())
         del native
         workspace = max(0, mark.peak - ground - request.problem.output_bytes)
         total = request.problem.input_bytes + request.problem.output_bytes + workspace

@@ -1,5 +1,6 @@
 """The tolerance: honest computations in each dtype lie within it, planted faults do not."""
 
+import dataclasses
 import functools
 
 import ml_dtypes
@@ -138,6 +139,8 @@ FEATURES = {
     "softcap": {"softcap": 0.5},
     "negative-scale": {"scale": -0.3},
     "unit-scale": {"scale": 1.0},
+    # Scores that are exactly known: only what comes after them is left to excuse an error.
+    "zero-scale": {"scale": 0.0, "causal": "bottom-right", "kv_heads": 4},
     "saturated": {"scale": 8.0},
     "very-saturated": {"scale": 100.0, "head_dim": 64},
     "own-key-only": {"window": (0, 0), "q_len": 21, "head_dim": 64},
@@ -501,6 +504,40 @@ def test_a_bound_on_gradients_is_finite_however_many_heads_share_a_key(dtype, gr
     assert all(np.isfinite(tensor.bound).all() for tensor in answer.values())
     nothing = {name: np.full(tensor.value.shape, np.nan) for name, tensor in answer.items()}
     assert not accuracy(nothing, answer).correct
+
+
+@pytest.mark.parametrize("dtype, logit", [("float64", -740), ("float32", -100), ("bfloat16", -100), ("float16", -17.5)])
+@pytest.mark.parametrize(
+    "direction, computation",
+    [
+        ("forward", Honest),
+        ("forward", StoredInBetween),
+        ("backward", HonestGradients),
+        ("backward", GradientsStoredInBetween),
+    ],
+)
+def test_many_weights_may_each_underflow(dtype, logit, direction, computation):
+    problem = Problem(q_len=200, kv_len=300, head_dim=4, scale=0.0, bias="normal-k", dtype=dtype, direction=direction)
+    inputs = make_inputs(problem)
+    bias, v = np.full_like(inputs.bias, logit), np.abs(inputs.v)
+    # The first key takes nearly all the weight and gives nothing: what is left is the sum of the least weights.
+    bias[0], v[:, :, 0] = 0, 0
+    inputs = dataclasses.replace(inputs, bias=bias, v=v)
+    found = accuracy(computation(problem, inputs)(), expected(problem, inputs))
+    assert found.correct, found
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("scale", [1.0, 3.0, 30.0])
+def test_no_bound_exceeds_what_any_weights_could_do(dtype, scale):
+    problem = posed(dtype=dtype, scale=scale, head_dim=64, kv_heads=4, direction="backward")
+    inputs = make_inputs(problem)
+    do = np.abs(inputs.do.astype(np.float64)).sum(axis=2, keepdims=True)
+    assert (expected(problem, inputs)["dv"].bound <= 1.25 * do).all()
+    problem = problem.replace(direction="forward")
+    v = inputs.v.astype(np.float64)
+    reach = np.ptp(v, axis=2, keepdims=True) + np.abs(v).max(axis=2, keepdims=True) / 4
+    assert (expected(problem, make_inputs(problem))["o"].bound <= reach).all()
 
 
 class NoRowTerm(HonestGradients):

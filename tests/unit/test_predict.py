@@ -52,7 +52,7 @@ def test_the_nearest_smaller_cell_is_believed():
 
 
 def test_a_larger_cell_says_nothing_of_a_smaller_one():
-    assert history((posed(2000), 100.0, 100 * GIB)).over_budget("slow", posed(100)) == ""
+    assert history((posed(101), 100.0, 100 * GIB)).over_budget("slow", posed(100)) == ""
 
 
 def test_others_are_not_judged_by_it():

@@ -177,7 +177,7 @@ MISTAKES = {
     "unknown-mask": (f'[[a.problems]]\n{GOOD}mask = "tree"', ["tree", "padding"]),
     "unknown-key-of-a-set": (f"[a]\nefforts = 1\n[[a.problems]]\n{GOOD}", ["[a]", "efforts", "effort"]),
     "no-rounds": (f"[a]\neffort = {{ rounds = 0 }}\n[[a.problems]]\n{GOOD}", ["[a]", "effort", "rounds", "above zero"]),
-    "unknown-effort": (f"[a]\neffort = {{ round = 3 }}\n[[a.problems]]\n{GOOD}", ["[a]", "effort", "'round'"]),
+    "unknown-effort": (f"[a]\neffort = {{ round = 3 }}\n[[a.problems]]\n{GOOD}", ["[a]", "effort", '"round"', "rounds"]),
     "half-a-round": (f"[a]\neffort = {{ rounds = 2.5 }}\n[[a.problems]]\n{GOOD}", ["[a]", "effort", "rounds", "2.5"]),
     "no-problems": ('[a]\ndescription = "nothing"', ["[a]", "[[a.problems]]"]),
     "one-problem-without-a-list": (f"[a.problems]\n{GOOD}", ["[a]", "[[a.problems]]"]),

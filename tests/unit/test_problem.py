@@ -244,6 +244,12 @@ def test_replace_keeps_the_scale_that_was_given_and_renews_the_one_that_was_not(
     assert posed().replace(dtype="float16") == posed(dtype="float16")
 
 
+@pytest.mark.parametrize("alignment", CAUSAL)
+def test_replace_keeps_the_alignment_of_a_square_problem(alignment):
+    decoding = Problem(**{**SQUARE, "q_len": 1, "kv_len": 8}, causal=alignment)
+    assert Problem(**SQUARE, causal=alignment).replace(q_len=1) == decoding
+
+
 def test_a_window_read_from_a_file_equals_one_written_in_python():
     assert posed(window=[1, 2]) == posed(window=(1, 2))
     assert len({posed(window=[1, 2]), posed(window=(1, 2))}) == 1

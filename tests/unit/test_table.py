@@ -40,7 +40,8 @@ def test_columns_do_not_depend_on_the_cells(cells):
 
 
 def test_a_measured_row():
-    cell = measured("a", 4e-3, 1e-3, 2e-3, 3e-3, 2e-3, 6e-3, 5e-3, rounds=[0, 1, 2, 3, 4, 5, 5], memory=memory(12345))
+    samples_s = [4e-3, 0.5e-3, 1e-3, 1.5e-3, 2e-3, 3e-3, 2e-3, 6e-3, 5e-3]
+    cell = measured("a", *samples_s, rounds=[0, 1, 1, 1, 2, 3, 4, 5, 5], memory=memory(12345))
     row = table([cell]).iloc[0]
     assert (row.implementation, row.framework, row.device, row.status, row.reason) == ("a", "numpy", "cpu", "ok", "")
     assert row.problem == PROBLEM.name
@@ -48,8 +49,8 @@ def test_a_measured_row():
     assert [row[name] for name in shape] == [2, 4, 2, 8, 16, 32, 32]
     assert (row["dtype"], row.causal, row["mask"], row.direction) == ("float32", "bottom-right", "padding", "forward")
     # The medians of the rounds are 4, 1, 2, 3, 2 and 5.5 ms.
-    assert (row.median_s, row.ci_low_s, row.ci_high_s, row.min_s) == (2.5e-3, 1e-3, 5.5e-3, 1e-3)
-    assert (row.samples, row.rounds, row.calls_per_sample) == (7, 6, 5)
+    assert (row.median_s, row.ci_low_s, row.ci_high_s, row.min_s) == (2.5e-3, 1e-3, 5.5e-3, 0.5e-3)
+    assert (row.samples, row.rounds, row.calls_per_sample) == (9, 6, 5)
     assert (row.build_s, row.first_call_s) == (0.25, 0.125)
     assert (row.peak_memory_bytes, row.workspace_bytes, row.memory_method) == (10 * 2**20, 12345, "VmHWM after clear_refs")
     assert (row.max_abs_error, row.error_over_bound, row.elements_checked) == (3e-7, 0.25, 2048)
