@@ -32,7 +32,7 @@ class History:
         self._seen.setdefault(implementation, []).append(_Seen(problem, call_s, rise_bytes))
 
     def over_budget(self, implementation: str, problem: Problem) -> str:
-        """Why the cell should not be run, or "". Judged by the largest cell that is not larger than this one, at its fastest.
+        """Why the cell should not be run, or "". Judged by the largest cell not larger than this one, at its fastest.
 
         Time is taken to grow as the work without skipping: a small cell holds more overhead, so this never predicts too
         little for one that skips nothing.
