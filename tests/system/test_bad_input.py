@@ -54,7 +54,7 @@ def test_one_sentence(harness, arguments, words):
         (("head_dim = 8", "head_dims = 8"), 'no field is called "head_dims". Did you mean head_dim'),
         (("[[tiny", "[[tiny.tiny"), "needs problems"),
         (("rounds = 2", "rouns = 2"), "rouns"),
-        (("rounds = 2", "rounds = 0"), "rounds must be a number above zero"),
+        (("rounds = 2", "rounds = 0"), "rounds must be a whole number above zero"),
         (("heads = 1", "heads ="), "is not TOML"),
     ],
 )
