@@ -11,6 +11,9 @@ MATERIALISED = 0.5
 """An implementation whose first call raised the mark by at least this share of a float32 score matrix is taken to keep
 one, and to grow with it; any other to grow with its inputs."""
 
+MOST_MATRICES = 6
+"""Float32 score matrices that no implementation of the formula holds at once: it has scores, weights and a few masks."""
+
 
 @dataclass(frozen=True)
 class _Seen:
@@ -48,7 +51,9 @@ class History:
                 f"predicted {call_s:.3g} s a call from {nearest.problem.name}, hence {cost_s:.3g} s for the cell; "
                 f"the budget is {self._effort.budget_s:g} s"
             )
-        rise = nearest.rise_bytes * self._growth(nearest, problem)
+        # What the first call took beyond a few score matrices was the compiler's, and does not grow with the problem.
+        most = MOST_MATRICES * 4 * problem.score_elements + problem.bytes
+        rise = min(nearest.rise_bytes * self._growth(nearest, problem), max(most, nearest.rise_bytes))
         if self._memory_bytes and rise > self._memory_bytes:
             return (
                 f"predicted {rise / 2**30:.3g} GiB of memory from {nearest.problem.name}; "
