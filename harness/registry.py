@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import fnmatch
 import importlib
 import importlib.metadata
 import importlib.util
@@ -173,6 +174,9 @@ class Implementation:
     """Asked with the device before anything is built: a reason why it cannot run on this machine, or None."""
     slow_build: bool = False
     """Whether every new shape costs seconds of compilation; `check` then runs its core cases unless told otherwise."""
+    departures: Mapping[str, str] = field(default_factory=dict)
+    """Conformance cases (ids, or patterns such as "logits/overflow-*") that it fails, with the reason: a library's known
+    weakness, shown with every report. An entry whose case passes is itself a failure."""
     origin: Origin = Origin("module", "")
 
     @property
@@ -182,6 +186,14 @@ class Implementation:
 
     def supports_on(self, device: str) -> Supports:
         return self.supports[device] if isinstance(self.supports, Mapping) else self.supports
+
+    def departs(self, case_id: str, device: str) -> str:
+        """Why it is declared to fail a conformance case on a device, or "". "cuda:PATTERN" speaks of one device only."""
+        for pattern, reason in self.departures.items():
+            only, _, rest = pattern.rpartition(":")
+            if only in ("", device) and fnmatch.fnmatchcase(case_id, rest):
+                return reason
+        return ""
 
 
 def implementation(
@@ -193,6 +205,7 @@ def implementation(
     layout: str = "BHSD",
     needs: Callable[[str], str | None] | None = None,
     slow_build: bool = False,
+    departures: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[[Problem], Any]], Implementation]:
     """Declare a factory to be an implementation. The fields are those of `Implementation`.
 
@@ -205,7 +218,9 @@ def implementation(
         raise RegistryError(f"{name}: devices must be among {', '.join(DEVICES)}, not {devices!r}")
 
     def declare(factory: Callable[[Problem], Any]) -> Implementation:
-        return Implementation(name, factory, framework, tuple(devices), supports or Supports(), layout, needs, slow_build)
+        return Implementation(
+            name, factory, framework, tuple(devices), supports or Supports(), layout, needs, slow_build, departures or {}
+        )
 
     return declare
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+import ml_dtypes
 import numpy as np
 
 from harness.inputs import Inputs, make_inputs
@@ -39,6 +40,40 @@ def _rising_logits(inputs: Inputs) -> Inputs:
     return dataclasses.replace(inputs, q=q, k=np.ascontiguousarray(k))
 
 
+def _falling_logits(inputs: Inputs) -> Inputs:
+    """The same the other way round: the first tile decides, and every later one must be scaled down."""
+    rising = _rising_logits(inputs)
+    return dataclasses.replace(rising, k=np.ascontiguousarray(rising.k[:, :, ::-1]))
+
+
+def _constant_scores(inputs: Inputs) -> Inputs:
+    """All keys alike: every weight is the same, whatever the score."""
+    return dataclasses.replace(inputs, k=np.ascontiguousarray(np.broadcast_to(inputs.k[:, :, :1], inputs.k.shape)))
+
+
+def _saturated_rows(inputs: Inputs) -> Inputs:
+    """Each query is twenty times one of its keys, which gets all the weight."""
+    group = inputs.q.shape[1] // inputs.k.shape[1]
+    keys = np.repeat(inputs.k, group, axis=1)[:, :, np.arange(inputs.q.shape[2]) % inputs.k.shape[2]]
+    return dataclasses.replace(inputs, q=(20 * keys.astype(np.float64)).astype(inputs.q.dtype))
+
+
+def _biased_keys(inputs: Inputs) -> Inputs:
+    """Keys far from the origin: all scores of a row have something large in common, which softmax must cancel."""
+    return dataclasses.replace(inputs, k=(inputs.k.astype(np.float64) + 3).astype(inputs.k.dtype))
+
+
+def _overflowing_products(inputs: Inputs) -> Inputs:
+    """q·k beyond the largest number of the dtype, scale·q·k within it: scores of half types are float32 by the contract,
+    and in float32 a kernel stays finite when it scales q first."""
+    largest = float(ml_dtypes.finfo(inputs.q.dtype).max)
+    size = np.sqrt(3 * largest / inputs.q.shape[3])  # The products of the first key come to 3 times the largest number,
+    fall = np.linspace(1.0, 0.1, inputs.k.shape[2])[:, None]  # and the scale takes them down by sqrt(head_dim) > 3.
+    q = np.full(inputs.q.shape, size).astype(inputs.q.dtype)
+    k = np.broadcast_to(size * fall, inputs.k.shape).astype(inputs.k.dtype)
+    return dataclasses.replace(inputs, q=q, k=np.ascontiguousarray(k))
+
+
 def _offset_values(inputs: Inputs) -> Inputs:
     """Values around 100: weights that do not sum to one show at once."""
     return dataclasses.replace(inputs, v=(inputs.v.astype(np.float64) + 100).astype(inputs.v.dtype))
@@ -47,6 +82,29 @@ def _offset_values(inputs: Inputs) -> Inputs:
 def _strided(inputs: Inputs) -> Inputs:
     """q, k, v as views of arrays stored (batch, length, heads, dim), as a projection leaves them."""
     views = {name: np.ascontiguousarray(getattr(inputs, name).transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3) for name in "qkv"}
+    return dataclasses.replace(inputs, **views)
+
+
+def _transposed(inputs: Inputs) -> Inputs:
+    """q, k, v with the last axis not contiguous, as a transposed product leaves them."""
+    views = {name: np.ascontiguousarray(getattr(inputs, name).swapaxes(2, 3)).swapaxes(2, 3) for name in "qkv"}
+    return dataclasses.replace(inputs, **views)
+
+
+def _sliced(inputs: Inputs) -> Inputs:
+    """Every second row of longer arrays, whose other rows are nan: whoever reads them shows it."""
+
+    def every_second(array: np.ndarray) -> np.ndarray:
+        twice = np.full((*array.shape[:2], 2 * array.shape[2], array.shape[3]), np.nan, array.dtype)
+        twice[:, :, ::2] = array
+        return twice[:, :, ::2]
+
+    return dataclasses.replace(inputs, **{name: every_second(getattr(inputs, name)) for name in "qkv"})
+
+
+def _strided_extras(inputs: Inputs) -> Inputs:
+    """Mask and bias stored with queries last."""
+    views = {name: np.ascontiguousarray(x.swapaxes(-1, -2)).swapaxes(-1, -2) for name, x in inputs.extras.items()}
     return dataclasses.replace(inputs, **views)
 
 
@@ -63,7 +121,15 @@ VARIATIONS: dict[str, Callable[[Inputs], Inputs]] = {
     "large-logits": _large_logits,
     "tiny-logits": _tiny_logits,
     "rising-logits": _rising_logits,
+    "falling-logits": _falling_logits,
+    "constant-scores": _constant_scores,
+    "saturated-rows": _saturated_rows,
+    "biased-keys": _biased_keys,
+    "overflowing-products": _overflowing_products,
     "offset-values": _offset_values,
     "strided": _strided,
+    "transposed": _transposed,
+    "sliced": _sliced,
+    "strided-extras": _strided_extras,
     "read-only": _read_only,
 }

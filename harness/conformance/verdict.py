@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from harness.conformance import checks
-from harness.conformance.cases import Case
+from harness.conformance import checks, properties
+from harness.conformance.calls import CALLS, Trial
+from harness.conformance.case import Case
+from harness.conformance.diagnosis import likely_cause
 from harness.conformance.inputs import vary
 from harness.frameworks import Framework
 from harness.inputs import Inputs
 from harness.record import Accuracy, Status
-from harness.reference import expected
+from harness.reference import Expected, expected
 from harness.registry import Implementation, describe
 from harness.solver import Solver
+
+Answer = Callable[[Case, Inputs], Expected]
 
 
 @dataclass(frozen=True)
@@ -23,13 +28,34 @@ class Verdict:
     status: Status
     reason: str = ""
     accuracy: Accuracy | None = None
+    cause: str = ""
+    """What the wrong output equals, or where it is wrong; empty when it does not tell."""
 
 
-def judge(case: Case, implementation: Implementation, framework: Framework) -> Verdict:
-    """Run one case; whatever the implementation raises becomes the verdict."""
+def oracle(case: Case, inputs: Inputs) -> Expected:
+    """The oracle's answer to a case."""
+    return expected(case.problem, inputs, case.seed)
+
+
+def judge(case: Case, implementation: Implementation, framework: Framework, answer: Answer = oracle) -> Verdict:
+    """Run one case; whatever the implementation raises becomes the verdict, unless it declares to depart there."""
     refusals = implementation.supports_on(framework.device).refusals(case.problem)
     if refusals:
         return Verdict(case, Status.UNSUPPORTED, "; ".join(refusals))
+    verdict = _examine(case, implementation, framework, answer)
+    declared = implementation.departs(case.id, framework.device)
+    return _departed(verdict, declared) if declared else verdict
+
+
+def _departed(verdict: Verdict, declared: str) -> Verdict:
+    """A declared departure is unsupported while it fails; once it no longer does, the declaration is what is wrong."""
+    if verdict.status is Status.OK:
+        reason = f"is declared to fail here ({declared}), and passes; take the entry out of the declaration"
+        return replace(verdict, status=Status.ERROR, reason=reason)
+    return Verdict(verdict.case, Status.UNSUPPORTED, declared)
+
+
+def _examine(case: Case, implementation: Implementation, framework: Framework, answer: Answer) -> Verdict:
     inputs = vary(case.problem, case.inputs, case.seed)
     try:
         solver = Solver(implementation, framework, case.problem)
@@ -38,23 +64,18 @@ def judge(case: Case, implementation: Implementation, framework: Framework) -> V
         wrong = checks.wrong_form(case.problem, outputs)
         if wrong:
             return Verdict(case, Status.INCORRECT, wrong)
-        accuracy = checks.accuracy(outputs, expected(case.problem, inputs, case.seed))
+        right = answer(case, inputs)
+        accuracy = checks.accuracy(outputs, right)
         if not accuracy.correct:
-            return Verdict(case, Status.INCORRECT, checks.finding(accuracy), accuracy)
+            cause = likely_cause(case.problem, vary(case.problem, case.inputs, case.seed), outputs, right)
+            return Verdict(case, Status.INCORRECT, checks.finding(accuracy), accuracy, cause)
         # The implementation may hold the very arrays that were made, so they are made again to compare with.
         wrong = checks.changed_input(vary(case.problem, case.inputs, case.seed), solver.inputs_now())
-        if not wrong and case.check == "repeat":
-            wrong = checks.different(outputs, solver.outputs(solver.finished_call()))
-        if not wrong and case.check == "alternate":
-            _call_another_shape(case, implementation, framework, inputs)
-            wrong = checks.different(outputs, solver.outputs(solver.finished_call()))
+        trial = Trial(case, implementation, framework, solver, inputs, outputs)
+        if not wrong and case.check in CALLS:
+            wrong = CALLS[case.check](trial)
+        if not wrong and case.check in properties.NAMES:
+            wrong = properties.holds(case.check, case.problem, inputs, trial.solve, case.seed)
     except Exception as error:  # An implementation may raise anything.
         return Verdict(case, Status.ERROR, describe(error))
     return Verdict(case, Status.INCORRECT if wrong else Status.OK, wrong or "", accuracy)
-
-
-def _call_another_shape(case: Case, implementation: Implementation, framework: Framework, inputs: Inputs) -> None:
-    problem = case.problem.replace(q_len=case.problem.q_len + 3, kv_len=case.problem.kv_len + 9)
-    other = Solver(implementation, framework, problem)
-    other.bind(vary(problem, case.inputs, case.seed + 1))
-    other.finished_call()

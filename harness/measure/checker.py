@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.conformance.cases import Case
+from harness.conformance.case import Case
 from harness.conformance.verdict import Verdict
 from harness.measure.messages import Check, Checked, Failed, Start
 from harness.measure.process import Worker

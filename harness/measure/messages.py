@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.conformance.cases import Case
+from harness.conformance.case import Case
 from harness.conformance.verdict import Verdict
 from harness.problem import Problem
 from harness.record import Accuracy, Memory, Status

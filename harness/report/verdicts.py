@@ -20,7 +20,8 @@ def line(name: str, verdict: Verdict, repeat: str) -> str:
         if not found.worst:
             return f"{head}: exact"
         return f"{head}: error {found.worst_error:.2e}, bound {found.worst_bound:.2e}, ratio {found.error_over_bound:.3f}"
-    return f"{head}, {case.problem.name}: {verdict.reason}\n{'':<12} repeat: {repeat}"
+    cause = f". {verdict.cause}" if verdict.cause else ""
+    return f"{head}, {case.problem.name}: {verdict.reason}{cause}\n{'':<12} repeat: {repeat}"
 
 
 class Tally:

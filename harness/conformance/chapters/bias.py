@@ -1,0 +1,13 @@
+"""Biases in every broadcast form, and such as block keys with -inf."""
+
+from collections.abc import Iterator
+
+from harness.conformance.case import FORMS, Case, small
+
+
+def cases() -> Iterator[Case]:
+    for form in FORMS:
+        yield Case("bias", form, small(batch=2, q_len=11, bias=f"normal-{form}"), core=form in ("1hqk", "k"))
+    for form in ("bhqk", "b1qk", "11qk", "b11k", "qk", "k"):
+        yield Case("bias", f"blocking-{form}", small(batch=2, q_len=11, bias=f"blocking-{form}"), core=form == "11qk")
+    yield Case("bias", "long", small(q_len=130, kv_len=300, bias="blocking-1hqk"))

@@ -1,0 +1,20 @@
+"""More than one call: equal results, no state between shapes, two threads at once. That inputs stay as they were is
+checked in every case of every chapter."""
+
+from collections.abc import Iterator
+
+from harness.conformance.case import Case, small
+
+
+def cases() -> Iterator[Case]:
+    long = small(q_len=130, kv_len=300, head_dim=64, causal="top-left")
+    yield Case("calls", "repeat", small(q_len=21), check="repeat", core=True)
+    yield Case("calls", "repeat-long", long, check="repeat")
+    yield Case("calls", "repeat-masked", small(mask="random-b1qk", bias="normal-1hqk"), check="repeat")
+    yield Case("calls", "alternate", small(), check="alternate", core=True)
+    yield Case("calls", "alternate-masked", small(mask="random-b1qk", causal="bottom-right"), check="alternate")
+    yield Case("calls", "new-values", small(), check="new-values", core=True)
+    yield Case("calls", "concurrent", small(), check="concurrent", core=True)
+    yield Case("calls", "concurrent-long", long, check="concurrent")
+    yield Case("calls", "repeat-gradients", small(direction="backward"), check="repeat")
+    yield Case("calls", "new-values-gradients", small(direction="backward"), check="new-values")

@@ -1,0 +1,16 @@
+"""Causal masks in both alignments, with fewer, as many, and more queries than keys."""
+
+from collections.abc import Iterator
+
+from harness.conformance.case import Case, small
+from harness.problem import CAUSAL
+
+_LENGTHS = ((18, 21), (21, 18), (20, 20), (1, 33), (33, 1), (64, 64), (65, 65), (130, 200), (200, 130))
+
+
+def cases() -> Iterator[Case]:
+    for alignment in CAUSAL:
+        for q_len, kv_len in _LENGTHS:
+            problem = small(q_len=q_len, kv_len=kv_len, causal=alignment)
+            core = (q_len, kv_len) in ((18, 21), (21, 18))
+            yield Case("causal", f"{alignment}-q{q_len}k{kv_len}", problem, core=core)

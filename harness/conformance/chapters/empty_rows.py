@@ -1,0 +1,19 @@
+"""Rows with nothing to attend to, from every cause: zero, in every dtype, and no other row disturbed."""
+
+from collections.abc import Iterator
+
+from harness.conformance.case import Case, small
+from harness.problem import DTYPES
+
+
+def cases() -> Iterator[Case]:
+    for form in ("bhqk", "b1qk", "qk", "bhq1"):
+        yield Case("empty-rows", f"mask-{form}", small(mask=f"empty-rows-{form}"), core=form == "b1qk")
+    yield Case("empty-rows", "bias", small(mask=None, bias="blocking-q1", q_len=11))
+    yield Case("empty-rows", "causal", small(q_len=21, kv_len=9, causal="bottom-right"), core=True)
+    yield Case("empty-rows", "causal-long", small(q_len=300, kv_len=100, causal="bottom-right"))
+    yield Case("empty-rows", "window", small(q_len=25, kv_len=9, window=(3, 0)))
+    yield Case("empty-rows", "mask-and-causal", small(q_len=21, kv_len=18, causal="bottom-right", mask="empty-rows-qk"))
+    yield Case("empty-rows", "large-logits", small(mask="empty-rows-b1qk"), inputs="large-logits")
+    for dtype in DTYPES:
+        yield Case("empty-rows", dtype, small(mask="empty-rows-b1qk", dtype=dtype), core=dtype == "float16")
