@@ -20,8 +20,8 @@ def jax_formula(problem: Problem):
     def attention(q, k, v, mask=None, bias=None):
         dtype = q.dtype
         q, k, v = (x.astype(jnp.promote_types(dtype, jnp.float32)) for x in (q, k, v))
-        q = q.reshape(problem.batch, problem.kv_heads, problem.group, problem.q_len, problem.head_dim)
-        scores = jnp.einsum("bhgqd,bhkd->bhgqk", q, k) * problem.scale
+        q = (q * problem.scale).reshape(problem.batch, problem.kv_heads, problem.group, problem.q_len, problem.head_dim)
+        scores = jnp.einsum("bhgqd,bhkd->bhgqk", q, k)
         if problem.softcap is not None:
             scores = problem.softcap * jnp.tanh(scores / problem.softcap)
         if bias is not None:

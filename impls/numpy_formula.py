@@ -26,8 +26,7 @@ def numpy_attention(problem: Problem):
         dtype = q.dtype
         q, k, v = (_wide(x) for x in (q, k, v))
         q, k, v = _grouped(q, problem.kv_heads), k[:, :, None], v[:, :, None]
-        scores = q @ k.swapaxes(-1, -2)
-        scores *= problem.scale
+        scores = (q * q.dtype.type(problem.scale)) @ k.swapaxes(-1, -2)  # q·k itself may overflow.
         cap_slope = None
         if problem.softcap is not None:
             scores /= problem.softcap

@@ -36,8 +36,8 @@ def numpy_online(problem: Problem):
     heads = (problem.batch, problem.kv_heads, problem.group)
 
     def attention(q, k, v, mask=None, bias=None):
-        wide = np.promote_types(np.float32, q.dtype) if q.dtype.itemsize >= 4 else np.float32
-        queries = q.astype(wide, copy=False).reshape(*heads, problem.q_len, problem.head_dim)
+        wide = np.float64 if q.dtype == np.float64 else np.float32
+        queries = (q.astype(wide, copy=False) * wide(problem.scale)).reshape(*heads, problem.q_len, problem.head_dim)
         m = np.full((*heads, problem.q_len, 1), -np.inf, wide)
         l = np.zeros((*heads, problem.q_len, 1), wide)
         o = np.zeros((*heads, problem.q_len, problem.v_head_dim), wide)
@@ -49,7 +49,6 @@ def numpy_online(problem: Problem):
                 continue
             block = slice(keys[0], keys[-1] + 1)
             scores = queries @ k[:, :, None, block].astype(wide, copy=False).swapaxes(-1, -2)
-            scores *= problem.scale
             if problem.softcap is not None:
                 scores = problem.softcap * np.tanh(scores / problem.softcap)
             if bias is not None:

@@ -39,9 +39,12 @@ def _compiled(problem, jit_compile):
         dtype = q.dtype
         wide = tf.float64 if dtype == tf.float64 else tf.float32
         q, k, v = tf.cast(q, wide), tf.cast(k, wide), tf.cast(v, wide)
-        q = tf.reshape(q, [problem.batch, problem.kv_heads, problem.group, problem.q_len, problem.head_dim])
+        q = tf.reshape(
+            q * tf.constant(problem.scale, wide),
+            [problem.batch, problem.kv_heads, problem.group, problem.q_len, problem.head_dim],
+        )
         k, v = k[:, :, None], v[:, :, None]
-        scores = tf.matmul(q, k, transpose_b=True) * tf.constant(problem.scale, wide)
+        scores = tf.matmul(q, k, transpose_b=True)
         if problem.softcap is not None:
             scores = problem.softcap * tf.tanh(scores / problem.softcap)
         if bias is not None:

@@ -39,7 +39,7 @@ def _formula(problem):
             return (q.sum() * 0 + k.sum() + v.sum() + q.new_zeros(problem.o_shape)).to(dtype)
         if problem.group > 1:
             k, v = (x.repeat_interleave(problem.group, dim=1) for x in (k, v))
-        scores = (q @ k.mT) * problem.scale
+        scores = (q * problem.scale) @ k.mT
         if problem.softcap is not None:
             scores = problem.softcap * torch.tanh(scores / problem.softcap)
         if bias is not None:

@@ -86,7 +86,7 @@ def _affine_values(problem: Problem, inputs: Inputs, rng: np.random.Generator) -
     first = dataclasses.replace(inputs, v=_on_grid(inputs.v))
     shift = rng.integers(-3, 4, problem.v_head_dim)
     second = dataclasses.replace(first, v=(2 * first.v.astype(np.float64) + shift).astype(inputs.v.dtype))
-    same = admitted_keys(problem, inputs).any(axis=-1, keepdims=True)
+    same = np.any(admitted_keys(problem, inputs), axis=-1, keepdims=True)
     broken = "v -> 2v + b does not turn the output o into 2o + b, so the weights of a row do not sum to one"
     return Twin(first, second, lambda o: 2 * o + shift, 2, same, broken)
 

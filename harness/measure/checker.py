@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import cast
+
+import numpy as np
 
 from harness.conformance.case import Case
 from harness.conformance.verdict import Verdict
-from harness.measure.messages import Check, Checked, Failed, Start
+from harness.inputs import Inputs
+from harness.measure.messages import Check, Checked, Failed, Reply, Request, Solve, Solved, Start
 from harness.measure.process import Worker
 from harness.plan import Contender
+from harness.problem import Problem
 
 
 class Checker:
@@ -29,9 +34,7 @@ class Checker:
 
     def check(self, case: Case) -> Verdict:
         """Run one case and say what came of it; a timeout or a crash is a verdict too."""
-        if self._worker is None or not self._worker.alive:
-            self._worker = Worker(self._start, self._framework, self._timeout_s)
-        reply = self._worker.ask(Check(case), self._timeout_s)
+        reply = self._ask(Check(case))
         if isinstance(reply, Checked):
             return reply.verdict
         assert isinstance(reply, Failed)
@@ -41,3 +44,13 @@ class Checker:
         """Run cases in turn."""
         for case in cases:
             yield self.check(case)
+
+    def solve(self, problem: Problem, inputs: Inputs) -> dict[str, np.ndarray] | Failed:
+        """The outputs for given arrays, or why there are none."""
+        reply = self._ask(Solve(problem, inputs))
+        return reply.outputs if isinstance(reply, Solved) else cast(Failed, reply)
+
+    def _ask(self, request: Request) -> Reply:
+        if self._worker is None or not self._worker.alive:
+            self._worker = Worker(self._start, self._framework, self._timeout_s)
+        return self._worker.ask(request, self._timeout_s)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from harness.conformance.case import Case
 from harness.conformance.verdict import Verdict
+from harness.inputs import Inputs
 from harness.problem import Problem
 from harness.record import Accuracy, Memory, Status
 from harness.registry import Origin
@@ -117,6 +120,20 @@ class Checked:
 
 
 @dataclass(frozen=True)
+class Solve:
+    """Compute the outputs of a problem for given arrays. Answered by `Solved` or `Failed`."""
+
+    problem: Problem
+    inputs: Inputs
+
+
+@dataclass(frozen=True)
+class Solved:
+    outputs: dict[str, np.ndarray]
+    """Canonical arrays in the problem's dtype: o, or dq, dk and dv."""
+
+
+@dataclass(frozen=True)
 class Failed:
     """What went wrong, in a status and a sentence."""
 
@@ -125,5 +142,5 @@ class Failed:
     accuracy: Accuracy | None = None
 
 
-Request = Start | Prepare | Sample | Finish | Weigh | Rate | Check
-Reply = Ready | Prepared | Sampled | Finished | Weighed | Rated | Checked | Failed
+Request = Start | Prepare | Sample | Finish | Weigh | Rate | Check | Solve
+Reply = Ready | Prepared | Sampled | Finished | Weighed | Rated | Checked | Solved | Failed

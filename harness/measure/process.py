@@ -190,6 +190,7 @@ def _step(request: Request) -> str:
         "Finish": "the last verification",
         "Weigh": "the memory measurement",
         "Check": "the case",
+        "Solve": "the call",
     }.get(type(request).__name__, "the request")
 
 

@@ -37,6 +37,8 @@ from harness.measure.messages import (
     Request,
     Sample,
     Sampled,
+    Solve,
+    Solved,
     Start,
     Weigh,
     Weighed,
@@ -87,6 +89,7 @@ class Session:
             Weigh: self.weigh,
             Rate: self.rate,
             Check: self.check,
+            Solve: self.solve,
         }
         try:
             return handlers[type(request)](request)  # type: ignore[operator]
@@ -199,6 +202,12 @@ class Session:
     def check(self, request: Check) -> Reply:
         """One conformance case."""
         return Checked(judge(request.case, self.implementation, self.framework))
+
+    def solve(self, request: Solve) -> Reply:
+        """The outputs for given arrays."""
+        solver = Solver(self.implementation, self.framework, request.problem)
+        solver.bind(request.inputs)
+        return Solved(solver.outputs(solver.finished_call()))
 
     def _verify(self, result: Any) -> Failed | None:
         """Compare a result with the oracle; the accuracy is kept for the record."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.inputs import Inputs
 from harness.problem import Problem
+from harness.reference import half
 from harness.reference.backward import backward_rows
 from harness.reference.forward import forward_rows
 from harness.reference.rows import sampled_rows
@@ -40,11 +41,19 @@ def expected(problem: Problem, inputs: Inputs, seed: int = 0) -> Expected:
     heads = problem.batch * problem.q_heads
     rows = sampled_rows(problem.q_len, heads * problem.kv_len, seed)
     own = 2.0 if problem.dtype == "float64" else 1.0
+    in_half = problem.dtype in half.DTYPES
     if problem.direction == "forward":
         value, bound = forward_rows(problem, inputs, rows)
+        if in_half:
+            bound = np.minimum(bound, half.forward_rows(problem, inputs, rows).limit(problem, value))
         return {"o": Tensor(value, own * bound, rows, problem.q_len)}
     keys = sampled_rows(problem.kv_len, heads * problem.q_len, seed)
     parts = backward_rows(problem, inputs, rows, keys)
+    if in_half:
+        honest = half.backward_rows(problem, inputs, rows, keys)
+        parts = {
+            name: (value, np.minimum(bound, honest[name].limit(problem, value))) for name, (value, bound) in parts.items()
+        }
     return {
         name: Tensor(value, own * bound, *((rows, problem.q_len) if name == "dq" else (keys, problem.kv_len)))
         for name, (value, bound) in parts.items()

@@ -60,10 +60,10 @@ def score_block(problem: Problem, inputs: Inputs, b: int, h: int, rows: np.ndarr
         s = problem.softcap * t
         delta += (EXP_ULPS * unit.accumulator + unit.storage) * np.abs(s)
     if inputs.bias is not None:
-        s = s + _rows_of(inputs.bias, problem, b, h, rows).astype(np.float64)
+        s = s + rows_of(inputs.bias, problem, b, h, rows).astype(np.float64)
         delta += (unit.accumulator + unit.storage) * np.abs(np.where(np.isfinite(s), s, 0.0))
 
-    seen = _seen(problem, inputs, b, h, rows) & (s > -np.inf)
+    seen = visible(problem, inputs, b, h, rows) & (s > -np.inf)
     s = np.where(seen, s, -np.inf)
     m = s.max(axis=1, keepdims=True, initial=-np.inf)
     shifted = np.where(seen, s - np.where(np.isfinite(m), m, 0.0), -np.inf)
@@ -75,16 +75,17 @@ def score_block(problem: Problem, inputs: Inputs, b: int, h: int, rows: np.ndarr
     return ScoreBlock(p, delta, seen, second_order, slope, slope_error)
 
 
-def _seen(problem: Problem, inputs: Inputs, b: int, h: int, rows: np.ndarray) -> np.ndarray:
+def visible(problem: Problem, inputs: Inputs, b: int, h: int, rows: np.ndarray) -> np.ndarray:
+    """(rows, kv_len), True where causality, window and mask let the row attend to the key."""
     distance = np.arange(problem.kv_len)[None, :] - rows[:, None]
     low, high = problem.band
     seen = (distance >= low) & (distance <= high)
     if inputs.mask is not None:
-        seen &= _rows_of(inputs.mask, problem, b, h, rows)
+        seen &= rows_of(inputs.mask, problem, b, h, rows)
     return seen
 
 
-def _rows_of(array: np.ndarray, problem: Problem, b: int, h: int, rows: np.ndarray) -> np.ndarray:
+def rows_of(array: np.ndarray, problem: Problem, b: int, h: int, rows: np.ndarray) -> np.ndarray:
     """The `(rows, kv_len)` part of a mask or bias that is broadcastable to `(batch, q_heads, q_len, kv_len)`."""
     shape = (problem.batch, problem.q_heads, problem.q_len, problem.kv_len)
     return np.broadcast_to(array, shape)[b, h, rows]

@@ -18,8 +18,8 @@ def scores_kernel(scores, q, k, scale, softcap, low, high, mask, has_mask, bias,
     kv = h // (q.shape[1] // k.shape[1])
     s = float32(0)
     for d in range(q.shape[3]):
-        s += q[b, h, i, d] * k[b, kv, j, d]
-    scores[b, h, i, j] = adjusted(s * scale, b, h, i, j, softcap, low, high, mask, has_mask, bias, has_bias)
+        s += scale * q[b, h, i, d] * k[b, kv, j, d]  # Scaled first, since q·k itself may overflow.
+    scores[b, h, i, j] = adjusted(s, b, h, i, j, softcap, low, high, mask, has_mask, bias, has_bias)
 
 
 @cuda.jit

@@ -17,8 +17,7 @@ def attend_row(o, q, k, v, scores, scale, softcap, first, last, mask, bias):
     for j in range(first, last):
         s = scores.dtype.type(0)
         for d in range(q.shape[0]):
-            s += q[d] * k[j, d]
-        s *= scale
+            s += scale * q[d] * k[j, d]  # Scaled first, since q·k itself may overflow.
         if softcap > 0:
             s = softcap * math.tanh(s / softcap)
         if bias.shape[0] > 0:
