@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import json
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.options import parser
 from harness.problem import ProblemError
-from harness.registry import RegistryError, discover, unknown_name
+from harness.registry import RegistryError, discover
 
 if TYPE_CHECKING:
     from harness.measure.manager import Manager
@@ -159,46 +158,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> int:
-    """The conformance cases, a line each."""
-    from harness.conformance.cases import all_cases, select
-    from harness.frameworks.base import simulating
-    from harness.measure.checker import Checker
-    from harness.plan import contenders
-    from harness.report.verdicts import Tally, line
+    """The conformance cases, chapter by chapter."""
+    from harness.check import check as examine
 
-    registry = discover(options.plugin)
-    names = registry.select(options.impl)
-    known = {case.id: case for case in all_cases()}
-    sayable = [*dict.fromkeys(case.chapter for case in known.values()), *known]
-    for wanted in options.case:
-        if wanted not in sayable:
-            raise UsageError(unknown_name("chapter or case", wanted, sayable, "`harness check` prints them; there are"))
-    tallies = []
-    for contender in contenders(registry, names, options.device):
-        tally = Tally(contender.name, contender.absent, contender.broken)
-        tallies.append(tally)
-        if contender.absent:
-            print(tally.summary())
-            continue
-        implementation = registry.implementations[contender.name]
-        simulated = simulating() and contender.device == "cuda"
-        cases = select(slow_build=implementation.slow_build, simulated=simulated, full=options.full)
-        if options.case:
-            cases = [c for c in known.values() if c.id in options.case or c.chapter in options.case]
-        with Checker(contender, options.threads or len(os.sched_getaffinity(0)), options.timeout) as checker:
-            for verdict in checker.check_all(cases):
-                tally.add(verdict)
-                print(line(contender.name, verdict, _repetition(options, contender.name, verdict)), flush=True)
-        print(tally.summary() + "\n", flush=True)
-    if len(tallies) > 1:
-        print("\n".join(tally.summary() for tally in tallies))
-    return FAILED if any(tally.failed for tally in tallies) else OK
-
-
-def _repetition(options: argparse.Namespace, name: str, verdict: Any) -> str:
-    """The command that runs one case again."""
-    plugins = "".join(f" --plugin {shlex.quote(plugin)}" for plugin in options.plugin)
-    return f"python -m harness check --impl {name}{plugins} --case {verdict.case.id}"
+    return OK if examine(options) else FAILED
 
 
 def report(options: argparse.Namespace) -> int:

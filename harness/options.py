@@ -38,13 +38,16 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (a new one in runs/)")
     verb.add_argument("--resume", type=Path, metavar="DIR", help="go on with an interrupted run")
 
-    verb = verbs.add_parser("check", parents=[plugin], help="the conformance cases, a line each")
+    verb = verbs.add_parser("check", parents=[plugin], help="the conformance cases, chapter by chapter")
     verb.add_argument("--impl", metavar="NAMES", required=True, help="all, or names separated by commas")
     verb.add_argument("--case", action="append", default=[], metavar="ID", help="only this case or chapter; may be repeated")
     verb.add_argument("--device", choices=("cpu", "cuda", "auto"), default="auto", help="(auto: CUDA where there is any)")
     verb.add_argument("--threads", type=_positive_int, metavar="N", help="CPU threads (all)")
     verb.add_argument("--timeout", type=_positive_number, default=120.0, metavar="S", help="for one case, in seconds (120)")
     verb.add_argument("--full", action="store_true", help="every case, also where each shape is compiled for seconds")
+    verb.add_argument("--seed", type=int, metavar="N", help="of the arrays, instead of each case's own")
+    verb.add_argument("--quiet", action="store_true", help="of the cases, only the first failure of each kind")
+    verb.add_argument("--csv", type=Path, metavar="FILE", help="write a row for every case")
 
     verb = verbs.add_parser("report", help="the tables of a stored run")
     verb.add_argument("folder", type=Path, metavar="DIR")

@@ -27,6 +27,9 @@ def _refused(problem):
         },
         also=_refused,
     ),
+    departures={
+        "logits/overflow-before-scale-*": "dot_product_attention multiplies q by k in their dtype before the scale, and overflows"
+    },
 )
 def keras_attention(problem: Problem):
     """keras.ops.dot_product_attention in a TensorFlow graph; rows with nothing to attend to are set to zero after it."""

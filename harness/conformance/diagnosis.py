@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from harness.conformance.variants import MAX_ELEMENTS, variants
+from harness.conformance.variants import MAX_ELEMENTS, pairs, variants
 from harness.inputs import Inputs
 from harness.problem import DTYPES, Problem
 from harness.reference import Expected, Tensor
@@ -31,15 +31,20 @@ def likely_cause(problem: Problem, inputs: Inputs, outputs: Mapping[str, np.ndar
 def _equal_variant(problem: Problem, inputs: Inputs, got: np.ndarray, tensor: Tensor) -> str:
     if problem.score_elements > MAX_ELEMENTS or len(tensor.rows) != tensor.length:
         return ""
-    distance = _gap(got, tensor.value)
-    best, words = EQUALS * distance, ""
-    for name, o in variants(problem, inputs):
+    words = _nearest(variants(problem, inputs), got, tensor) or _nearest(pairs(problem, inputs), got, tensor)
+    return f"It equals the formula {words}." if words else ""
+
+
+def _nearest(candidates: Iterable[tuple[str, np.ndarray]], got: np.ndarray, tensor: Tensor) -> str:
+    """The words of the candidate that the output equals, or ""."""
+    best, words = EQUALS * _gap(got, tensor.value), ""
+    for name, o in candidates:
         if _gap(o, tensor.value) == 0:
             continue
         gap = _gap(got, o)
-        if gap < best or (gap == 0 and not words):
+        if gap < best:
             best, words = gap, name
-    return f"It equals {words}." if words else ""
+    return words
 
 
 def _gap(a: np.ndarray, b: np.ndarray) -> float:

@@ -6,6 +6,7 @@ Each variant is a well-known mistake and the words for it. None of this decides 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from harness.problem import Problem
 
 MAX_ELEMENTS = 2**22
 """Score elements beyond which a failure is not explained: dozens of whole score matrices are computed."""
+
+MAX_ELEMENTS_FOR_PAIRS = 2**12
+"""The same for two mistakes at once, of which there are hundreds."""
 
 
 @dataclass(frozen=True)
@@ -111,61 +115,71 @@ def _softmax(s: np.ndarray, axis: int, normalised: bool, one_more: bool) -> np.n
 
 
 def variants(problem: Problem, inputs: Inputs) -> Iterator[tuple[str, np.ndarray]]:
-    """(what it would mean, o) for every mistake that can be made in this problem."""
+    """(what is wrong, o) for every mistake that can be made in this problem; "without the scale", say."""
     right = Formula(problem, inputs)
     for words, changes in _changes(problem, inputs):
         yield words, dataclasses.replace(right, **changes).output()
     yield from _misread(problem, inputs)
 
 
+def pairs(problem: Problem, inputs: Inputs) -> Iterator[tuple[str, np.ndarray]]:
+    """The same for two mistakes at once, where the problem is small enough to try them all."""
+    if problem.score_elements > MAX_ELEMENTS_FOR_PAIRS:
+        return
+    right = Formula(problem, inputs)
+    for (first, one), (second, other) in itertools.combinations(_changes(problem, inputs), 2):
+        if not one.keys() & other.keys():
+            yield f"{first} and {second}", dataclasses.replace(right, **one, **other).output()
+
+
 def _changes(problem: Problem, inputs: Inputs) -> Iterator[tuple[str, dict]]:
     d, root = problem.head_dim, math.sqrt(problem.head_dim)
-    yield "the formula without the scale", {"scale": 1.0}
-    yield "the formula with scores multiplied by sqrt(head_dim), not divided", {"scale": root}
-    yield "the formula with the scale 1/head_dim", {"scale": 1 / d}
-    yield "the formula with the scale squared", {"scale": problem.scale**2}
-    yield "the formula with the scale 1/sqrt(q_heads * head_dim)", {"scale": 1 / math.sqrt(d * problem.q_heads)}
-    yield "the formula with the scale 1/sqrt(v_head_dim)", {"scale": 1 / math.sqrt(problem.v_head_dim)}
-    yield "the formula with the scale 1/sqrt(head_dim + 1)", {"scale": 1 / math.sqrt(d + 1)}
+    yield "without the scale", {"scale": 1.0}
+    yield "with scores multiplied by sqrt(head_dim), not divided", {"scale": root}
+    yield "with the scale 1/head_dim", {"scale": 1 / d}
+    yield "with the scale squared", {"scale": problem.scale**2}
+    yield "with the scale 1/sqrt(q_heads * head_dim)", {"scale": 1 / math.sqrt(d * problem.q_heads)}
+    yield "with the scale 1/sqrt(v_head_dim)", {"scale": 1 / math.sqrt(problem.v_head_dim)}
+    yield "with the scale 1/sqrt(head_dim + 1)", {"scale": 1 / math.sqrt(d + 1)}
     for padded in (16, 32, 64, 128, 256):
         if padded > d:
-            yield f"the formula with the scale 1/sqrt({padded}), of a padded head size", {"scale": 1 / math.sqrt(padded)}
+            yield f"with the scale 1/sqrt({padded}), of a padded head size", {"scale": 1 / math.sqrt(padded)}
             break
-    yield "the formula with its default scale 1/sqrt(head_dim), not the one given", {"scale": 1 / root}
-    yield "the formula with the sign of the scale lost", {"scale": -problem.scale}
+    yield "with its default scale 1/sqrt(head_dim), not the one given", {"scale": 1 / root}
+    yield "with the sign of the scale lost", {"scale": -problem.scale}
     yield from _bands(problem)
     if inputs.mask is not None:
-        yield "the formula with the boolean mask ignored", {"mask": "ignored"}
-        yield "the formula with the boolean mask inverted (True = may attend)", {"mask": "inverted"}
-        yield "the formula with the boolean mask added to the scores as 0 and 1", {"mask": "added"}
-        yield "the formula with masked scores set to zero, which still get weight", {"mask": "zeroes"}
+        yield "with the boolean mask ignored", {"mask": "ignored"}
+        yield "with the boolean mask inverted (True = may attend)", {"mask": "inverted"}
+        yield "with the boolean mask added to the scores as 0 and 1", {"mask": "added"}
+        yield "with masked scores set to zero, which still get weight", {"mask": "zeroes"}
         if problem.q_len == problem.kv_len:
-            yield "the formula with the mask transposed (queries and keys swapped)", {"mask": "transposed"}
+            yield "with the mask transposed (queries and keys swapped)", {"mask": "transposed"}
     if inputs.bias is not None:
-        yield "the formula with the bias ignored", {"bias": "ignored"}
-        yield "the formula with the bias subtracted", {"bias": "subtracted"}
-        yield "the formula with the bias added before the scale", {"bias": "scaled"}
+        yield "with the bias ignored", {"bias": "ignored"}
+        yield "with the bias subtracted", {"bias": "subtracted"}
+        yield "with the bias added before the scale", {"bias": "scaled"}
     if problem.softcap is not None:
-        yield "the formula with the softcap ignored", {"softcap": "ignored"}
-        yield "the formula with the softcap after bias and mask", {"softcap": "after"}
+        yield "with the softcap ignored", {"softcap": "ignored"}
+        yield "with the softcap after bias and mask", {"softcap": "after"}
     if problem.group > 1:
-        yield "the formula with key/value heads tiled (h % kv_heads); query head h reads h // group", {"heads": "tiled"}
+        yield "with key/value heads tiled (h % kv_heads); query head h reads h // group", {"heads": "tiled"}
     if problem.kv_heads > 1:
-        yield "the formula with key/value head 0 for every query head", {"heads": "first"}
-    yield "the formula with softmax over the queries; the weights of a query sum to one over its keys", {"axis": -2}
-    yield "the formula with softmax over the heads; the weights of a query sum to one over its keys", {"axis": 1}
-    yield "exp(s - max) v, not divided by the sum of the weights", {"normalised": False}
-    yield "the formula with 1 added to the sum of the weights", {"one_more": True}
-    yield "the formula with rows that have nothing to attend to as the mean of all values, not zero", {"empty": None}
-    yield "the formula with rows that have nothing to attend to as nan, not zero", {"empty": math.nan}
+        yield "with key/value head 0 for every query head", {"heads": "first"}
+    yield "with softmax over the queries; the weights of a query sum to one over its keys", {"axis": -2}
+    yield "with softmax over the heads; the weights of a query sum to one over its keys", {"axis": 1}
+    yield "with weights that are not divided by their sum", {"normalised": False}
+    yield "with 1 added to the sum of the weights", {"one_more": True}
+    yield "with rows that have nothing to attend to as the mean of all values, not zero", {"empty": None}
+    yield "with rows that have nothing to attend to as nan, not zero", {"empty": math.nan}
     for tile in (8, 16, 32, 64, 128, 256):
         rest = problem.kv_len % tile
         if rest and problem.kv_len > tile:
-            words = f"the formula without the last {rest} keys, which do not fill a tile of {tile}"
+            words = f"without the last {rest} keys, which do not fill a tile of {tile}"
             yield words, {"last_key": problem.kv_len - rest}
     if problem.kv_len > 1:
-        yield "the formula without the last key", {"last_key": -1}
-        yield "the formula without the first key", {"first_key": 1}
+        yield "without the last key", {"last_key": -1}
+        yield "without the first key", {"first_key": 1}
 
 
 def _bands(problem: Problem) -> Iterator[tuple[str, dict]]:
@@ -174,25 +188,25 @@ def _bands(problem: Problem) -> Iterator[tuple[str, dict]]:
     shift = problem.kv_len - problem.q_len
     if problem.causal and shift:
         other = "top-left" if problem.causal == "bottom-right" else "bottom-right"
-        yield f"the formula with {other} causal alignment", {"band": problem.replace(causal=other).band}
+        yield f"with {other} causal alignment", {"band": problem.replace(causal=other).band}
     if problem.causal:
-        yield "the formula without the causal mask", {"band": problem.replace(causal=None).band}
-        yield "the formula with a strict causal mask, which hides the diagonal", {"band": (low, high - 1)}
-        yield "the formula with a causal mask that lets each query see one key of the future", {"band": (low, high + 1)}
-        yield "the formula with the causal mask the wrong way round", {"band": (-high, everything[1])}
+        yield "without the causal mask", {"band": problem.replace(causal=None).band}
+        yield "with a strict causal mask, which hides the diagonal", {"band": (low, high - 1)}
+        yield "with a causal mask that lets each query see one key of the future", {"band": (low, high + 1)}
+        yield "with the causal mask the wrong way round", {"band": (-high, everything[1])}
     if problem.window:
         left, right = problem.window
-        yield "the formula without the window", {"band": problem.replace(window=None).band}
+        yield "without the window", {"band": problem.replace(window=None).band}
         if left >= 0:
-            yield "the formula with a window one key too wide on the left", {"band": (low - 1, high)}
-            yield "the formula with a window one key too narrow on the left", {"band": (low + 1, high)}
+            yield "with a window one key too wide on the left", {"band": (low - 1, high)}
+            yield "with a window one key too narrow on the left", {"band": (low + 1, high)}
         if right >= 0:
-            yield "the formula with a window one key too wide on the right", {"band": (low, high + 1)}
-            yield "the formula with a window one key too narrow on the right", {"band": (low, high - 1)}
-        yield "the formula with left and right of the window swapped", {"band": problem.replace(window=(right, left)).band}
+            yield "with a window one key too wide on the right", {"band": (low, high + 1)}
+            yield "with a window one key too narrow on the right", {"band": (low, high - 1)}
+        yield "with left and right of the window swapped", {"band": problem.replace(window=(right, left)).band}
         if shift:
             moved = -shift if problem.causal == "bottom-right" else shift
-            words = "the formula with the window around the other diagonal (top-left and bottom-right)"
+            words = "with the window around the other diagonal (top-left and bottom-right)"
             yield words, {"band": (max(low + moved, everything[0]), min(high + moved, everything[1]))}
 
 
@@ -201,21 +215,21 @@ def _misread(problem: Problem, inputs: Inputs) -> Iterator[tuple[str, np.ndarray
     right = Formula(problem, inputs).output()
     if problem.k_shape == problem.v_shape:
         swapped = dataclasses.replace(inputs, k=inputs.v, v=inputs.k)
-        yield "the formula with k and v taken for each other", Formula(problem, swapped).output()
+        yield "with k and v taken for each other", Formula(problem, swapped).output()
     if problem.q_shape == problem.k_shape == problem.v_shape:
         for order, words in {"vkq": "q and v", "kqv": "q and k"}.items():
             swapped = dataclasses.replace(inputs, **{"qkv"[n]: getattr(inputs, name) for n, name in enumerate(order)})
-            yield f"the formula with {words} taken for each other", Formula(problem, swapped).output()
+            yield f"with {words} taken for each other", Formula(problem, swapped).output()
     merged = np.ascontiguousarray(right.transpose(0, 2, 1, 3)).reshape(right.shape)
-    yield "the formula with an output stored (batch, length, heads, dim) and read as (batch, heads, length, dim)", merged
+    yield "with an output stored (batch, length, heads, dim) and read as (batch, heads, length, dim)", merged
     if problem.q_heads == problem.kv_heads:
         arrays = {n: getattr(inputs, n) for n in "qkv"}
         split = {n: x.reshape(x.shape[0], x.shape[2], x.shape[1], x.shape[3]).swapaxes(1, 2) for n, x in arrays.items()}
-        words = "the formula with inputs of (batch, heads, length, dim) read as (batch, length, heads, dim)"
+        words = "with inputs of (batch, heads, length, dim) read as (batch, length, heads, dim)"
         o = Formula(problem, dataclasses.replace(inputs, **split)).output()
         yield words, o
         yield f"{words}, and the output written so", np.ascontiguousarray(o.swapaxes(1, 2)).reshape(o.shape)
     if problem.batch > 1:
         first = dataclasses.replace(inputs, **{n: x[:1] for n, x in inputs.extras.items() if x.ndim == 4})
         if inputs.extras:
-            yield "the formula with the mask or bias of the first batch element for all", Formula(problem, first).output()
+            yield "with the mask or bias of the first batch element for all", Formula(problem, first).output()

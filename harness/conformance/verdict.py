@@ -30,6 +30,8 @@ class Verdict:
     accuracy: Accuracy | None = None
     cause: str = ""
     """What the wrong output equals, or where it is wrong; empty when it does not tell."""
+    departure: bool = False
+    """Whether the implementation declares that it fails here; `reason` is then its words."""
 
 
 def oracle(case: Case, inputs: Inputs) -> Expected:
@@ -52,7 +54,7 @@ def _departed(verdict: Verdict, declared: str) -> Verdict:
     if verdict.status is Status.OK:
         reason = f"is declared to fail here ({declared}), and passes; take the entry out of the declaration"
         return replace(verdict, status=Status.ERROR, reason=reason)
-    return Verdict(verdict.case, Status.UNSUPPORTED, declared)
+    return Verdict(verdict.case, Status.UNSUPPORTED, declared, verdict.accuracy, departure=True)
 
 
 def _examine(case: Case, implementation: Implementation, framework: Framework, answer: Answer) -> Verdict:

@@ -38,7 +38,7 @@ class Worker:
         The thread that starts it must outlive it: that thread's end is what the kernel takes for the parent's death.
         """
         environment = {**os.environ, **adapter(framework).environment(start.device, start.threads)}
-        environment["PYTHONPATH"] = os.pathsep.join([*sys.path[:1], os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
+        environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([*_own_paths(), os.environ.get("PYTHONPATH", "")]))
         if weighing:
             environment.update(memory.ALLOCATOR)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
@@ -171,6 +171,12 @@ def launch(plan: Plan, contender: Contender, weighing: bool = False) -> Worker:
     """A worker for one contender of a plan; `weighing` has its allocator give back what is freed."""
     start = Start(contender.name, contender.origin, contender.device, plan.threads, plan.memory_bytes)
     return Worker(start, contender.framework, plan.timeout_s, weighing)
+
+
+def _own_paths() -> list[str]:
+    """Where this process imports from beside the installation, so that the worker finds the same plug-ins."""
+    installed = (sys.prefix, sys.base_prefix)
+    return [os.path.abspath(path) for path in sys.path if not path.startswith(installed)]
 
 
 def _ending(code: int) -> str:

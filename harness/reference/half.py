@@ -95,7 +95,7 @@ def backward_rows(problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.n
         dk[b, h] += problem.scale * (ds[:, keys].T @ q)
         dv[b, h] += p[:, keys].T @ do
     # Every query adds to every key: one coarse row spoils its key/value head.
-    by_head = coarse.reshape(problem.batch, problem.kv_heads, -1).any(axis=2)[:, :, None, None]
+    by_head = np.any(coarse.reshape(problem.batch, problem.kv_heads, -1), axis=2)[:, :, None, None]
     return {
         "dq": Honest(dq[:, :, rows], coarse[:, :, rows]),
         "dk": Honest(_over_group(problem, stored, dk), by_head),

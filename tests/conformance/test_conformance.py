@@ -1,17 +1,31 @@
-"""Every implementation of the registry against every case that it declares to support."""
+"""Every implementation of the registry against every case that it declares to support: `--impl NAME` for some of them."""
 
 import os
 
 import pytest
 
-from harness.record import Status
-from harness.report.verdicts import line
+from harness.conformance.suite.examine import Subject
+from harness.conformance.suite.test_conformance import (  # noqa: F401 - the suite's own tests and fixtures, run here
+    RANDOM,
+    checker,
+    living,
+    parametrize,
+    test_case,
+    test_random_problems,
+)
+from harness.registry import discover
+
+_REGISTRY = discover()
 
 
-def test_case(case, contender, checker):
-    verdict = checker.check(case)
-    repeat = f"python -m harness check --impl {contender.name} --case {case.id}"
-    assert verdict.status is Status.OK, line(contender.name, verdict, repeat)
+def pytest_generate_tests(metafunc):
+    names = _REGISTRY.select(metafunc.config.getoption("impl"))
+    chosen = [Subject(_REGISTRY.implementations[name], f"--impl {name}") for name in names]
+    full = metafunc.config.getoption("full")
+    if "case" in metafunc.fixturenames:
+        parametrize(metafunc, "case", chosen, lambda one: one.cases(full), lambda case: case.id)
+    elif "check" in metafunc.fixturenames:
+        parametrize(metafunc, "check", chosen, lambda one: RANDOM, lambda check: f"random-{check}")
 
 
 def test_framework_is_installed_where_all_must_be(framework):

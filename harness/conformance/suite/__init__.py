@@ -1,0 +1,1 @@
+"""The suite as pytest runs it; see `harness.conformance.pytest_plugin`."""
