@@ -164,6 +164,13 @@ def check(options: argparse.Namespace) -> int:
     return OK if examine(options) else FAILED
 
 
+def conventions(options: argparse.Namespace) -> int:
+    """What every available implementation, and the library call behind it, really does."""
+    from harness.conventions import conventions as probe
+
+    return OK if probe(options) else FAILED
+
+
 def report(options: argparse.Namespace) -> int:
     """The tables again, from a stored run."""
     from rich.console import Console
@@ -320,5 +327,6 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "presets": presets,
     "run": run,
     "check": check,
+    "conventions": conventions,
     "report": report,
 }

@@ -49,6 +49,14 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--quiet", action="store_true", help="of the cases, only the first failure of each kind")
     verb.add_argument("--csv", type=Path, metavar="FILE", help="write a row for every case")
 
+    verb = verbs.add_parser("conventions", parents=[plugin], help="what every implementation really does, by probing")
+    verb.add_argument("--impl", metavar="NAMES", default="all", help="all, or names separated by commas (all)")
+    verb.add_argument("--device", choices=("cpu", "cuda", "auto"), default="auto", help="(auto: CUDA where there is any)")
+    verb.add_argument(
+        "--timeout", type=_positive_number, default=120.0, metavar="S", help="for one of them, in seconds (120)"
+    )
+    verb.add_argument("--format", choices=("md", "json"), help="markdown or JSON instead of a table for the terminal")
+
     verb = verbs.add_parser("report", help="the tables of a stored run")
     verb.add_argument("folder", type=Path, metavar="DIR")
     verb.add_argument("--format", choices=("md", "csv"), help="markdown or CSV instead of tables for the terminal")

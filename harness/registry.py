@@ -177,6 +177,9 @@ class Implementation:
     departures: Mapping[str, str] = field(default_factory=dict)
     """Conformance cases (ids, or patterns such as "logits/overflow-*") that it fails, with the reason: a library's known
     weakness, shown with every report. An entry whose case passes is itself a failure."""
+    library_call: Callable[[], Callable[..., Any]] | None = None
+    """Gives the library's own function behind it, bare: `(q, k, v, *, mask, bias, causal, scale) -> o`, in the library's
+    layout, None for what is not given. `harness conventions` probes it; nothing else calls it."""
     origin: Origin = Origin("module", "")
 
     @property
@@ -206,6 +209,7 @@ def implementation(
     needs: Callable[[str], str | None] | None = None,
     slow_build: bool = False,
     departures: Mapping[str, str] | None = None,
+    library_call: Callable[[], Callable[..., Any]] | None = None,
 ) -> Callable[[Callable[[Problem], Any]], Implementation]:
     """Declare a factory to be an implementation. The fields are those of `Implementation`.
 
@@ -219,7 +223,16 @@ def implementation(
 
     def declare(factory: Callable[[Problem], Any]) -> Implementation:
         return Implementation(
-            name, factory, framework, tuple(devices), supports or Supports(), layout, needs, slow_build, departures or {}
+            name=name,
+            factory=factory,
+            framework=framework,
+            devices=tuple(devices),
+            supports=supports or Supports(),
+            layout=layout,
+            needs=needs,
+            slow_build=slow_build,
+            departures=departures or {},
+            library_call=library_call,
         )
 
     return declare

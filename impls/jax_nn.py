@@ -22,12 +22,29 @@ _CUDNN = replace(
 )
 
 
+def _bare(backend):
+    """dot_product_attention as it is."""
+
+    def library_call():
+        import jax
+
+        def call(q, k, v, *, mask, bias, causal, scale):
+            return jax.nn.dot_product_attention(
+                q, k, v, bias=bias, mask=mask, scale=scale, is_causal=causal, implementation=backend
+            )
+
+        return call
+
+    return library_call
+
+
 @implementation(
     "jax-nn",
     framework="jax",
     devices=("cpu", "cuda"),
     layout="BSHD",
     supports={"cpu": _XLA_CPU, "cuda": _XLA},
+    library_call=_bare("xla"),
     departures={
         "logits/overflow-before-scale-float32": "dot_product_attention multiplies q by k before the scale, and overflows"
     },
@@ -37,7 +54,9 @@ def jax_nn(problem: Problem):
     return _attention(problem, "xla")
 
 
-@implementation("jax-nn-cudnn", framework="jax", devices=("cuda",), layout="BSHD", supports=_CUDNN)
+@implementation(
+    "jax-nn-cudnn", framework="jax", devices=("cuda",), layout="BSHD", supports=_CUDNN, library_call=_bare("cudnn")
+)
 def jax_nn_cudnn(problem: Problem):
     """jax.nn.dot_product_attention by cuDNN's fused kernel; rows with nothing to attend to are set to zero after it."""
     return _attention(problem, "cudnn")

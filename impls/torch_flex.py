@@ -14,6 +14,25 @@ _CPU = replace(
 )
 
 
+def _bare():
+    """flex_attention as it is, not compiled; a mask is a function of its user's, here one that looks it up."""
+    from torch.nn.attention.flex_attention import flex_attention
+
+    def call(q, k, v, *, mask, bias, causal, scale):
+        if causal:
+            raise ValueError("flex_attention has no causal flag; its user writes the comparison")
+
+        def look_up(s, b, h, i, j):
+            s = s if bias is None else s + bias[b, h, i, j]
+            return s if mask is None else s.where(mask[b, h, i, j], float("-inf"))
+
+        changed = mask is not None or bias is not None
+        grouped = q.shape[1] != k.shape[1]
+        return flex_attention(q, k, v, score_mod=look_up if changed else None, scale=scale, enable_gqa=grouped)
+
+    return call
+
+
 @implementation(
     "torch-flex",
     framework="torch",
@@ -21,6 +40,7 @@ _CPU = replace(
     supports={"cpu": _CPU, "cuda": replace(EVERYTHING, dtypes=_CPU.dtypes, because={"dtypes": "no float64 kernel"})},
     needs=needs_cxx,
     slow_build=True,
+    library_call=_bare,
 )
 def torch_flex(problem: Problem):
     """Compiled flex_attention: softcap, bias and mask as a score_mod, causality and window as a block mask."""

@@ -39,7 +39,27 @@ _CUDNN = replace(
 )
 
 
-@implementation("torch-sdpa-math", framework="torch", devices=("cpu", "cuda"), supports=_ANY)
+def _bare(backend):
+    """scaled_dot_product_attention as it is, with one kernel allowed."""
+
+    def library_call():
+        import torch
+        from torch.nn.functional import scaled_dot_product_attention
+
+        def call(q, k, v, *, mask, bias, causal, scale):
+            given = mask if bias is None else bias
+            grouped = q.shape[1] != k.shape[1]
+            with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.__members__[backend]):
+                return scaled_dot_product_attention(
+                    q, k, v, attn_mask=given, is_causal=causal, scale=scale, enable_gqa=grouped
+                )
+
+        return call
+
+    return library_call
+
+
+@implementation("torch-sdpa-math", framework="torch", devices=("cpu", "cuda"), supports=_ANY, library_call=_bare("MATH"))
 def torch_sdpa_math(problem: Problem):
     """PyTorch SDPA, the unfused reference kernel; O(Lq·Lk) workspace."""
     return _sdpa(problem, "MATH")
@@ -50,6 +70,7 @@ def torch_sdpa_math(problem: Problem):
     framework="torch",
     devices=("cpu", "cuda"),
     supports={"cpu": _FLASH_CPU, "cuda": _FLASH_CUDA},
+    library_call=_bare("FLASH_ATTENTION"),
     departures={
         "cpu:logits/overflow-before-scale-float32": "the CPU kernel multiplies q by k before the scale, and overflows",
         "cpu:arrays/transposed": "the CPU kernel wants the last axis contiguous",
@@ -60,13 +81,25 @@ def torch_sdpa_flash(problem: Problem):
     return _sdpa(problem, "FLASH_ATTENTION")
 
 
-@implementation("torch-sdpa-efficient", framework="torch", devices=("cuda",), supports=_EFFICIENT)
+@implementation(
+    "torch-sdpa-efficient",
+    framework="torch",
+    devices=("cuda",),
+    supports=_EFFICIENT,
+    library_call=_bare("EFFICIENT_ATTENTION"),
+)
 def torch_sdpa_efficient(problem: Problem):
     """PyTorch SDPA, the memory-efficient CUTLASS kernel."""
     return _sdpa(problem, "EFFICIENT_ATTENTION")
 
 
-@implementation("torch-sdpa-cudnn", framework="torch", devices=("cuda",), supports=_CUDNN)
+@implementation(
+    "torch-sdpa-cudnn",
+    framework="torch",
+    devices=("cuda",),
+    supports=_CUDNN,
+    library_call=_bare("CUDNN_ATTENTION"),
+)
 def torch_sdpa_cudnn(problem: Problem):
     """PyTorch SDPA, the cuDNN kernel."""
     return _sdpa(problem, "CUDNN_ATTENTION")

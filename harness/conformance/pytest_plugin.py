@@ -14,8 +14,16 @@ until it is used.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from harness.conformance.suite.examine import Subject
+
+
+SUBJECTS: pytest.StashKey[list[Subject]] = pytest.StashKey()
+"""What --implementation named."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,6 +40,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "quick: the part of the suite that takes two minutes")
+    places = config.getoption("--implementation")
+    if places:
+        from harness.conformance.suite.examine import subject
+        from harness.registry import RegistryError
+
+        try:
+            config.stash[SUBJECTS] = [subject(where) for where in places]
+        except RegistryError as error:
+            raise pytest.UsageError(f"--implementation: {error}") from None
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from harness.problem import Problem
 MAX_ELEMENTS = 2**22
 """Score elements beyond which a failure is not explained: dozens of whole score matrices are computed."""
 
-MAX_ELEMENTS_FOR_PAIRS = 2**12
+MAX_ELEMENTS_FOR_PAIRS = 2**10
 """The same for two mistakes at once, of which there are hundreds."""
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from harness.conformance.case import Case
 from harness.conformance.verdict import Verdict
 from harness.inputs import Inputs
-from harness.measure.messages import Check, Checked, Failed, Reply, Request, Solve, Solved, Start
+from harness.measure.messages import Check, Checked, Failed, Probe, Probed, Reply, Request, Solve, Solved, Start
 from harness.measure.process import Worker
 from harness.plan import Contender
 from harness.problem import Problem
@@ -49,6 +49,10 @@ class Checker:
         """The outputs for given arrays, or why there are none."""
         reply = self._ask(Solve(problem, inputs))
         return reply.outputs if isinstance(reply, Solved) else cast(Failed, reply)
+
+    def probe(self) -> Probed | Failed:
+        """Its conventions, found by probing."""
+        return cast(Probed | Failed, self._ask(Probe()))
 
     def _ask(self, request: Request) -> Reply:
         if self._worker is None or not self._worker.alive:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.conformance.case import Case
+from harness.conformance.conventions import Conventions
 from harness.conformance.verdict import Verdict
 from harness.inputs import Inputs
 from harness.problem import Problem
@@ -134,6 +135,18 @@ class Solved:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """Find out the conventions. Answered by `Probed` or `Failed`."""
+
+
+@dataclass(frozen=True)
+class Probed:
+    implementation: Conventions
+    library_call: Conventions | None
+    """Of the bare library call behind it, where there is one."""
+
+
+@dataclass(frozen=True)
 class Failed:
     """What went wrong, in a status and a sentence."""
 
@@ -142,5 +155,5 @@ class Failed:
     accuracy: Accuracy | None = None
 
 
-Request = Start | Prepare | Sample | Finish | Weigh | Rate | Check | Solve
-Reply = Ready | Prepared | Sampled | Finished | Weighed | Rated | Checked | Solved | Failed
+Request = Start | Prepare | Sample | Finish | Weigh | Rate | Check | Solve | Probe
+Reply = Ready | Prepared | Sampled | Finished | Weighed | Rated | Checked | Solved | Probed | Failed

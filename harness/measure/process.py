@@ -197,6 +197,7 @@ def _step(request: Request) -> str:
         "Weigh": "the memory measurement",
         "Check": "the case",
         "Solve": "the call",
+        "Probe": "probing",
     }.get(type(request).__name__, "the request")
 
 

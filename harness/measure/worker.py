@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from harness.conformance import checks
+from harness.conformance import checks, conventions
 from harness.conformance.verdict import judge
 from harness.frameworks import Framework, Unavailable, adapter
 from harness.inputs import make_inputs
@@ -30,6 +30,8 @@ from harness.measure.messages import (
     Finished,
     Prepare,
     Prepared,
+    Probe,
+    Probed,
     Rate,
     Rated,
     Ready,
@@ -90,6 +92,7 @@ class Session:
             Rate: self.rate,
             Check: self.check,
             Solve: self.solve,
+            Probe: self.probe,
         }
         try:
             return handlers[type(request)](request)  # type: ignore[operator]
@@ -208,6 +211,12 @@ class Session:
         solver = Solver(self.implementation, self.framework, request.problem)
         solver.bind(request.inputs)
         return Solved(solver.outputs(solver.finished_call()))
+
+    def probe(self, request: Probe) -> Reply:
+        """What it really does, and what the library call behind it does."""
+        mine = conventions.of_implementation(self.implementation, self.framework)
+        bare = self.implementation.library_call
+        return Probed(mine, conventions.of_library_call(self.implementation, self.framework) if bare else None)
 
     def _verify(self, result: Any) -> Failed | None:
         """Compare a result with the oracle; the accuracy is kept for the record."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +66,8 @@ def subject(where: str, device: str = "auto") -> Subject:
     place, colon, name = where.rpartition(":")
     if not colon or not place or not name:
         raise RegistryError(f'"{where}" does not say where: it should be package.module:name or file.py:name')
+    if os.getcwd() not in sys.path:  # As `python -m pytest` has it.
+        sys.path.insert(0, os.getcwd())
     is_file = place.endswith(".py")
     origin = Origin("file", str(Path(place).resolve())) if is_file else Origin("module", place)
     registry = Registry()

@@ -9,10 +9,10 @@ import pytest
 
 from harness.conformance import properties
 from harness.conformance.case import Case
-from harness.conformance.suite.examine import Living, Subject, passes, subject
+from harness.conformance.pytest_plugin import SUBJECTS
+from harness.conformance.suite.examine import Living, Subject, passes
 from harness.measure.checker import Checker
 from harness.problem import Problem
-from harness.registry import RegistryError
 from harness.report.verdicts import line
 
 EXAMPLES, EXAMPLES_OF_SLOW_BUILDS = 25, 2
@@ -20,19 +20,10 @@ LONGEST, LONGEST_SIMULATED = 40, 6
 RANDOM = ("values", "gradients", *properties.NAMES)
 
 
-def subjects(config: pytest.Config) -> list[Subject]:
-    """The implementations that were asked for with --implementation."""
-    places = config.getoption("--implementation")
-    if not places:
-        raise pytest.UsageError("name an implementation: --implementation package.module:name")
-    try:
-        return [subject(where) for where in places]
-    except RegistryError as error:
-        raise pytest.UsageError(str(error)) from None
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    chosen = subjects(metafunc.config)
+    chosen = metafunc.config.stash.get(SUBJECTS, [])
+    if not chosen:
+        pytest.exit("harness: name an implementation: --implementation package.module:name", pytest.ExitCode.USAGE_ERROR)
     if "case" in metafunc.fixturenames:
         full = metafunc.config.getoption("--every-case")
         parametrize(metafunc, "case", chosen, lambda one: one.cases(full), lambda case: case.id)
@@ -76,7 +67,8 @@ def checker(examined: Subject, living: Living) -> Iterator[Checker]:
 
 def test_case(examined: Subject, case: Case, checker: Checker) -> None:
     verdict = checker.check(case)
-    assert passes(verdict.status), line(examined.name, verdict, examined.repetition(case))
+    if not passes(verdict.status):
+        pytest.fail(line(examined.name, verdict, examined.repetition(case)), pytrace=False)
 
 
 def test_random_problems(examined: Subject, check: str, checker: Checker) -> None:
@@ -105,8 +97,8 @@ def test_random_problems(examined: Subject, check: str, checker: Checker) -> Non
     def holds(problem: Problem, seed: int) -> None:
         case = Case("random", check, problem, check="values" if backward else check, seed=seed)
         verdict = checker.check(case)
-        assert passes(verdict.status), (
-            f"{verdict.status} {examined.name}, {problem.name}, seed {seed}: {verdict.reason}. " + (verdict.cause)
-        )
+        if not passes(verdict.status):
+            found = f"{verdict.status} {examined.name}, {problem.name}, seed {seed}: {verdict.reason}. {verdict.cause}"
+            pytest.fail(found, pytrace=False)
 
     holds()
