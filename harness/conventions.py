@@ -64,7 +64,9 @@ def _print(found: list[tuple[str, str, Conventions]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("", *QUESTIONS, box=None, header_style="bold")
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    for heading in ("", *QUESTIONS):
+        table.add_column(heading, no_wrap=not heading, min_width=4)
     above: Conventions | None = None
     for name, of, one in found:
         cells = []

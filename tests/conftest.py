@@ -1,6 +1,17 @@
-"""What every test shares: the `--impl` option, and a folder for numba's cache that the checkout need not be writable for."""
+"""What every test shares: the choice of implementations, and which tests are quick."""
+
+from pathlib import Path
+
+import pytest
 
 
 def pytest_addoption(parser):
     parser.addoption("--impl", default="all", metavar="NAMES", help="implementations to test, separated by commas (all)")
     parser.addoption("--full", action="store_true", help="every conformance case, also where each shape is compiled")
+
+
+def pytest_collection_modifyitems(items):
+    unit = Path(__file__).parent / "unit"
+    for item in items:
+        if unit in item.path.parents:
+            item.add_marker(pytest.mark.quick)

@@ -44,23 +44,23 @@ class Conventions:
 
 QUESTIONS = (
     "layout",
-    "default scale",
-    "causal, Lq < Lk",
-    "causal, Lq > Lk",
-    "boolean mask",
-    "mask and causal",
-    "no key, mask",
-    "no key, -inf",
+    "scale",
+    "causal Lq<Lk",
+    "causal Lq>Lk",
+    "True in a mask",
+    "mask+causal",
+    "no key (mask)",
+    "no key (-inf)",
     "grouped heads",
 )
 """What is asked, in order."""
 
 CONTRACT = {
-    "default scale": "1/sqrt(D)",
-    "boolean mask": "True attends",
-    "mask and causal": "both",
-    "no key, mask": "zeros",
-    "no key, -inf": "zeros",
+    "scale": "1/sqrt(D)",
+    "True in a mask": "attend",
+    "mask+causal": "both",
+    "no key (mask)": "zeros",
+    "no key (-inf)": "zeros",
     "grouped heads": "h//group",
 }
 """What the contract has; layout and alignment are the declaration's."""
@@ -89,7 +89,7 @@ def of_implementation(implementation: Implementation, framework: Framework) -> C
         for question, right in CONTRACT.items()
         if found[question] not in (right, NOT_DECLARED)
     ]
-    for question, sizes in (("causal, Lq < Lk", (3, 5)), ("causal, Lq > Lk", (5, 3))):
+    for question, sizes in (("causal Lq<Lk", (3, 5)), ("causal Lq>Lk", (5, 3))):
         answers = {asked: _alignment(call, dtype, asked, *sizes) for asked in CAUSAL}
         wrong += [
             f"{question}: asked for {asked}, does {answer}"
@@ -154,13 +154,13 @@ def _in_layout(raw: Callable, framework: Framework, layout: str) -> Call:
 def _probe(call: Call, dtype: str) -> dict[str, str]:
     """Every question but the layout; a refusal is an answer too."""
     return {
-        "default scale": _default_scale(call, dtype),
-        "causal, Lq < Lk": _alignment(call, dtype, "top-left", 3, 5),
-        "causal, Lq > Lk": _alignment(call, dtype, "top-left", 5, 3),
-        "boolean mask": _mask(call, dtype),
-        "mask and causal": _mask_and_causal(call, dtype),
-        "no key, mask": _empty_row(call, dtype, by_mask=True),
-        "no key, -inf": _empty_row(call, dtype, by_mask=False),
+        "scale": _default_scale(call, dtype),
+        "causal Lq<Lk": _alignment(call, dtype, "top-left", 3, 5),
+        "causal Lq>Lk": _alignment(call, dtype, "top-left", 5, 3),
+        "True in a mask": _mask(call, dtype),
+        "mask+causal": _mask_and_causal(call, dtype),
+        "no key (mask)": _empty_row(call, dtype, by_mask=True),
+        "no key (-inf)": _empty_row(call, dtype, by_mask=False),
         "grouped heads": _grouped(call, dtype),
     }
 
@@ -218,9 +218,9 @@ def _mask(call: Call, dtype: str) -> str:
     inputs = dataclasses.replace(inputs, mask=mask)
     formula = Formula(problem, inputs)
     meanings = {
-        "True attends": "blocks",
-        "True is blocked": "inverted",
-        "added as 0 and 1": "added",
+        "attend": "blocks",
+        "blocked": "inverted",
+        "adds 1": "added",
         "ignored": "ignored",
     }
     return _answer(call, problem, inputs, {n: dataclasses.replace(formula, mask=m).output() for n, m in meanings.items()})

@@ -93,7 +93,7 @@ def _where(got: np.ndarray, tensor: Tensor, row_name: str) -> str:
         if len(at) < size:
             index = tensor.rows[at] if axis == 2 else at
             said.append(_indices(name, index, tensor.length if axis == 2 else size))
-    return f"Only {', '.join(said)} {'is' if len(said) == 1 and said[0].count(' ') < 3 else 'are'} wrong." if said else ""
+    return f"Wrong only in {', '.join(said)}." if said else ""
 
 
 def _indices(name: str, at: np.ndarray, size: int) -> str:

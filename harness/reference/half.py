@@ -131,7 +131,8 @@ def _weights(problem: Problem, inputs: Inputs, stored: _Stored, b: int, h: int, 
     """The scale is folded into k, as many do."""
     q = inputs.q[b, h, rows].astype(np.float64)
     k = inputs.k[b, h // problem.group].astype(np.float64)
-    s = stored(q @ stored(problem.scale * k).T)
+    with np.errstate(invalid="ignore"):  # The scale may take k beyond the dtype; such rows are coarse.
+        s = stored(q @ stored(problem.scale * k).T)
     slope = None
     if problem.softcap is not None:
         t = np.tanh(s / problem.softcap)

@@ -1,0 +1,99 @@
+"""The second criterion of half types: what the dtype costs when one computes honestly is the yardstick."""
+
+import numpy as np
+import pytest
+
+from harness.conformance import checks
+from harness.inputs import NUMPY_DTYPES, make_inputs
+from harness.problem import Problem
+from harness.reference import expected, half
+from harness.reference.forward import forward_rows
+from tests.unit.plain import attend_inputs
+
+HALVES = ("bfloat16", "float16")
+
+
+def posed(dtype, **fields):
+    return Problem(**{"q_heads": 2, "q_len": 40, "kv_len": 60, "head_dim": 16, "dtype": dtype, **fields})
+
+
+def verdict(problem, o):
+    return checks.accuracy({"o": o.astype(NUMPY_DTYPES[problem.dtype])}, expected(problem, make_inputs(problem, 1)))
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_it_is_tighter_than_the_derived_bound_alone(dtype):
+    problem = posed(dtype, q_len=128, kv_len=128, head_dim=64)
+    inputs = make_inputs(problem, 1)
+    rows = np.arange(problem.q_len)
+    derived = forward_rows(problem, inputs, rows)[1]
+    assert np.median(expected(problem, inputs)["o"].bound) < np.median(derived) / 4
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("fields", [{}, {"causal": "top-left"}, {"mask": "random-11qk"}, {"kv_len": 1}, {"softcap": 2.0}])
+def test_the_rounded_right_answer_and_the_honest_one_are_accepted(dtype, fields):
+    problem = posed(dtype, **fields)
+    inputs = make_inputs(problem, 1)
+    assert verdict(problem, attend_inputs(problem, inputs)).correct
+    honest = half.forward_rows(problem, inputs, np.arange(problem.q_len)).value
+    assert verdict(problem, honest).error_over_bound <= 0.5
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_five_times_the_honest_error_is_not(dtype):
+    problem = posed(dtype)
+    inputs = make_inputs(problem, 1)
+    right = attend_inputs(problem, inputs)
+    honest = half.forward_rows(problem, inputs, np.arange(problem.q_len)).value
+    assert not verdict(problem, right + 5 * (honest - right)).correct
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_sums_in_the_half_type_are_rejected(dtype):
+    """Scores and sums are float32 at least: adding up a thousand weights in a half type is no honest computation."""
+    problem = posed(dtype, kv_len=1500)
+    inputs = make_inputs(problem, 1)
+    stored = NUMPY_DTYPES[dtype]
+    s = problem.scale * (inputs.q.astype(np.float64) @ inputs.k.astype(np.float64).swapaxes(-1, -2))
+    p = np.exp(s - s.max(axis=-1, keepdims=True)).astype(stored)
+    total, o = np.zeros((*p.shape[:3], 1), stored), np.zeros(problem.o_shape, stored)
+    for j in range(problem.kv_len):
+        total += p[..., j : j + 1]
+        o += p[..., j : j + 1] * inputs.v[:, :, j : j + 1]
+    assert not verdict(problem, o.astype(np.float64) / total.astype(np.float64)).correct
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_rows_whose_stored_scores_say_little_keep_the_derived_bound(dtype):
+    largest_score = half.COARSE / {"bfloat16": 2.0**-8, "float16": 2.0**-11}[dtype]
+    problem = posed(dtype, scale=1.0)
+    inputs = make_inputs(problem, 1)
+    size = np.abs(inputs.q.astype(np.float64) @ inputs.k.astype(np.float64).swapaxes(-1, -2)).max(axis=-1)
+    found = half.forward_rows(problem.replace(scale=2 * largest_score / float(np.median(size))), inputs, np.arange(40))
+    assert 0 < found.coarse.mean() < 1
+    limit = found.limit(problem, found.value)
+    assert np.isinf(limit[np.broadcast_to(found.coarse, limit.shape)]).all()
+    assert np.isfinite(limit[~np.broadcast_to(found.coarse, limit.shape)]).all()
+
+
+def test_an_overflow_of_the_honest_computation_admits_what_the_derived_bound_admits():
+    problem = posed("float16", scale=1e6)
+    inputs = make_inputs(problem, 1)
+    assert np.isfinite(expected(problem, inputs)["o"].bound).all()
+    assert verdict(problem, attend_inputs(problem, inputs)).correct
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_gradients_have_it_too(dtype):
+    problem = posed(dtype, q_heads=4, kv_heads=2, direction="backward", causal="bottom-right")
+    inputs = make_inputs(problem, 1)
+    answer = expected(problem, inputs)
+    rows, keys = np.arange(problem.q_len), np.arange(problem.kv_len)
+    honest = half.backward_rows(problem, inputs, rows, keys)
+    for name, tensor in answer.items():
+        error = honest[name].value - tensor.value
+        got = {n: (t.value + (5 * error if n == name else 0)).astype(NUMPY_DTYPES[dtype]) for n, t in answer.items()}
+        assert not checks.accuracy(got, answer).correct
+        got[name] = honest[name].value.astype(NUMPY_DTYPES[dtype])
+        assert checks.accuracy(got, answer).correct
