@@ -92,11 +92,12 @@ def list_(options: argparse.Namespace) -> int:
                 "summary": one.summary,
                 "devices": {device: contender.absent or None for device, contender in here.items()},
                 "supports": {device: one.supports_on(device).summary() for device in one.devices},
+                "weaknesses": sorted(set(one.departures.values())),
                 "error": None,
             }
         )
     entries += [
-        {"name": b.name, "framework": "", "summary": "", "devices": {}, "supports": {}, "error": b.error}
+        {"name": b.name, "framework": "", "summary": "", "devices": {}, "supports": {}, "weaknesses": [], "error": b.error}
         for b in registry.broken
     ]
     if options.json:

@@ -12,6 +12,26 @@ def _refused(problem):
     return []
 
 
+_CUDA = replace(
+    EVERYTHING,
+    dtypes=("float32", "bfloat16", "float16"),
+    softcap=False,
+    because={
+        "dtypes": "dot_product_attention computes its scores in float32 even from float64",
+        "softcap": "dot_product_attention has no softcap",
+    },
+    also=_refused,
+)
+_CPU = replace(
+    _CUDA,
+    dtypes=("float32", "bfloat16"),
+    because={
+        **_CUDA.because,
+        "dtypes": "scores are float32 even from float64, and TensorFlow's einsum sums float16 in float16 on the CPU",
+    },
+)
+
+
 def _bare():
     """dot_product_attention as it is."""
     import keras
@@ -27,16 +47,7 @@ def _bare():
     framework="keras",
     devices=("cpu", "cuda"),
     layout="BSHD",
-    supports=replace(
-        EVERYTHING,
-        dtypes=("float32", "bfloat16", "float16"),
-        softcap=False,
-        because={
-            "dtypes": "dot_product_attention computes its scores in float32 even from float64",
-            "softcap": "dot_product_attention has no softcap",
-        },
-        also=_refused,
-    ),
+    supports={"cpu": _CPU, "cuda": _CUDA},
     library_call=_bare,
     departures={"logits/overflow-before-scale-*": "dot_product_attention multiplies q by k before the scale, and overflows"},
 )

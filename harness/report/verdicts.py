@@ -61,9 +61,13 @@ class Chapter:
         self.counts: Counter[Status] = Counter()
         self.worst: Verdict | None = None
         """The case nearest to its bound, or the first that failed."""
+        self.ratio = 0.0
+        """The worst ratio of error to bound."""
 
     def add(self, verdict: Verdict) -> None:
         self.counts[verdict.status] += 1
+        if verdict.accuracy is not None and not verdict.departure:
+            self.ratio = max(self.ratio, verdict.accuracy.error_over_bound)
         if self._badness(verdict) > self._badness(self.worst):
             self.worst = verdict
 
@@ -149,5 +153,5 @@ class Tally:
         """One line, such as "numpy: 182 passed, 3 unsupported; the worst error is 0.12 of its bound"."""
         if self._absent:
             return f"{self._name}: {'error' if self._broken else 'unavailable'}: {self._absent}"
-        ratios = [c.worst.accuracy.error_over_bound for c in self._chapters.values() if c.worst and c.worst.accuracy]
-        return f"{self._name}: {counted(self._counts)}; the worst error is {max(ratios, default=0.0):.2g} of its bound"
+        ratio = max((chapter.ratio for chapter in self._chapters.values()), default=0.0)
+        return f"{self._name}: {counted(self._counts)}; the worst error is {ratio:.2g} of its bound"

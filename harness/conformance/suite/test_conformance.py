@@ -47,7 +47,8 @@ def parametrize(
             parameters.append(pytest.param(one, None, id=one.name, marks=[group, skip]))
             continue
         for value in values_of(one):
-            quick = [pytest.mark.quick] if getattr(value, "core", False) and not one.implementation.slow_build else []
+            slow = one.implementation.slow_build or one.simulated
+            quick = [pytest.mark.quick] if getattr(value, "core", False) and not slow else []
             parameters.append(pytest.param(one, value, id=f"{one.name}-{id_of(value)}", marks=[group, *quick]))
     metafunc.parametrize(f"examined, {what}", parameters)
 
