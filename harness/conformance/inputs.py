@@ -26,6 +26,17 @@ def _large_logits(inputs: Inputs) -> Inputs:
     return _scaled(inputs, 100.0)
 
 
+def _huge_logits(inputs: Inputs) -> Inputs:
+    """Scores of a hundred thousand, beside which no finite number hides a key."""
+    return _scaled(inputs, 1e5)
+
+
+def _low_logits(inputs: Inputs) -> Inputs:
+    """All scores far below zero, around -25,000: a maximum must start at -inf."""
+    q, k = (np.abs(x.astype(np.float64)) for x in (inputs.q, inputs.k))
+    return dataclasses.replace(inputs, q=(100 * q).astype(inputs.q.dtype), k=(-100 * k).astype(inputs.k.dtype))
+
+
 def _tiny_logits(inputs: Inputs) -> Inputs:
     """Scores near zero: every weight is nearly the same, and the output a mean."""
     return _scaled(inputs, 1e-3)
@@ -80,8 +91,9 @@ def _offset_values(inputs: Inputs) -> Inputs:
 
 
 def _strided(inputs: Inputs) -> Inputs:
-    """q, k, v as views of arrays stored (batch, length, heads, dim), as a projection leaves them."""
-    views = {name: np.ascontiguousarray(getattr(inputs, name).transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3) for name in "qkv"}
+    """q, k, v and do as views of arrays stored (batch, length, heads, dim), as a projection leaves them."""
+    arrays = {name: x for name in ("q", "k", "v", "do") if (x := getattr(inputs, name)) is not None}
+    views = {name: np.ascontiguousarray(x.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3) for name, x in arrays.items()}
     return dataclasses.replace(inputs, **views)
 
 
@@ -119,6 +131,8 @@ def _read_only(inputs: Inputs) -> Inputs:
 VARIATIONS: dict[str, Callable[[Inputs], Inputs]] = {
     "normal": lambda inputs: inputs,
     "large-logits": _large_logits,
+    "huge-logits": _huge_logits,
+    "low-logits": _low_logits,
     "tiny-logits": _tiny_logits,
     "rising-logits": _rising_logits,
     "falling-logits": _falling_logits,

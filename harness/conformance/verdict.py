@@ -62,7 +62,8 @@ def _examine(case: Case, implementation: Implementation, framework: Framework, a
     try:
         solver = Solver(implementation, framework, case.problem)
         solver.bind(inputs)
-        outputs = solver.outputs(solver.finished_call())
+        # Copies: a later call may write into the array that the first one returned.
+        outputs = {name: array.copy() for name, array in solver.outputs(solver.finished_call()).items()}
         wrong = checks.wrong_form(case.problem, outputs)
         if wrong:
             return Verdict(case, Status.INCORRECT, wrong)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from harness.conformance.case import Case, small
-from harness.problem import CAUSAL
+from harness.problem import CAUSAL, DTYPES
 
 _LENGTHS = ((18, 21), (21, 18), (20, 20), (1, 33), (33, 1), (64, 64), (65, 65), (130, 200), (200, 130))
 
@@ -14,3 +14,6 @@ def cases() -> Iterator[Case]:
             problem = small(q_len=q_len, kv_len=kv_len, causal=alignment)
             core = (q_len, kv_len) in ((18, 21), (21, 18))
             yield Case("causal", f"{alignment}-q{q_len}k{kv_len}", problem, core=core)
+    for dtype in DTYPES:
+        yield Case("causal", dtype, small(causal="bottom-right", dtype=dtype))
+    yield Case("causal", "very-long-keys", small(q_heads=1, q_len=3, kv_len=4200, causal="bottom-right"))

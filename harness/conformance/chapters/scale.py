@@ -8,4 +8,5 @@ from harness.conformance.case import Case, small
 def cases() -> Iterator[Case]:
     for scale in (1.0, 0.01, -0.3, 0.0):
         yield Case("scale", f"{scale:g}", small(scale=scale), core=scale == -0.3)
+    yield Case("scale", "negative-large-logits", small(scale=-0.3), inputs="large-logits")
     yield Case("scale", "negative-causal", small(scale=-1.0, causal="bottom-right", mask="random-b1qk"))

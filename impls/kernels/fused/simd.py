@@ -1,0 +1,105 @@
+"""Vectors of the host's width, for micro-kernels that are written in LLVM IR and called from Numba.
+
+An intrinsic's body runs once, when Numba compiles: it uses llvmlite's builder to emit instructions on vector types such
+as `<16 x float>`. Addresses are passed as integers, since array types would bring their bounds along.
+"""
+
+from functools import cache
+
+import numpy as np
+from llvmlite import binding, ir
+from numba.core import cgutils, config, types
+
+INT32 = ir.IntType(32)
+INTP = ir.IntType(64)
+
+
+def features() -> set[str]:
+    """The processor features that Numba compiles for: the host's, or those of NUMBA_CPU_FEATURES."""
+    if config.CPU_FEATURES is not None:
+        return {name[1:] for name in config.CPU_FEATURES.split(",") if name.startswith("+")}
+    return {name for name, present in binding.get_host_cpu_features().items() if present}
+
+
+@cache
+def vector_bytes() -> int:
+    """Bytes of a vector register: 64 with AVX-512, 32 with AVX2 and FMA, else 16 (SSE2, NEON)."""
+    present = features()
+    if "avx512f" in present:
+        return 64
+    return 32 if {"avx2", "fma"} <= present else 16
+
+
+@cache
+def registers() -> int:
+    """Vector registers: AVX-512 and NEON have 32, SSE and AVX2 have 16."""
+    return 16 if features() & {"sse2"} and vector_bytes() < 64 else 32
+
+
+class Simd:
+    """Vector operations on one floating-point type, emitted through a builder."""
+
+    def __init__(self, dtype):
+        self.dtype = np.dtype(dtype)
+        self.size = self.dtype.itemsize
+        self.lanes = vector_bytes() // self.size
+        self.scalar = ir.FloatType() if self.size == 4 else ir.DoubleType()
+        self.integer = ir.IntType(8 * self.size)
+        self.vector = ir.VectorType(self.scalar, self.lanes)
+        self.integers = ir.VectorType(self.integer, self.lanes)
+        self.numba_type = types.float32 if self.size == 4 else types.float64
+        self.suffix = f"v{self.lanes}f{8 * self.size}"
+
+    def constant(self, value):
+        return ir.Constant(self.vector, [float(self.dtype.type(value))] * self.lanes)
+
+    def integer_constant(self, value):
+        return ir.Constant(self.integers, [value] * self.lanes)
+
+    def splat(self, builder, value):
+        """All lanes equal to a scalar."""
+        one = builder.insert_element(ir.Constant(value_vector(value.type, self.lanes), ir.Undefined), value, INT32(0))
+        zeros = ir.Constant(ir.VectorType(INT32, self.lanes), [0] * self.lanes)
+        return builder.shuffle_vector(one, ir.Constant(one.type, ir.Undefined), zeros)
+
+    def pointer(self, builder, address):
+        return builder.inttoptr(address, self.scalar.as_pointer())
+
+    def at(self, builder, pointer, index):
+        """A vector's address: element `index` of a pointer to scalars."""
+        return builder.bitcast(builder.gep(pointer, [index]), self.vector.as_pointer())
+
+    def load(self, builder, pointer, index):
+        return builder.load(self.at(builder, pointer, index), align=self.size)
+
+    def store(self, builder, value, pointer, index):
+        builder.store(value, self.at(builder, pointer, index), align=self.size)
+
+    def _call(self, builder, name, *arguments):
+        kinds = [argument.type for argument in arguments]
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(self.vector, kinds), f"llvm.{name}.{self.suffix}"
+        )
+        return builder.call(function, arguments)
+
+    def fma(self, builder, a, b, c):
+        """a * b + c with one rounding."""
+        return self._call(builder, "fma", a, b, c)
+
+    def round(self, builder, a):
+        """To the nearest whole number."""
+        return self._call(builder, "rint", a)
+
+    def maximum(self, builder, a, b):
+        """The larger of two; the second where either is nan, as x86 has it."""
+        return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+
+def value_vector(kind, lanes):
+    return ir.VectorType(kind, lanes)
+
+
+@cache
+def simd(name: str) -> Simd:
+    """The operations for "float32" or "float64"."""
+    return Simd(name)

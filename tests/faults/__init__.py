@@ -1,0 +1,1 @@
+"""The suite under test: wrong implementations of attention, each of which the conformance cases must reject."""

@@ -1,0 +1,74 @@
+"""What the suite says of a fault."""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.conformance.case import Case
+from harness.conformance.cases import all_cases
+from harness.conformance.verdict import Verdict, judge, oracle
+from harness.frameworks import adapter
+from harness.record import Status
+from harness.reference import Expected
+from tests.faults.attention import Attention
+from tests.faults.catalogue import FAULTS
+from tests.faults.faulty import as_implementation
+
+CLEARLY_WRONG = 100.0
+"""An error over its bound beyond which rounding has no part in it."""
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """The first case of every chapter that finds a fault incorrect; a crash rejects nothing."""
+
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def chapters(self) -> list[str]:
+        return [verdict.case.chapter for verdict in self.verdicts]
+
+    @property
+    def cause(self) -> str:
+        """The first sentence of the first cause that is given and that does not differ between machines, or ""."""
+        causes = (verdict.cause for verdict in self.verdicts if verdict.cause and not _chosen_by_rounding(verdict))
+        return next(causes, "").partition(". ")[0].rstrip(".")
+
+
+def _chosen_by_rounding(verdict: Verdict) -> bool:
+    """Whether the cause names a place among errors little larger than their bounds: others may be wrong elsewhere."""
+    near = verdict.accuracy is not None and verdict.accuracy.error_over_bound < CLEARLY_WRONG
+    return near and verdict.cause.startswith("Wrong only")
+
+
+@functools.cache
+def rejection(fault_id: str) -> Rejection:
+    """Judge a fault, chapter by chapter, each until a case finds it incorrect."""
+    attention = FAULTS[fault_id].attention
+    found: dict[str, Verdict] = {}
+    for case in all_cases():
+        if case.chapter not in found:
+            verdict = verdict_on(case, attention)
+            if verdict.status is Status.INCORRECT:
+                found[case.chapter] = verdict
+    return Rejection(tuple(found.values()))
+
+
+def verdicts(attention: type[Attention]) -> Iterator[Verdict]:
+    """Every verdict on an attention."""
+    return (verdict_on(case, attention) for case in all_cases())
+
+
+def verdict_on(case: Case, attention: type[Attention]) -> Verdict:
+    """One case in this process, as if it were the first."""
+    attention.forget()
+    return judge(case, as_implementation(attention.__name__, attention), adapter("numpy")("cpu", 1), answer=_cached_oracle)
+
+
+_ANSWERS: dict[Case, Expected] = {}
+
+
+def _cached_oracle(case, inputs):
+    if case not in _ANSWERS:
+        _ANSWERS[case] = oracle(case, inputs)
+    return _ANSWERS[case]
