@@ -1,25 +1,34 @@
-"""ONNX's own cases of its `Attention` operator (opset 23 to 25), as problems of this contract.
+"""ONNX's cases as problems of this contract: the one adapter through which the oracle and every implementation meet them.
 
-They lie in the onnx package (onnx.backend.test.case.node.attention, Apache-2.0) and are built in memory. Of an operator's
-outputs only Y is compared: the present keys and values and the score matrix that it can give too are not in our contract.
-What the contract has no word for is said with masks: offsets of a cache, the number of keys of each sequence, masks that are
-shorter than the keys.
+Only Y is compared. The operator's other outputs (present_key, present_value and the score matrix at one of four stages) are
+not in the contract, so `qk_matmul_output_mode`, which chooses the stage, changes nothing here.
+
+What the contract has no field for is said with a boolean mask: the diagonal of a cache that is not at the end of the keys,
+the number of keys of each sequence.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import importlib
-import math
 from dataclasses import dataclass
 
+import ml_dtypes
 import numpy as np
 
 from harness.inputs import Inputs
 from harness.problem import Problem
+from tests.outside.onnx_corpus import SLOTS, Node, corpus
 
-INPUTS = ("Q", "K", "V", "attn_mask", "past_key", "past_value", "nonpad_kv_seqlen")
+READ = {"is_causal", "kv_num_heads", "left_window_size", "q_num_heads", "right_window_size", "scale", "softcap"}
+OF_OTHER_OUTPUTS = {"qk_matmul_output_mode"}
+ONLY_CHECKED = {"softmax_precision"}
+
+FLOATS = {1: np.float32, 10: np.float16, 11: np.float64, 16: ml_dtypes.bfloat16}
+"""Dtypes by their number in onnx.TensorProto."""
+
+
+class NotExpressed(ValueError):
+    """A case that this adapter would get wrong; the message says what it does not know."""
 
 
 @dataclass(frozen=True)
@@ -30,122 +39,126 @@ class OnnxCase:
     problem: Problem
     inputs: Inputs
     y: np.ndarray
-    """Canonical, in the problem's dtype, in which ONNX computed it."""
+    """ONNX's output, in the canonical layout and the problem's dtype."""
 
 
 @functools.cache
-def cases() -> tuple[OnnxCase, ...]:
-    """Every primary case; the `_expanded` ones are the same arrays through the operator's function body."""
-    return tuple(_translated(name, arrays, attributes) for name, arrays, attributes in _raw())
+def cases() -> dict[str, OnnxCase]:
+    """Every primary case of the corpus, by ONNX's name."""
+    return {node.name: translated(node) for node in corpus()}
 
 
-def digest() -> str:
-    """A hash of every input and output, which pins the corpus."""
-    total = hashlib.sha256()
-    for name, arrays, attributes in _raw():
-        total.update(repr((name, sorted(attributes.items()))).encode())
-        for slot in sorted(arrays):
-            total.update(slot.encode() + np.ascontiguousarray(arrays[slot]).tobytes())
-    return total.hexdigest()[:16]
-
-
-@functools.cache
-def _raw() -> tuple[tuple[str, dict[str, np.ndarray], dict[str, object]], ...]:
-    """(name, arrays by slot, attributes) of every case that is a single Attention node."""
-    import onnx.backend.test.case.node as node
-    from onnx import helper
-
-    node._TargetOpType = "Attention"  # Builds the cases of this operator only, in a quarter of a second.
-    importlib.import_module("onnx.backend.test.case.node.attention")
-    found = []
-    for case in node._NodeTestCases:
-        graph = case.model.graph
-        if len(graph.node) != 1 or graph.node[0].op_type != "Attention":
-            continue
-        inputs, outputs = case.data_sets[0]
-        given = iter(inputs)
-        arrays = {slot: next(given) for slot, name in zip(INPUTS, graph.node[0].input, strict=False) if name}
-        arrays["Y"] = outputs[0]
-        attributes = {a.name: helper.get_attribute_value(a) for a in graph.node[0].attribute}
-        found.append((case.name, arrays, attributes))
-    return tuple(found)
-
-
-def _translated(name: str, arrays: dict[str, np.ndarray], attributes: dict) -> OnnxCase:
-    q, k, v = (_four_axes(arrays[slot], attributes, slot) for slot in "QKV")
-    past = 0
-    if "past_key" in arrays:
-        past = arrays["past_key"].shape[2]
-        k = np.concatenate([arrays["past_key"], k], axis=2)
-        v = np.concatenate([arrays["past_value"], v], axis=2)
-    batch, q_heads, q_len, head_dim = q.shape
+def translated(node: Node) -> OnnxCase:
+    """A node as a problem with its arrays. Raises `NotExpressed` rather than leave anything out."""
+    _check(node)
+    given, attributes = node.inputs, node.attributes
+    q_heads, kv_heads = attributes.get("q_num_heads"), attributes.get("kv_num_heads")
+    q = _four_axes(given["Q"], q_heads)
+    k, v = (
+        np.concatenate([given[past], new], axis=2) if past in given else new
+        for past, new in (
+            ("past_key", _four_axes(given["K"], kv_heads)),
+            ("past_value", _four_axes(given["V"], kv_heads)),
+        )
+    )
+    batch, heads, q_len, head_dim = q.shape
     kv_len = k.shape[2]
-    scale = attributes.get("scale")
+    mask, bias = _mask_and_bias(given.get("attn_mask"), kv_len)
+    if "nonpad_kv_seqlen" in given:
+        mask = _both(mask, np.arange(kv_len) < _per_sequence(given["nonpad_kv_seqlen"]))
+    causal, window, band = _diagonal(node, q_len, kv_len)
+    mask = mask if band is None else _both(mask, band)
     problem = Problem(
         batch=batch,
-        q_heads=q_heads,
+        q_heads=heads,
         kv_heads=k.shape[1],
         q_len=q_len,
         kv_len=kv_len,
         head_dim=head_dim,
         v_head_dim=v.shape[3],
         dtype=str(q.dtype),
-        scale=1 / math.sqrt(head_dim) if scale is None else float(scale),
-        softcap=float(attributes["softcap"]) if attributes.get("softcap", 0) > 0 else None,
+        scale=attributes.get("scale"),
+        softcap=attributes.get("softcap") or None,
+        causal=causal,
+        window=window,
+        mask=None if mask is None else f"random-{_form(mask)}",
+        bias=None if bias is None else f"{'blocking' if np.isneginf(bias).any() else 'normal'}-{_form(bias)}",
     )
-    mask, bias = _given_mask(arrays.get("attn_mask"), kv_len)
-    lengths = arrays.get("nonpad_kv_seqlen")
-    if lengths is not None:
-        mask = _both(mask, np.arange(kv_len) < lengths.reshape(-1, 1, 1, 1))
-    window = tuple(int(attributes.get(f"{side}_window_size", -1)) for side in ("left", "right"))
-    causal = bool(attributes.get("is_causal", 0))
-    changes: dict[str, object] = {}
-    aligned = {0: "top-left", kv_len - q_len: "bottom-right"}
-    if lengths is None and past in aligned and (causal or past == 0):
-        changes["causal"] = aligned[past] if causal else None
-        changes["window"] = window if max(window) >= 0 else None
-    elif causal or max(window) >= 0:
-        offset = past if lengths is None else lengths.reshape(-1, 1, 1, 1) - q_len
-        mask = _both(mask, _band(q_len, kv_len, offset, causal, window))
-    changes["mask"] = None if mask is None else f"random-{_form(mask)}"
-    changes["bias"] = None if bias is None else f"{'blocking' if np.isneginf(bias).any() else 'normal'}-{_form(bias)}"
-    return OnnxCase(name, problem.replace(**changes), Inputs(q, k, v, mask, bias), _four_axes(arrays["Y"], attributes, "Y"))
+    return OnnxCase(node.name, problem, Inputs(q, k, v, mask, bias), _four_axes(node.y, q_heads))
 
 
-def _four_axes(x: np.ndarray, attributes: dict, slot: str) -> np.ndarray:
+def _check(node: Node) -> None:
+    unknown = {*node.attributes} - READ - OF_OTHER_OUTPUTS - ONLY_CHECKED | {*node.inputs} - {*SLOTS}
+    if unknown:
+        raise NotExpressed(f"{node.name}: nothing is known of {', '.join(sorted(unknown))}")
+    dtype = node.inputs["Q"].dtype
+    if "softmax_precision" in node.attributes:
+        softmax = FLOATS[node.attributes["softmax_precision"]]
+        # A softmax in a wider dtype only brings Y closer; in a narrower one Y would be coarser than the bound of its dtype.
+        if ml_dtypes.finfo(softmax).eps > ml_dtypes.finfo(dtype).eps:
+            raise NotExpressed(f"{node.name}: a softmax in {np.dtype(softmax)} is too coarse for {dtype}")
+    others = {
+        slot: x.dtype for slot, x in node.inputs.items() if x.dtype not in (dtype, bool) and slot != "nonpad_kv_seqlen"
+    }
+    if others:
+        raise NotExpressed(f"{node.name}: Q is {dtype}, and not of its dtype are {others}")
+
+
+def _four_axes(x: np.ndarray, heads: int | None) -> np.ndarray:
     """(batch, length, heads * dim) as (batch, heads, length, dim); four axes as they are."""
     if x.ndim == 4:
         return x
-    heads = attributes["kv_num_heads" if slot in "KV" else "q_num_heads"]
     return np.ascontiguousarray(x.reshape(*x.shape[:2], heads, -1).transpose(0, 2, 1, 3))
 
 
-def _given_mask(mask: np.ndarray | None, kv_len: int) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """(boolean mask, bias), blocked beyond a mask that is shorter than the keys."""
-    if mask is None:
+def _per_sequence(lengths: np.ndarray) -> np.ndarray:
+    return lengths.reshape(-1, 1, 1, 1)
+
+
+def _mask_and_bias(given: np.ndarray | None, kv_len: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The operator's mask is boolean, or added to the scores; keys beyond a mask that is too short are blocked."""
+    if given is None:
         return None, None
-    boolean = mask.dtype == bool
-    short = kv_len - mask.shape[-1] if mask.shape[-1] > 1 or kv_len == 1 else 0
-    if short:
-        fill = False if boolean else -np.inf
-        mask = np.concatenate([mask, np.full((*mask.shape[:-1], short), fill, mask.dtype)], axis=-1)
-    return (mask, None) if boolean else (None, mask)
+    boolean = given.dtype == bool
+    missing = [(0, 0)] * (given.ndim - 1) + [(0, kv_len - given.shape[-1])]
+    whole = np.pad(given, missing, constant_values=False if boolean else -np.inf)
+    return (whole, None) if boolean else (None, whole)
+
+
+def _diagonal(node: Node, q_len: int, kv_len: int) -> tuple[str | None, tuple[int, int] | None, np.ndarray | None]:
+    """(causal, window, None) where the problem's own fields say what the node means, else (None, None, mask).
+
+    The operator puts query i at the position i + offset, for causality and window alike: the offset is the length of the
+    cache, or what precedes the queries in each sequence's keys, or 0. So a causal mask without a cache is top-left.
+    """
+    attributes = node.attributes
+    causal = bool(attributes.get("is_causal", 0))
+    left, right = (attributes.get(f"{side}_window_size", -1) for side in ("left", "right"))
+    if not causal and left < 0 and right < 0:
+        return None, None, None
+    offset = np.zeros((1, 1, 1, 1), int)
+    if "past_key" in node.inputs:
+        offset += node.inputs["past_key"].shape[2]
+    elif "nonpad_kv_seqlen" in node.inputs:
+        offset = _per_sequence(node.inputs["nonpad_kv_seqlen"]) - q_len
+    window = None if left < 0 and right < 0 else (left, right)
+    if causal and (offset == 0).all():
+        return "top-left", window, None
+    if causal and (offset == kv_len - q_len).all():
+        return "bottom-right", window, None
+    if not causal and (offset == 0).all():
+        return None, window, None
+    distance = np.arange(kv_len) - np.arange(q_len)[:, None] - offset
+    seen = (distance >= -left) | (left < 0)
+    seen &= (distance <= right) | (right < 0)
+    return None, None, seen & (distance <= 0) if causal else seen
 
 
 def _both(one: np.ndarray | None, other: np.ndarray) -> np.ndarray:
     return other if one is None else one & other
 
 
-def _band(q_len: int, kv_len: int, offset: object, causal: bool, window: tuple[int, ...]) -> np.ndarray:
-    """True where a query sees a key around the diagonal that starts at `offset`."""
-    distance = np.arange(kv_len) - np.arange(q_len)[:, None] - offset
-    seen = distance <= 0 if causal else np.ones_like(distance, bool)
-    left, right = window
-    seen = seen & (distance >= -left) if left >= 0 else seen
-    return seen & (distance <= right) if right >= 0 else seen
-
-
 def _form(x: np.ndarray) -> str:
-    """The axes of a mask or bias as the problem names them."""
+    """The axes of a mask or bias as a problem names them."""
     letters = "bhqk"[-x.ndim :]
     return "".join("1" if size == 1 else letter for size, letter in zip(x.shape, letters, strict=True))
