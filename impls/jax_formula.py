@@ -5,7 +5,7 @@ from harness.registry import EVERYTHING, implementation
 from impls._jax import seen
 
 
-@implementation("jax", framework="jax", devices=("cpu", "cuda"), supports=EVERYTHING)
+@implementation("jax", framework="jax", devices=("cpu", "cuda"), supports=EVERYTHING, slow_build=True)
 def jax_formula(problem: Problem):
     """The formula, compiled by XLA; O(Lq·Lk) workspace."""
     import jax

@@ -45,6 +45,7 @@ def _bare(backend):
     layout="BSHD",
     supports={"cpu": _XLA_CPU, "cuda": _XLA},
     library_call=_bare("xla"),
+    slow_build=True,
     departures={
         "logits/overflow-before-scale-float32": "dot_product_attention multiplies q by k before the scale, and overflows"
     },

@@ -10,7 +10,7 @@ def tensorflow_graph(problem: Problem):
     return _compiled(problem, jit_compile=False)
 
 
-@implementation("tensorflow-xla", framework="tensorflow", devices=("cpu", "cuda"), supports=EVERYTHING)
+@implementation("tensorflow-xla", framework="tensorflow", devices=("cpu", "cuda"), supports=EVERYTHING, slow_build=True)
 def tensorflow_xla(problem: Problem):
     """The same graph compiled by XLA."""
     return _compiled(problem, jit_compile=True)

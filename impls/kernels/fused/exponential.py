@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from impls.kernels.fused.simd import INTP, simd
+from impls.kernels.fused.simd import INTP, simd, subroutine
 
 LOG2E = math.log2(math.e)
 
@@ -62,7 +62,11 @@ def _softmax(vectors: int):
         signature = types.void(*[types.intp] * 6, kind)
 
         def generate(context, builder, signature, arguments):
-            s, rows, m, l, o, o_rows, _ = arguments
+            subroutine(builder, f"softmax_{vectors}_{kind}", arguments[:-1], body)
+            return context.get_dummy_value()
+
+        def body(builder, arguments):
+            s, rows, m, l, o, o_rows = arguments
             s, m, l, o = (unit.pointer(builder, address) for address in (s, m, l, o))
             at = [INTP(n * unit.lanes) for n in range(vectors)]
             width = INTP(vectors * unit.lanes)
@@ -86,7 +90,6 @@ def _softmax(vectors: int):
             for n, place in enumerate(at):
                 unit.store(builder, new[n], m, place)
                 unit.store(builder, builder.load(sums[n]), l, place)
-            return context.get_dummy_value()
 
         return signature, generate
 

@@ -1,20 +1,29 @@
-"""Single elements at an address, and their conversion: what is stored may be float64, float32, bfloat16 or float16.
+"""What lies at an address: single numbers in any of the stored dtypes, rows of them, and blocks turned around.
 
 Numba's arrays carry their layout in their type, and a kernel would be compiled for every combination of layouts. Addresses
-and strides are numbers.
+and strides are numbers. What is stored may be float64, float32, bfloat16 or float16; what is computed with is float64 or
+float32, the type of the argument that is called `kind` everywhere.
 """
 
+import numba
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from impls.kernels.fused.simd import INTP, simd
+from impls.kernels.fused.simd import INTP, internal, simd, subroutine
 
 FLOAT64, FLOAT32, BFLOAT16, FLOAT16 = range(4)
 STORAGE = {"float64": FLOAT64, "float32": FLOAT32, "bfloat16": BFLOAT16, "float16": FLOAT16}
-SIZES = {FLOAT64: 8, FLOAT32: 4, BFLOAT16: 2, FLOAT16: 2}
 
-_INT16, _INT32 = ir.IntType(16), ir.IntType(32)
+_INT8, _INT16, _INT32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
+
+
+def _round_to_bfloat16(builder, value):
+    """The bits of the nearest bfloat16 to a float32, ties to even; a nan stays one."""
+    bits = builder.bitcast(value, _INT32)
+    odd = builder.and_(builder.lshr(bits, _INT32(16)), _INT32(1))
+    rounded = builder.lshr(builder.add(bits, builder.add(odd, _INT32(0x7FFF))), _INT32(16))
+    return builder.trunc(builder.select(builder.fcmp_unordered("uno", value, value), _INT32(0x7FC0), rounded), _INT16)
 
 
 def _accumulator(kind):
@@ -22,8 +31,8 @@ def _accumulator(kind):
 
 
 @intrinsic
-def load(typing, address, kind):
-    """The float at an address, of the type of `kind`."""
+def load_native(typing, address, kind):
+    """The number of the type of `kind` at an address."""
 
     def generate(context, builder, signature, arguments):
         return builder.load(builder.inttoptr(arguments[0], _accumulator(kind).as_pointer()))
@@ -32,24 +41,12 @@ def load(typing, address, kind):
 
 
 @intrinsic
-def store(typing, address, value):
-    """Write a float to an address, in its own type."""
-
+def store_native(typing, address, value):
     def generate(context, builder, signature, arguments):
         builder.store(arguments[1], builder.inttoptr(arguments[0], _accumulator(value).as_pointer()))
         return context.get_dummy_value()
 
     return types.void(types.intp, value), generate
-
-
-@intrinsic
-def load_byte(typing, address):
-    """The byte at an address: a boolean of a mask."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.load(builder.inttoptr(arguments[0], ir.IntType(8).as_pointer()))
-
-    return types.uint8(types.intp), generate
 
 
 @intrinsic
@@ -72,35 +69,163 @@ def store_half(typing, address, value, is_bfloat16):
 
     def generate(context, builder, signature, arguments):
         address, value, is_bfloat16 = arguments
-        bits = builder.bitcast(value, _INT32)
-        odd = builder.and_(builder.lshr(bits, _INT32(16)), _INT32(1))
-        rounded = builder.lshr(builder.add(bits, builder.add(odd, _INT32(0x7FFF))), _INT32(16))
-        quiet_nan = _INT32(0x7FC0)
-        brain = builder.trunc(builder.select(builder.fcmp_unordered("uno", value, value), quiet_nan, rounded), _INT16)
         half = builder.bitcast(builder.fptrunc(value, ir.HalfType()), _INT16)
-        builder.store(builder.select(is_bfloat16, brain, half), builder.inttoptr(address, _INT16.as_pointer()))
+        bits = builder.select(is_bfloat16, _round_to_bfloat16(builder, value), half)
+        builder.store(bits, builder.inttoptr(address, _INT16.as_pointer()))
         return context.get_dummy_value()
 
     return types.void(types.intp, types.float32, types.boolean), generate
 
 
 @intrinsic
-def widen(typing, source, destination, count, is_bfloat16):
-    """Write `count` contiguous half-precision numbers as float32, in vectors; returns how many of the last are left."""
+def load_byte(typing, address):
+    """The byte at an address: a boolean of a mask."""
 
     def generate(context, builder, signature, arguments):
-        source, destination, count, is_bfloat16 = arguments
-        unit = simd("float32")
-        halves = ir.VectorType(_INT16, unit.lanes)
-        source = builder.inttoptr(source, _INT16.as_pointer())
+        return builder.load(builder.inttoptr(arguments[0], _INT8.as_pointer()))
+
+    return types.uint8(types.intp), generate
+
+
+@intrinsic
+def fetch_add(typing, address):
+    """Add 1 to the int64 at an address, atomically; returns what it was."""
+
+    def generate(context, builder, signature, arguments):
+        counter = builder.inttoptr(arguments[0], INTP.as_pointer())
+        return builder.atomic_rmw("add", counter, INTP(1), "monotonic")
+
+    return types.intp(types.intp), generate
+
+
+@intrinsic
+def _load_row(typing, source, destination, count, storage, kind):
+    """Whole vectors of a contiguous row, from storage to numbers of the type of `kind`."""
+
+    def generate(context, builder, signature, arguments):
+        source, destination, count, storage, _ = arguments
+        unit = simd(str(kind))
         destination = unit.pointer(builder, destination)
         whole = builder.udiv(count, INTP(unit.lanes))
-        with cgutils.for_range(builder, whole) as loop:
-            at = builder.mul(loop.index, INTP(unit.lanes))
-            bits = builder.load(builder.bitcast(builder.gep(source, [at]), halves.as_pointer()), align=2)
-            brain = builder.bitcast(builder.shl(builder.zext(bits, unit.integers), unit.integer_constant(16)), unit.vector)
-            half = builder.fpext(builder.bitcast(bits, ir.VectorType(ir.HalfType(), unit.lanes)), unit.vector)
-            unit.store(builder, builder.select(is_bfloat16, brain, half), destination, at)
-        return builder.urem(count, INTP(unit.lanes))
+        native = builder.icmp_signed("<=", storage, INTP(FLOAT32))
+        is_bfloat16 = builder.icmp_signed("==", storage, INTP(BFLOAT16))
+        with builder.if_else(native) as (then, otherwise):
+            with then, cgutils.for_range(builder, whole) as loop:
+                at = builder.mul(loop.index, INTP(unit.lanes))
+                unit.store(builder, unit.load(builder, unit.pointer(builder, source), at), destination, at)
+            with otherwise:
+                if kind == types.float32:
+                    halves = ir.VectorType(_INT16, unit.lanes)
+                    pointer = builder.inttoptr(source, _INT16.as_pointer())
+                    with cgutils.for_range(builder, whole) as loop:
+                        at = builder.mul(loop.index, INTP(unit.lanes))
+                        bits = builder.load(builder.bitcast(builder.gep(pointer, [at]), halves.as_pointer()), align=2)
+                        shifted = builder.shl(builder.zext(bits, unit.integers), unit.integer_constant(16))
+                        half = builder.fpext(builder.bitcast(bits, ir.VectorType(ir.HalfType(), unit.lanes)), unit.vector)
+                        wide = builder.select(is_bfloat16, builder.bitcast(shifted, unit.vector), half)
+                        unit.store(builder, wide, destination, at)
+        return builder.mul(whole, INTP(unit.lanes))
 
-    return types.intp(types.intp, types.intp, types.intp, types.boolean), generate
+    return types.intp(types.intp, types.intp, types.intp, types.intp, kind), generate
+
+
+@intrinsic
+def transpose(typing, source, source_row, destination, destination_row, kind):
+    """A square block of lanes x lanes numbers, turned around in registers. Addresses; rows apart in elements."""
+
+    def generate(context, builder, signature, arguments):
+        subroutine(builder, f"transpose_{kind}", arguments[:-1], body)
+        return context.get_dummy_value()
+
+    def body(builder, arguments):
+        source, source_row, destination, destination_row = arguments
+        unit = simd(str(kind))
+        source, destination = unit.pointer(builder, source), unit.pointer(builder, destination)
+        lanes = range(unit.lanes)
+        rows = [unit.load(builder, source, builder.mul(source_row, INTP(n))) for n in lanes]
+        step = 1
+        while step < unit.lanes:  # Rows n and n + step exchange the off-diagonal blocks of their 2 step x 2 step squares.
+            upper = [unit.lanes + (i - step) if i & step else i for i in lanes]
+            lower = [unit.lanes + i if i & step else i + step for i in lanes]
+            for n in lanes:
+                if not n & step:
+                    a, b = rows[n], rows[n + step]
+                    rows[n] = builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INT32, unit.lanes), upper))
+                    rows[n + step] = builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INT32, unit.lanes), lower))
+            step *= 2
+        for n in lanes:
+            unit.store(builder, rows[n], destination, builder.mul(destination_row, INTP(n)))
+
+    return types.void(*[types.intp] * 4, kind), generate
+
+
+@intrinsic
+def _pointer(typing, address, kind):
+    """An address as a pointer to numbers of the type of `kind`."""
+    pointer = types.CPointer(kind)
+
+    def generate(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(pointer))
+
+    return pointer(types.intp, kind), generate
+
+
+@internal
+def view(address, count, kind):
+    """The array of `count` numbers of the type of `kind` at an address."""
+    return numba.carray(_pointer(address, kind), (count,))
+
+
+@internal
+def cut(address, count, kind):
+    """(such an array, the next multiple of 64 bytes behind it)."""
+    array = view(address, count, kind)
+    return array, (address + array.nbytes + 63) // 64 * 64
+
+
+@intrinsic
+def lanes_of(typing, kind):
+    """How many numbers of the type of `kind` a vector holds."""
+
+    def generate(context, builder, signature, arguments):
+        return INTP(simd(str(kind)).lanes)
+
+    return types.intp(kind), generate
+
+
+@intrinsic
+def as_kind(typing, value, kind):
+    """A number in the type of `kind`."""
+
+    def generate(context, builder, signature, arguments):
+        return context.cast(builder, arguments[0], value, kind)
+
+    return kind(value, kind), generate
+
+
+@internal
+def read(address, storage, kind):
+    """The stored number at an address in the type of `kind`."""
+    if storage <= FLOAT32:
+        return load_native(address, kind)
+    return as_kind(load_half(address, storage == BFLOAT16), kind)
+
+
+@internal
+def write(address, value, storage):
+    """Round a number to its stored form, to the nearest, ties to even."""
+    if storage <= FLOAT32:
+        store_native(address, value)
+    else:
+        store_half(address, as_kind(value, numba.float32(0)), storage == BFLOAT16)
+
+
+@internal
+def load_row(source, step, count, storage, destination, kind):
+    """`count` stored numbers, `step` bytes apart, to contiguous ones of the type of `kind`. Addresses."""
+    size = 4 if lanes_of(kind) == lanes_of(numba.float32(0)) else 8
+    done = 0
+    if step == (size if storage <= FLOAT32 else 2):
+        done = _load_row(source, destination, count, storage, kind)
+    for c in range(done, count):
+        store_native(destination + c * size, read(source + c * step, storage, kind))

@@ -11,7 +11,7 @@ registers) and 4 x 3 (of 16) keep two multipliers fed.
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from impls.kernels.fused.simd import INTP, registers, simd
+from impls.kernels.fused.simd import INTP, registers, simd, subroutine
 
 MOST_VECTORS = 3
 ROWS = 8 if registers() == 32 else 4
@@ -31,7 +31,11 @@ def _product(vectors: int):
         signature = types.void(*[types.intp] * 6, types.boolean, kind)
 
         def generate(context, builder, signature, arguments):
-            depth, a, a_row, a_step, b, c, add, _ = arguments
+            subroutine(builder, f"product_{vectors}_{kind}", arguments[:-1], body)
+            return context.get_dummy_value()
+
+        def body(builder, arguments):
+            depth, a, a_row, a_step, b, c, add = arguments
             a, b, c = (unit.pointer(builder, address) for address in (a, b, c))
             width = vectors * unit.lanes
             sums = [[cgutils.alloca_once(builder, unit.vector) for _ in range(vectors)] for _ in range(ROWS)]
@@ -54,7 +58,6 @@ def _product(vectors: int):
                         builder.store(unit.fma(builder, left, right[n], builder.load(sums[r][n])), sums[r][n])
             for r, n in blocks:
                 unit.store(builder, builder.load(sums[r][n]), c, INTP(r * width + n * unit.lanes))
-            return context.get_dummy_value()
 
         return signature, generate
 

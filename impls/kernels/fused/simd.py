@@ -6,12 +6,16 @@ as `<16 x float>`. Addresses are passed as integers, since array types would bri
 
 from functools import cache
 
+import numba
 import numpy as np
 from llvmlite import binding, ir
 from numba.core import cgutils, config, types
 
 INT32 = ir.IntType(32)
 INTP = ir.IntType(64)
+
+internal = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""For functions that only other compiled functions call."""
 
 
 def features() -> set[str]:
@@ -103,3 +107,20 @@ def value_vector(kind, lanes):
 def simd(name: str) -> Simd:
     """The operations for "float32" or "float64"."""
     return Simd(name)
+
+
+def subroutine(builder, name, arguments, body):
+    """Call a function of its own, made of `body(builder, arguments)` once a module and never inlined.
+
+    A micro-kernel is long, and a copy at every place that calls it would cost seconds of compilation.
+    """
+    function = builder.module.globals.get(name)
+    if function is None:
+        kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
+        function = ir.Function(builder.module, kind, name)
+        function.linkage = "linkonce_odr"
+        function.attributes.add("noinline")
+        inner = ir.IRBuilder(function.append_basic_block("entry"))
+        body(inner, function.args)
+        inner.ret_void()
+    builder.call(function, arguments)

@@ -1,0 +1,164 @@
+"""The forward pass: tiles of queries shared out among threads, and where those are too few, the keys as well.
+
+With the keys in several parts (Flash-Decoding: Dao, Haziza, Massa, Sizov 2023) each part leaves its state (m, l, o) behind,
+and a second pass merges them: with M = max m, l = Σ l 2^(m - M) and o = Σ o 2^(m - M).
+"""
+
+import math
+from functools import cache
+
+import numba
+import numpy as np
+
+from impls.kernels.fused.masking import without_padding
+from impls.kernels.fused.memory import as_kind, fetch_add, lanes_of, view, write
+from impls.kernels.fused.microkernel import MOST_VECTORS
+from impls.kernels.fused.operands import (
+    ADDRESS,
+    BATCH,
+    DV_ROWS,
+    KV_HEADS,
+    LSE,
+    SPLITS,
+    STRIP,
+    STRIPS,
+    TILES,
+    V_HEAD_DIM,
+    WORK,
+    O,
+    address_of,
+    query_of,
+    received,
+)
+from impls.kernels.fused.packing import round_up, unpack_lanes
+from impls.kernels.fused.simd import internal
+from impls.kernels.fused.sources import digest
+from impls.kernels.fused.team import run
+from impls.kernels.fused.tile import attend, workspace
+
+
+@internal
+def tile_at(sizes, n, kind):
+    """(b, kv, first lane, lanes, vectors) of tile n.
+
+    Head after head, so that threads share keys and values in their caches; in a head the last tile first, the longest under
+    a causal mask. The vectors of a strip are dealt out evenly: 8 are 3 + 3 + 2, none half empty but the last.
+    """
+    unit, tiles = lanes_of(kind), sizes[TILES]
+    rest, tile = n // tiles, n % tiles
+    rest, strip = rest // sizes[STRIPS], rest % sizes[STRIPS]
+    b, kv = rest // sizes[KV_HEADS], rest % sizes[KV_HEADS]
+    vectors = round_up(sizes[STRIP], unit) // unit
+    tile = tiles - 1 - tile
+    begin, end = vectors * tile // tiles, vectors * (tile + 1) // tiles
+    lanes = min(end * unit, sizes[STRIP]) - begin * unit
+    return b, kv, strip * sizes[STRIP] + begin * unit, lanes, end - begin
+
+
+@internal
+def finish(operands, sizes, b, kv, lane, lanes, width, m, l, o, rows):
+    """Divide by the sums of weights and write output and log-sum-exp; a query without keys gets zeros and -inf."""
+    for n in range(width):
+        if operands[LSE, ADDRESS] and n < lanes:
+            h, i = query_of(sizes, kv, lane + n)
+            write(address_of(operands, LSE, b, h, i, 0), m[n] * math.log(2) + math.log(l[n]), 0)
+        l[n] = 1 / l[n] if l[n] != 0 else 0
+    for c in range(sizes[V_HEAD_DIM]):
+        row = o[c * width : (c + 1) * width]
+        for n in range(width):
+            row[n] *= l[n]
+    unpack_lanes(operands, O, sizes, b, kv, lane, lanes, sizes[V_HEAD_DIM], width, o, rows)
+
+
+@internal
+def part(begin, end, split, splits):
+    """[begin, end) cut into so many parts of nearly the same length."""
+    return begin + (end - begin) * split // splits, begin + (end - begin) * (split + 1) // splits
+
+
+@internal
+def attend_tiles(arguments, thread, kind):
+    """What one thread does: take the next part of a tile until there is none."""
+    operands, sizes, numbers, counter, memory, states = received(arguments)
+    scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
+    work = workspace(sizes, memory + thread * sizes[WORK], kind)
+    splits, most = sizes[SPLITS], MOST_VECTORS * lanes_of(kind)
+    size = (2 + sizes[DV_ROWS]) * most
+    count = sizes[BATCH] * sizes[KV_HEADS] * sizes[STRIPS] * sizes[TILES] * splits
+    while True:
+        n = fetch_add(counter)
+        if n >= count:
+            break
+        tile = n // splits
+        b, kv, lane, lanes, vectors = tile_at(sizes, tile, kind)
+        width = vectors * lanes_of(kind)
+        state = work[7] if splits == 1 else view(states + n * size * work[7].itemsize, size, kind)
+        m, l, o = state[:width], state[most : most + width], state[2 * most : 2 * most + sizes[DV_ROWS] * width]
+        begin, end = without_padding(operands, sizes, b)
+        begin, end = part(begin, end, n % splits, splits)
+        attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, m, l, o)
+        if splits == 1:
+            finish(operands, sizes, b, kv, lane, lanes, width, m, l, o, work[4])
+
+
+@internal
+def merge_tiles(arguments, thread, kind):
+    """What one thread does of the second pass: merge the parts of the next tile into the first of them."""
+    operands, sizes, _, counter, memory, states = received(arguments)
+    work = workspace(sizes, memory + thread * sizes[WORK], kind)
+    splits, most, dv_rows = sizes[SPLITS], MOST_VECTORS * lanes_of(kind), sizes[DV_ROWS]
+    size = (2 + dv_rows) * most
+    top, factor = work[0][:most], work[1][:most]
+    while True:
+        tile = fetch_add(counter)
+        if tile >= sizes[BATCH] * sizes[KV_HEADS] * sizes[STRIPS] * sizes[TILES]:
+            break
+        b, kv, lane, lanes, vectors = tile_at(sizes, tile, kind)
+        width = vectors * lanes_of(kind)
+        parts = view(states + tile * splits * size * top.itemsize, splits * size, kind).reshape(splits, size)
+        first = parts[0]
+        for n in range(width):
+            top[n] = first[n]
+            for p in range(1, splits):
+                top[n] = max(top[n], parts[p, n])
+        for p in range(splits):
+            for n in range(width):
+                factor[n] = 2 ** (parts[p, n] - top[n]) if parts[p, n] > -np.inf else 0
+            for r in range(1, 2 + dv_rows):
+                at = r * most if r < 2 else 2 * most + (r - 2) * width
+                for n in range(width):
+                    first[at + n] = (first[at + n] if p else 0) + factor[n] * parts[p, at + n]
+        first[:width] = top[:width]
+        m, l, o = first[:width], first[most : most + width], first[2 * most : 2 * most + dv_rows * width]
+        finish(operands, sizes, b, kv, lane, lanes, width, m, l, o, work[4])
+
+
+def _compiled(task, one, sources):
+    @numba.cfunc("void(intp, intp)", cache=True, error_model="numpy")
+    def worker(arguments, thread):
+        _ = sources  # Part of the cache's key.
+        task(arguments, thread, one)
+
+    return worker
+
+
+@cache
+def _address(task, kind):
+    """Of the C function of a task that computes in a dtype."""
+    return _compiled(task, np.dtype(kind).type(1), digest()).address
+
+
+def forward(plan, operands, numbers, threads):
+    """o, and the log-sum-exp where it has an address."""
+    counters = np.zeros((2, 8), np.int64)
+    memory, states = aligned(plan.work * threads), aligned(plan.states)
+    given = [operands, plan.sizes, numbers]
+    run(_address(attend_tiles, plan.kind), [*given, counters[0], memory, states], threads)
+    if plan.states:
+        run(_address(merge_tiles, plan.kind), [*given, counters[1], memory, states], threads)
+
+
+def aligned(count):
+    """So many bytes from a multiple of 64 on."""
+    raw = np.empty(count + 64, np.uint8)
+    return raw[-raw.ctypes.data % 64 :]
