@@ -1,20 +1,25 @@
 """Fused attention in Numba."""
 
-from dataclasses import replace
-
 from harness.problem import Problem
-from harness.registry import EVERYTHING, implementation
-from impls._numba import operands
+from harness.registry import EVERYTHING, Differentiable, implementation
 
 
-@implementation("numba-flash", framework="numba", supports=replace(EVERYTHING, gradients=False))
+@implementation("numba-flash", framework="numba", supports=EVERYTHING)
 def numba_flash(problem: Problem):
-    """Fused and tiled, with an online softmax; workspace of a few tiles a thread. Dao 2023, alg. 1."""
-    from impls.kernels import flash
+    """Fused, on vector micro-kernels; workspace of a few tiles a thread. Dao 2023, algorithms 1 and 2."""
+    from impls.kernels.fused.attention import Fused
 
-    def attention(q, k, v, mask=None, bias=None):
-        arguments = operands(problem, q, k, v, mask, bias)
-        flash.forward(*arguments)
-        return arguments[0].astype(q.dtype, copy=False)
+    fused = Fused(problem)
+    if problem.direction == "forward":
+        return fused.forward
 
-    return attention
+    def forward(q, k, v, mask=None, bias=None):
+        lse = fused.new_lse()
+        o = fused.forward(q, k, v, mask, bias, lse)
+        return o, (q, k, v, o, lse, mask, bias)
+
+    def backward(saved, do):
+        q, k, v, o, lse, mask, bias = saved
+        return fused.backward(q, k, v, o, lse, do, mask, bias)
+
+    return Differentiable(forward, backward)

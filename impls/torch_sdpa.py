@@ -119,7 +119,7 @@ def _sdpa(problem, backend):
     # SDPA's own flag is aligned top-left, and with a mask the unfused kernel refuses it; every other case is a mask.
     plain_causal = problem.causal is not None and problem.window is None and problem.mask is problem.bias is None
     is_causal = plain_causal and (problem.causal == "top-left" or problem.q_len == problem.kv_len)
-    # The fused CPU kernel multiplies by the scale after the flag hid keys by -inf, which is +inf or nan if it is not positive.
+    # The fused CPU kernel multiplies by the scale what the flag has set to -inf: +inf or nan where that is not positive.
     is_causal = is_causal and problem.scale > 0
 
     def four_axes(x):

@@ -113,3 +113,42 @@ def _rescale(unit, builder, at, width, old, new, shift, l, o, o_rows):
 
 
 softmax_1, softmax_2, softmax_3 = (_softmax(vectors) for vectors in (1, 2, 3))
+
+
+def _weights(vectors: int):
+    """`f(s, ds, rows, lse, delta, scale, kind)`: p = 2^(s - lse) in place of s, scale p (ds - delta) in place of ds.
+
+    s and ds are (rows, vectors * lanes), lse and delta one row.
+    """
+
+    @intrinsic
+    def weights(typing, s, ds, rows, lse, delta, scale, kind):
+        unit = simd(str(kind))
+        signature = types.void(*[types.intp] * 5, kind, kind)
+
+        def generate(context, builder, signature, arguments):
+            subroutine(builder, f"weights_{vectors}_{kind}", arguments[:-1], body)
+            return context.get_dummy_value()
+
+        def body(builder, arguments):
+            s, ds, rows, lse, delta, scale = arguments
+            s, ds, lse, delta = (unit.pointer(builder, address) for address in (s, ds, lse, delta))
+            at = [INTP(n * unit.lanes) for n in range(vectors)]
+            sums = [unit.load(builder, lse, place) for place in at]
+            deltas = [unit.load(builder, delta, place) for place in at]
+            factor = unit.splat(builder, scale)
+            with cgutils.for_range(builder, rows) as loop:
+                start = builder.mul(loop.index, INTP(vectors * unit.lanes))
+                row, ds_row = builder.gep(s, [start]), builder.gep(ds, [start])
+                for n, place in enumerate(at):
+                    p = exp2(unit, builder, builder.fsub(unit.load(builder, row, place), sums[n]))
+                    unit.store(builder, p, row, place)
+                    difference = builder.fsub(unit.load(builder, ds_row, place), deltas[n])
+                    unit.store(builder, builder.fmul(builder.fmul(factor, p), difference), ds_row, place)
+
+        return signature, generate
+
+    return weights
+
+
+weights_1, weights_2, weights_3 = (_weights(vectors) for vectors in (1, 2, 3))

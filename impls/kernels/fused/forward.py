@@ -5,13 +5,11 @@ and a second pass merges them: with M = max m, l = Σ l 2^(m - M) and o = Σ o 2
 """
 
 import math
-from functools import cache
 
-import numba
 import numpy as np
 
 from impls.kernels.fused.masking import without_padding
-from impls.kernels.fused.memory import as_kind, fetch_add, lanes_of, view, write
+from impls.kernels.fused.memory import as_kind, fetch_add, lanes_of, store_native, view
 from impls.kernels.fused.microkernel import MOST_VECTORS
 from impls.kernels.fused.operands import (
     ADDRESS,
@@ -32,27 +30,32 @@ from impls.kernels.fused.operands import (
 )
 from impls.kernels.fused.packing import round_up, unpack_lanes
 from impls.kernels.fused.simd import internal
-from impls.kernels.fused.sources import digest
-from impls.kernels.fused.team import run
+from impls.kernels.fused.team import aligned, run
 from impls.kernels.fused.tile import attend, workspace
 
 
 @internal
-def tile_at(sizes, n, kind):
-    """(b, kv, first lane, lanes, vectors) of tile n.
+def tile_in_head(sizes, n, kind):
+    """(first lane, lanes, vectors) of tile n of a key/value head.
 
-    Head after head, so that threads share keys and values in their caches; in a head the last tile first, the longest under
-    a causal mask. The vectors of a strip are dealt out evenly: 8 are 3 + 3 + 2, none half empty but the last.
+    The last tile of a strip comes first, the longest under a causal mask. The vectors of a strip are dealt out evenly: 8 are
+    3 + 3 + 2, and no vector but the last of a strip is partly empty.
     """
     unit, tiles = lanes_of(kind), sizes[TILES]
-    rest, tile = n // tiles, n % tiles
-    rest, strip = rest // sizes[STRIPS], rest % sizes[STRIPS]
-    b, kv = rest // sizes[KV_HEADS], rest % sizes[KV_HEADS]
+    strip, tile = n // tiles, tiles - 1 - n % tiles
     vectors = round_up(sizes[STRIP], unit) // unit
-    tile = tiles - 1 - tile
     begin, end = vectors * tile // tiles, vectors * (tile + 1) // tiles
     lanes = min(end * unit, sizes[STRIP]) - begin * unit
-    return b, kv, strip * sizes[STRIP] + begin * unit, lanes, end - begin
+    return strip * sizes[STRIP] + begin * unit, lanes, end - begin
+
+
+@internal
+def tile_at(sizes, n, kind):
+    """(b, kv, first lane, lanes, vectors) of tile n: head after head, so that threads share keys and values in cache."""
+    per_head = sizes[STRIPS] * sizes[TILES]
+    head = n // per_head
+    lane, lanes, vectors = tile_in_head(sizes, n - head * per_head, kind)
+    return head // sizes[KV_HEADS], head % sizes[KV_HEADS], lane, lanes, vectors
 
 
 @internal
@@ -61,7 +64,8 @@ def finish(operands, sizes, b, kv, lane, lanes, width, m, l, o, rows):
     for n in range(width):
         if operands[LSE, ADDRESS] and n < lanes:
             h, i = query_of(sizes, kv, lane + n)
-            write(address_of(operands, LSE, b, h, i, 0), m[n] * math.log(2) + math.log(l[n]), 0)
+            log_sum = m[n] * math.log(2) + math.log(l[n])
+            store_native(address_of(operands, LSE, b, h, i, 0), as_kind(log_sum, l[0]))
         l[n] = 1 / l[n] if l[n] != 0 else 0
     for c in range(sizes[V_HEAD_DIM]):
         row = o[c * width : (c + 1) * width]
@@ -133,32 +137,11 @@ def merge_tiles(arguments, thread, kind):
         finish(operands, sizes, b, kv, lane, lanes, width, m, l, o, work[4])
 
 
-def _compiled(task, one, sources):
-    @numba.cfunc("void(intp, intp)", cache=True, error_model="numpy")
-    def worker(arguments, thread):
-        _ = sources  # Part of the cache's key.
-        task(arguments, thread, one)
-
-    return worker
-
-
-@cache
-def _address(task, kind):
-    """Of the C function of a task that computes in a dtype."""
-    return _compiled(task, np.dtype(kind).type(1), digest()).address
-
-
 def forward(plan, operands, numbers, threads):
     """o, and the log-sum-exp where it has an address."""
     counters = np.zeros((2, 8), np.int64)
     memory, states = aligned(plan.work * threads), aligned(plan.states)
     given = [operands, plan.sizes, numbers]
-    run(_address(attend_tiles, plan.kind), [*given, counters[0], memory, states], threads)
+    run(attend_tiles, plan.kind, [*given, counters[0], memory, states], threads)
     if plan.states:
-        run(_address(merge_tiles, plan.kind), [*given, counters[1], memory, states], threads)
-
-
-def aligned(count):
-    """So many bytes from a multiple of 64 on."""
-    raw = np.empty(count + 64, np.uint8)
-    return raw[-raw.ctypes.data % 64 :]
+        run(merge_tiles, plan.kind, [*given, counters[1], memory, states], threads)

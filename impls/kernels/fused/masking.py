@@ -64,15 +64,22 @@ def without_padding(operands, sizes, b):
 
 
 @internal
-def adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, softcap, banded, s):
-    """Softcap, bias, mask and band on a tile of scores (rows, width), of which `keys` rows are keys from k0 on.
+def soften(s, softcap, slope):
+    """The softcap on scores in units of 1, which leaves them in units of log 2, and its slope where there is room for it."""
+    log2e = as_kind(LOG2E, s[0])
+    for n in range(s.size):
+        t = math.tanh(s[n] / softcap)
+        s[n] = softcap * log2e * t
+        if slope.size:
+            slope[n] = 1 - t * t
 
-    Scores are in units of log 2, or of 1 where there is a softcap. Rows beyond the keys become -inf.
+
+@internal
+def adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, s):
+    """Bias, mask and band on a tile of scores (rows, width), of which `keys` rows are keys from k0 on, in units of log 2.
+
+    Rows beyond the keys become -inf.
     """
-    if softcap > 0:
-        log2e = as_kind(LOG2E, s[0])
-        for n in range(keys * width):
-            s[n] = softcap * math.tanh(s[n] / softcap) * log2e
     if operands[BIAS, ADDRESS]:
         _add_bias(operands, sizes, b, kv, lane, lanes, width, k0, keys, s)
     if operands[MASK, ADDRESS]:

@@ -18,12 +18,20 @@ STORAGE = {"float64": FLOAT64, "float32": FLOAT32, "bfloat16": BFLOAT16, "float1
 _INT8, _INT16, _INT32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 
 
-def _round_to_bfloat16(builder, value):
-    """The bits of the nearest bfloat16 to a float32, ties to even; a nan stays one."""
-    bits = builder.bitcast(value, _INT32)
-    odd = builder.and_(builder.lshr(bits, _INT32(16)), _INT32(1))
-    rounded = builder.lshr(builder.add(bits, builder.add(odd, _INT32(0x7FFF))), _INT32(16))
-    return builder.trunc(builder.select(builder.fcmp_unordered("uno", value, value), _INT32(0x7FC0), rounded), _INT16)
+def _half_bits(builder, value, is_bfloat16):
+    """The bits of the half-precision number nearest to a float32 or to each of a vector, ties to even; a nan stays one."""
+    lanes = getattr(value.type, "count", None)
+    int16, int32, half = (kind if lanes is None else ir.VectorType(kind, lanes) for kind in (_INT16, _INT32, ir.HalfType()))
+
+    def constant(number):
+        return ir.Constant(int32, number if lanes is None else [number] * lanes)
+
+    bits = builder.bitcast(value, int32)
+    odd = builder.and_(builder.lshr(bits, constant(16)), constant(1))
+    rounded = builder.lshr(builder.add(bits, builder.add(odd, constant(0x7FFF))), constant(16))
+    brain = builder.select(builder.fcmp_unordered("uno", value, value), constant(0x7FC0), rounded)
+    ieee = builder.bitcast(builder.fptrunc(value, half), int16)
+    return builder.select(is_bfloat16, builder.trunc(brain, int16), ieee)
 
 
 def _accumulator(kind):
@@ -69,9 +77,7 @@ def store_half(typing, address, value, is_bfloat16):
 
     def generate(context, builder, signature, arguments):
         address, value, is_bfloat16 = arguments
-        half = builder.bitcast(builder.fptrunc(value, ir.HalfType()), _INT16)
-        bits = builder.select(is_bfloat16, _round_to_bfloat16(builder, value), half)
-        builder.store(bits, builder.inttoptr(address, _INT16.as_pointer()))
+        builder.store(_half_bits(builder, value, is_bfloat16), builder.inttoptr(address, _INT16.as_pointer()))
         return context.get_dummy_value()
 
     return types.void(types.intp, types.float32, types.boolean), generate
@@ -124,6 +130,34 @@ def _load_row(typing, source, destination, count, storage, kind):
                         half = builder.fpext(builder.bitcast(bits, ir.VectorType(ir.HalfType(), unit.lanes)), unit.vector)
                         wide = builder.select(is_bfloat16, builder.bitcast(shifted, unit.vector), half)
                         unit.store(builder, wide, destination, at)
+        return builder.mul(whole, INTP(unit.lanes))
+
+    return types.intp(types.intp, types.intp, types.intp, types.intp, kind), generate
+
+
+@intrinsic
+def _store_row(typing, source, destination, count, storage, kind):
+    """The inverse of `_load_row`: whole vectors to a contiguous row of storage."""
+
+    def generate(context, builder, signature, arguments):
+        source, destination, count, storage, _ = arguments
+        unit = simd(str(kind))
+        source = unit.pointer(builder, source)
+        whole = builder.udiv(count, INTP(unit.lanes))
+        native = builder.icmp_signed("<=", storage, INTP(FLOAT32))
+        is_bfloat16 = builder.icmp_signed("==", storage, INTP(BFLOAT16))
+        with builder.if_else(native) as (then, otherwise):
+            with then, cgutils.for_range(builder, whole) as loop:
+                at = builder.mul(loop.index, INTP(unit.lanes))
+                unit.store(builder, unit.load(builder, source, at), unit.pointer(builder, destination), at)
+            with otherwise:
+                if kind == types.float32:
+                    halves = ir.VectorType(_INT16, unit.lanes)
+                    pointer = builder.inttoptr(destination, _INT16.as_pointer())
+                    with cgutils.for_range(builder, whole) as loop:
+                        at = builder.mul(loop.index, INTP(unit.lanes))
+                        bits = _half_bits(builder, unit.load(builder, source, at), is_bfloat16)
+                        builder.store(bits, builder.bitcast(builder.gep(pointer, [at]), halves.as_pointer()), align=2)
         return builder.mul(whole, INTP(unit.lanes))
 
     return types.intp(types.intp, types.intp, types.intp, types.intp, kind), generate
@@ -221,11 +255,24 @@ def write(address, value, storage):
 
 
 @internal
+def size_of(kind):
+    """Bytes of a number of the type of `kind`."""
+    return 4 if lanes_of(kind) == lanes_of(numba.float32(0)) else 8
+
+
+@internal
 def load_row(source, step, count, storage, destination, kind):
     """`count` stored numbers, `step` bytes apart, to contiguous ones of the type of `kind`. Addresses."""
-    size = 4 if lanes_of(kind) == lanes_of(numba.float32(0)) else 8
-    done = 0
-    if step == (size if storage <= FLOAT32 else 2):
-        done = _load_row(source, destination, count, storage, kind)
+    size = size_of(kind)
+    done = _load_row(source, destination, count, storage, kind) if step == (size if storage <= FLOAT32 else 2) else 0
     for c in range(done, count):
         store_native(destination + c * size, read(source + c * step, storage, kind))
+
+
+@internal
+def store_row(source, count, storage, destination, step, kind):
+    """The inverse of `load_row`: rounded to the nearest stored number, ties to even."""
+    size = size_of(kind)
+    done = _store_row(source, destination, count, storage, kind) if step == (size if storage <= FLOAT32 else 2) else 0
+    for c in range(done, count):
+        write(destination + c * step, load_native(source + c * size, kind), storage)

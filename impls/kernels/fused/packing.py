@@ -1,6 +1,6 @@
 """Queries in, output out: between rows in memory and columns along a vector's lanes, converting dtypes on the way."""
 
-from impls.kernels.fused.memory import lanes_of, load_row, transpose, write
+from impls.kernels.fused.memory import lanes_of, load_row, store_row, transpose
 from impls.kernels.fused.operands import BY_COLUMN, STORAGE, address_of, query_of
 from impls.kernels.fused.simd import internal
 
@@ -59,5 +59,4 @@ def unpack_lanes(operands, which, sizes, b, kv, lane, lanes, columns, width, x, 
         for n in range(min(unit, lanes - n0)):
             h, i = query_of(sizes, kv, lane + n0 + n)
             target = address_of(operands, which, b, h, i, 0)
-            for d in range(columns):
-                write(target + d * step, rows[n * padded + d], storage)
+            store_row(rows.ctypes.data + n * padded * size, columns, storage, target, step, x[0])

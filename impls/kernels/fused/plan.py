@@ -13,13 +13,14 @@ from impls.kernels.fused.simd import simd
 LINE = 64
 """Bytes of a cache line, and of the longest vector."""
 
+L1 = 48 * 1024
 LEAST_SPLIT = 256
 """Keys below which a part of them is not worth a thread's while."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The plan of one problem for so many threads."""
+    """How one pass over a problem is cut up for so many threads."""
 
     kind: str
     """The dtype that is computed with."""
@@ -28,37 +29,103 @@ class Plan:
     work: int
     """Bytes of a thread's workspace."""
     states: int
-    """Bytes of the states of tiles whose keys are in several parts."""
+    """Bytes of what the parts leave behind for a second pass."""
 
 
-def plan(problem: Problem, threads: int, tile_keys: int | None = None, splits: int | None = None) -> Plan:
+@dataclass(frozen=True)
+class _Shape:
+    """What follows from the problem and the width of a vector alone."""
+
+    kind: str
+    unit: int
+    width: int
+    strip: int
+    strips: int
+    tiles: int
+    d_rows: int
+    dv_rows: int
+
+    @property
+    def size(self) -> int:
+        return simd(self.kind).size
+
+
+def plan_forward(problem: Problem, threads: int, tile_keys: int | None = None, splits: int | None = None) -> Plan:
+    """Tiles of queries are the tasks; where they are few, the keys are cut into parts as well."""
+    shape = _shape(problem)
+    tile = tile_keys or keys_of_a_tile(shape.width, shape.size)
+    heads = problem.batch * problem.kv_heads
+    count = heads * shape.strips * shape.tiles
+    if splits is None:
+        parts = -(-4 * threads // max(count, 1))
+        splits = max(1, min(parts, problem.kv_len // LEAST_SPLIT)) if count < 2 * threads else 1
+    state = (2 + shape.dv_rows) * shape.width
+    native = STORAGE[problem.dtype] <= FLOAT32
+    copied = [(ROWS if native else tile) * problem.head_dim, tile * (ROWS if native else shape.dv_rows)]
+    rows = shape.unit * max(shape.d_rows, shape.dv_rows)
+    work = _bytes([shape.d_rows * shape.width, tile * shape.width, *copied, rows, shape.width, shape.width, state], shape)
+    sizes = _sizes(problem, shape, tile, splits, work, direct=False)
+    return Plan(shape.kind, sizes, work, count * splits * state * shape.size if splits > 1 else 0)
+
+
+def plan_backward(problem: Problem, threads: int, tile_keys: int | None = None, splits: int | None = None) -> Plan:
+    """Key/value heads are the tasks; where they are few, their tiles of queries are dealt out to several tasks."""
+    shape = _shape(problem)
+    tile = tile_keys or keys_of_a_tile(shape.width, shape.size) // 2
+    heads = problem.batch * problem.kv_heads
+    if splits is None:
+        splits = 1 if heads >= 2 * threads or heads == threads else -(-2 * threads // max(heads, 1))
+        splits = max(1, min(splits, shape.strips * shape.tiles))
+    whole = problem.head_dim == shape.d_rows and problem.v_head_dim == shape.dv_rows and problem.kv_len % ROWS == 0
+    direct = STORAGE[problem.dtype] <= FLOAT32 and whole and splits == 1
+    d_panel, dv_panel, widest = shape.d_rows * shape.width, shape.dv_rows * shape.width, max(shape.d_rows, shape.dv_rows)
+    tiles = [tile * shape.width] * 3
+    rows = [shape.unit * widest, *[shape.width] * 4]
+    work = _bytes([*[d_panel] * 2, *[dv_panel] * 2, widest * shape.width, *tiles, tile * widest, *rows], shape)
+    sums = -(-problem.kv_len // ROWS) * ROWS * (shape.d_rows + shape.dv_rows) * shape.size
+    states = 0 if direct else sums * (heads * splits if splits > 1 else threads)
+    return Plan(shape.kind, _sizes(problem, shape, tile, splits, work, direct), work, states)
+
+
+def keys_of_a_tile(width: int, size: int) -> int:
+    """Keys for which a tile of scores takes half of the first-level cache.
+
+    The other half is for what passes through beside it: rows of keys and values, and the block of output in the making.
+    """
+    return max(ROWS, L1 // 2 // (width * size) // ROWS * ROWS)
+
+
+def _shape(problem: Problem) -> _Shape:
     kind = "float64" if problem.dtype == "float64" else "float32"
     unit = simd(kind).lanes
     width = MOST_VECTORS * unit
     lanes = problem.q_len * problem.group
     # Tiles may hold queries of several heads of a group; with a band that wastes what one sees and another does not.
     strip = problem.q_len if problem.banded and problem.q_len >= width else lanes
-    strips = lanes // strip if strip else 0
-    tiles = -(-strip // width)
-    count = problem.batch * problem.kv_heads * strips * tiles
-    if splits is None:
-        splits = max(1, min(-(-4 * threads // max(count, 1)), problem.kv_len // LEAST_SPLIT)) if count < 2 * threads else 1
-    tile = tile_keys or 64
-    d_rows, dv_rows = (-(-d // max(unit, ROWS)) * max(unit, ROWS) for d in (problem.head_dim, problem.v_head_dim))
-    state = (2 + dv_rows) * width
-    native = STORAGE[problem.dtype] <= FLOAT32
-    copied = (ROWS if native else tile) * problem.head_dim + tile * (ROWS if native else dv_rows)
-    work = (d_rows + tile + 2) * width + copied + 2 * LINE + unit * max(d_rows, dv_rows) + state
-    bytes_of = simd(kind).size
-    work = -(-work * bytes_of // LINE) * LINE
-    low, high = problem.band
-    sizes = np.array(
-        [
-            *(problem.batch, problem.q_heads, problem.kv_heads, problem.q_len, problem.kv_len),
-            *(problem.head_dim, problem.v_head_dim, low, high, STORAGE[problem.dtype]),
-            *(tile, strip, strips, tiles, splits, d_rows, dv_rows, work),
-        ],
-        np.int64,
+    whole = max(unit, ROWS)
+    return _Shape(
+        kind=kind,
+        unit=unit,
+        width=width,
+        strip=strip,
+        strips=lanes // strip if strip else 0,
+        tiles=-(-strip // width),
+        d_rows=-(-problem.head_dim // whole) * whole,
+        dv_rows=-(-problem.v_head_dim // whole) * whole,
     )
-    assert sizes.size == SIZES
-    return Plan(kind, sizes, work, count * splits * state * bytes_of if splits > 1 else 0)
+
+
+def _bytes(parts: list[int], shape: _Shape) -> int:
+    """Of so many numbers in each part, every array within them at a multiple of a cache line."""
+    return sum(-(-count * shape.size // LINE) * LINE for count in parts)
+
+
+def _sizes(problem: Problem, shape: _Shape, tile: int, splits: int, work: int, direct: bool) -> np.ndarray:
+    low, high = problem.band
+    sizes = [
+        *(problem.batch, problem.q_heads, problem.kv_heads, problem.q_len, problem.kv_len),
+        *(problem.head_dim, problem.v_head_dim, low, high, STORAGE[problem.dtype]),
+        *(tile, shape.strip, shape.strips, shape.tiles, splits, shape.d_rows, shape.dv_rows, work, direct),
+    ]
+    assert len(sizes) == SIZES
+    return np.array(sizes, np.int64)

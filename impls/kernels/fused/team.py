@@ -4,6 +4,8 @@ A function with `prange` compiles everything it calls once more for its threads,
 address, is compiled once for all kernels, and they are compiled as they would be for one thread.
 """
 
+from functools import cache
+
 import numba
 import numpy as np
 from llvmlite import ir
@@ -37,10 +39,27 @@ def _compiled(sources):
 _launch = _compiled(digest())
 
 
-def run(function: int, arguments: list[np.ndarray], threads: int) -> None:
-    """Call the C function at an address as `function(arguments, thread)` on so many threads, and wait for them.
+def _worker(task, one, sources):
+    @numba.cfunc("void(intp, intp)", cache=True, error_model="numpy")
+    def worker(arguments, thread):
+        _ = sources
+        task(arguments, thread, one)
 
-    It is given the addresses of the arrays, one after the other.
-    """
-    addresses = np.array([array.ctypes.data for array in arguments], np.int64)
-    _launch(function, addresses.ctypes.data, threads)
+    return worker
+
+
+@cache
+def _compiled_for(task, kind: str):
+    return _worker(task, np.dtype(kind).type(1), digest())
+
+
+def run(task, kind: str, arrays: list[np.ndarray], threads: int) -> None:
+    """`task(addresses of the arrays, thread, a number of the dtype to compute with)` on so many threads at once."""
+    addresses = np.array([array.ctypes.data for array in arrays], np.int64)
+    _launch(_compiled_for(task, kind).address, addresses.ctypes.data, threads)
+
+
+def aligned(count: int) -> np.ndarray:
+    """So many bytes from a multiple of 64 on."""
+    raw = np.empty(count + 64, np.uint8)
+    return raw[-raw.ctypes.data % 64 :]

@@ -8,14 +8,12 @@ lanes. What is packed is small: the tile's queries on the way in, its output on 
 import numpy as np
 
 from impls.kernels.fused.exponential import LOG2E, softmax_1, softmax_2, softmax_3
-from impls.kernels.fused.masking import adjust, visible
+from impls.kernels.fused.masking import adjust, soften, visible
 from impls.kernels.fused.memory import FLOAT32, as_kind, cut, lanes_of
-from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS, product_1, product_2, product_3
+from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS
 from impls.kernels.fused.operands import (
     ADDRESS,
     BIAS,
-    BY_COLUMN,
-    BY_ROW,
     D_ROWS,
     DV_ROWS,
     HEAD_DIM,
@@ -26,21 +24,10 @@ from impls.kernels.fused.operands import (
     K,
     Q,
     V,
-    address_of,
 )
-from impls.kernels.fused.packing import copy_block, pack_lanes, round_up
+from impls.kernels.fused.packing import pack_lanes
+from impls.kernels.fused.products import add_columns_by_lanes, keys_by_lanes
 from impls.kernels.fused.simd import internal
-
-
-@internal
-def multiply(vectors, depth, a, a_row, a_step, b, c, add, kind):
-    """The micro-kernel for a tile of so many vectors."""
-    if vectors == 3:
-        product_3(depth, a, a_row, a_step, b, c, add, kind)
-    elif vectors == 2:
-        product_2(depth, a, a_row, a_step, b, c, add, kind)
-    else:
-        product_1(depth, a, a_row, a_step, b, c, add, kind)
 
 
 @internal
@@ -74,41 +61,6 @@ def workspace(sizes, address, kind):
 
 
 @internal
-def score(operands, sizes, b, kv, k0, keys, vectors, width, packed, copied, s):
-    """s[j, n] = k[k0 + j] · packed[:, n] for j < keys, zeros up to whole micro-kernels. Returns the rows of s."""
-    d, kind, size = sizes[HEAD_DIM], s[0], s.itemsize
-    rows = round_up(keys, ROWS)
-    direct = keys // ROWS * ROWS if sizes[STORAGE] <= FLOAT32 else 0
-    row, column = operands[K, BY_ROW] // size, operands[K, BY_COLUMN] // size
-    for r in range(0, direct, ROWS):
-        a, c = address_of(operands, K, b, kv, k0 + r, 0), s.ctypes.data + r * width * size
-        multiply(vectors, d, a, row, column, packed.ctypes.data, c, False, kind)
-    if direct < rows:
-        copy_block(operands, K, sizes, b, kv, k0 + direct, keys - direct, 0, d, copied, rows - direct, d)
-        for r in range(direct, rows, ROWS):
-            a, c = copied.ctypes.data + (r - direct) * d * size, s.ctypes.data + r * width * size
-            multiply(vectors, d, a, d, 1, packed.ctypes.data, c, False, kind)
-    return rows
-
-
-@internal
-def add_values(operands, sizes, b, kv, k0, keys, vectors, width, s, copied, o):
-    """o[c, n] += Σ_j s[j, n] v[k0 + j, c]."""
-    dv, kind, size = sizes[V_HEAD_DIM], s[0], s.itemsize
-    direct = dv // ROWS * ROWS if sizes[STORAGE] <= FLOAT32 else 0
-    row, column = operands[V, BY_ROW] // size, operands[V, BY_COLUMN] // size
-    for c in range(0, direct, ROWS):
-        a = address_of(operands, V, b, kv, k0, c)
-        multiply(vectors, keys, a, column, row, s.ctypes.data, o.ctypes.data + c * width * size, True, kind)
-    if direct < dv:
-        columns = round_up(dv, ROWS) - direct
-        copy_block(operands, V, sizes, b, kv, k0, keys, direct, dv - direct, copied, keys, columns)
-        for c in range(0, columns, ROWS):
-            a, out = copied.ctypes.data + c * size, o.ctypes.data + (direct + c) * width * size
-            multiply(vectors, keys, a, 1, columns, s.ctypes.data, out, True, kind)
-
-
-@internal
 def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, m, l, o):
     """Fold the keys [begin, end) into the state of `lanes` queries of a key/value head, from lane `lane` on.
 
@@ -127,12 +79,14 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
     for n in range(sizes[HEAD_DIM] * width):
         packed[n] *= factor
     first_least, first_most, last_least, last_most = visible(sizes, lane, lanes, width, begin, end, first, last)
-    plain = softcap == 0 and operands[BIAS, ADDRESS] == 0 and operands[MASK, ADDRESS] == 0
+    plain = operands[BIAS, ADDRESS] == 0 and operands[MASK, ADDRESS] == 0
     for k0 in range(first_least, last_most, tile):
         keys = min(tile, last_most - k0)
-        rows = score(operands, sizes, b, kv, k0, keys, vectors, width, packed, copied_keys, s)
+        rows = keys_by_lanes(operands, K, sizes, b, kv, k0, keys, sizes[HEAD_DIM], vectors, packed, copied_keys, s)
+        if softcap > 0:
+            soften(s[: rows * width], softcap, s[:0])
         banded = first_most > k0 or last_least < k0 + keys
         if banded or rows > keys or not plain:
-            adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, softcap, banded, s)
+            adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, s)
         fold(vectors, s.ctypes.data, rows, m.ctypes.data, l.ctypes.data, o.ctypes.data, o.size // width, kind)
-        add_values(operands, sizes, b, kv, k0, keys, vectors, width, s, copied_values, o)
+        add_columns_by_lanes(operands, V, sizes, b, kv, k0, keys, sizes[V_HEAD_DIM], vectors, s, copied_values, o)

@@ -1,0 +1,77 @@
+"""The matrix products of a tile, out of micro-kernels: operands of any layout on one side, whole vectors on the other.
+
+Keys and values are read where they lie. Where a micro-kernel would read beyond them, or they are in a half type, the block
+is copied first.
+"""
+
+from impls.kernels.fused.memory import FLOAT32, lanes_of
+from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS, product_1, product_2, product_3
+from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, STORAGE, address_of
+from impls.kernels.fused.packing import copy_block, round_up
+from impls.kernels.fused.simd import internal
+
+
+@internal
+def multiply(vectors, depth, a, a_row, a_step, b, b_row, c, c_row, add, kind):
+    """The micro-kernel for so many vectors."""
+    if vectors == 3:
+        product_3(depth, a, a_row, a_step, b, b_row, c, c_row, add, kind)
+    elif vectors == 2:
+        product_2(depth, a, a_row, a_step, b, b_row, c, c_row, add, kind)
+    else:
+        product_1(depth, a, a_row, a_step, b, b_row, c, c_row, add, kind)
+
+
+@internal
+def keys_by_lanes(operands, which, sizes, b, kv, k0, keys, depth, vectors, right, copied, out):
+    """out[j, n] = Σ_d x[k0 + j, d] right[d, n] for j < keys, zeros up to whole micro-kernels; returns that many rows.
+
+    x is the keys or the values; `copied` is scratch.
+    """
+    kind, size, width = out[0], out.itemsize, vectors * lanes_of(out[0])
+    rows = round_up(keys, ROWS)
+    direct = keys // ROWS * ROWS if sizes[STORAGE] <= FLOAT32 else 0
+    row, column = operands[which, BY_ROW] // size, operands[which, BY_COLUMN] // size
+    for r in range(0, direct, ROWS):
+        a, c = address_of(operands, which, b, kv, k0 + r, 0), out.ctypes.data + r * width * size
+        multiply(vectors, depth, a, row, column, right.ctypes.data, width, c, width, False, kind)
+    if direct < rows:
+        copy_block(operands, which, sizes, b, kv, k0 + direct, keys - direct, 0, depth, copied, rows - direct, depth)
+        for r in range(direct, rows, ROWS):
+            a, c = copied.ctypes.data + (r - direct) * depth * size, out.ctypes.data + r * width * size
+            multiply(vectors, depth, a, depth, 1, right.ctypes.data, width, c, width, False, kind)
+    return rows
+
+
+@internal
+def add_columns_by_lanes(operands, which, sizes, b, kv, k0, keys, columns, vectors, s, copied, out):
+    """out[c, n] += Σ_j x[k0 + j, c] s[j, n]. x is the keys or the values; `copied` is scratch."""
+    kind, size, width = s[0], s.itemsize, vectors * lanes_of(s[0])
+    direct = columns // ROWS * ROWS if sizes[STORAGE] <= FLOAT32 else 0
+    row, column = operands[which, BY_ROW] // size, operands[which, BY_COLUMN] // size
+    for c in range(0, direct, ROWS):
+        a, o = address_of(operands, which, b, kv, k0, c), out.ctypes.data + c * width * size
+        multiply(vectors, keys, a, column, row, s.ctypes.data, width, o, width, True, kind)
+    if direct < columns:
+        padded = round_up(columns, ROWS) - direct
+        copy_block(operands, which, sizes, b, kv, k0, keys, direct, columns - direct, copied, keys, padded)
+        for c in range(0, padded, ROWS):
+            a, o = copied.ctypes.data + c * size, out.ctypes.data + (direct + c) * width * size
+            multiply(vectors, keys, a, 1, padded, s.ctypes.data, width, o, width, True, kind)
+
+
+@internal
+def add_keys_by_columns(s, rows, width, right, columns, out, out_row, kind):
+    """out[j, c] += Σ_n s[j, n] right[n, c]. s is (rows, width), right (width, columns), columns whole vectors.
+
+    `out` is an address, its rows `out_row` elements apart.
+    """
+    unit, size = lanes_of(kind), s.itemsize
+    vectors = columns // unit
+    parts = (vectors + MOST_VECTORS - 1) // MOST_VECTORS
+    for p in range(parts):
+        first, last = vectors * p // parts, vectors * (p + 1) // parts
+        b = right.ctypes.data + first * unit * size
+        for r in range(0, rows, ROWS):
+            a, c = s.ctypes.data + r * width * size, out + (r * out_row + first * unit) * size
+            multiply(last - first, width, a, width, 1, b, columns, c, out_row, True, kind)
