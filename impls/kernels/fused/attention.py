@@ -6,8 +6,9 @@ import numpy as np
 from harness.problem import Problem
 from impls.kernels.fused import operands as places
 from impls.kernels.fused.backward import backward
+from impls.kernels.fused.decode import decode
 from impls.kernels.fused.forward import forward
-from impls.kernels.fused.plan import plan_backward, plan_forward
+from impls.kernels.fused.plan import plan_backward, plan_decode, plan_forward, suits_decode
 
 
 class Fused:
@@ -16,7 +17,9 @@ class Fused:
     def __init__(self, problem: Problem, threads: int | None = None):
         self.problem = problem
         self.threads = threads or numba.get_num_threads()
-        self.plans = plan_forward(problem, self.threads), plan_backward(problem, self.threads)
+        self.plan_forward = plan_forward(problem, self.threads)
+        self.plan_decode = plan_decode(problem, self.threads) if suits_decode(problem) else None
+        self.plan_backward = plan_backward(problem, self.threads)
         self.numbers = np.array([problem.scale, problem.softcap or 0])
 
     def forward(self, q, k, v, mask=None, bias=None, lse=None):
@@ -26,12 +29,16 @@ class Fused:
         """
         o = np.empty(self.problem.o_shape, q.dtype)
         operands = self._operands({places.Q: q, places.K: k, places.V: v, places.O: o}, mask, bias, lse)
-        forward(self.plans[0], operands[0], self.numbers, self.threads)
+        row_by_row = self.plan_decode and all(x.strides[-1] == x.itemsize for x in (k, v))
+        if row_by_row:
+            decode(self.plan_decode, operands[0], self.numbers, self.threads)
+        else:
+            forward(self.plan_forward, operands[0], self.numbers, self.threads)
         return o
 
     def new_lse(self):
         """An array for the log-sum-exp."""
-        return np.empty(self.problem.o_shape[:3], self.plans[0].kind)
+        return np.empty(self.problem.o_shape[:3], self.plan_forward.kinds[0])
 
     def backward(self, q, k, v, o, lse, do, mask=None, bias=None):
         """(dq, dk, dv), from the output and log-sum-exp of the forward pass and the output's gradient."""
@@ -48,7 +55,7 @@ class Fused:
             places.DV: dv,
         }
         operands = self._operands(rows, mask, bias, lse)
-        backward(self.plans[1], operands[0], self.numbers, self.threads)
+        backward(self.plan_backward, operands[0], self.numbers, self.threads)
         return dq, dk, dv
 
     def _operands(self, arrays, mask, bias, lse):

@@ -220,6 +220,6 @@ def backward(plan, operands, numbers, threads):
     counters = np.zeros((2, 8), np.int64)
     memory, states = aligned(plan.work * threads), aligned(plan.states)
     given = [operands, plan.sizes, numbers]
-    run(differentiate_heads, plan.kind, [*given, counters[0], memory, states], threads)
+    run(differentiate_heads, plan.kinds, [*given, counters[0], memory, states], threads)
     if plan.sizes[SPLITS] > 1:
-        run(add_up_heads, plan.kind, [*given, counters[1], memory, states], threads)
+        run(add_up_heads, plan.kinds, [*given, counters[1], memory, states], threads)

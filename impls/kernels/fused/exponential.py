@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from impls.kernels.fused.simd import INTP, simd, subroutine
+from impls.kernels.fused.simd import INT32, INTP, simd, subroutine
 
 LOG2E = math.log2(math.e)
 
@@ -152,3 +152,44 @@ def _weights(vectors: int):
 
 
 weights_1, weights_2, weights_3 = (_weights(vectors) for vectors in (1, 2, 3))
+
+
+@intrinsic
+def softmax_line(typing, s, count, m, l, factor, kind):
+    """Fold one query's scores, `count` of them at address s, a multiple of a vector's lanes, into its state.
+
+    m and l are addresses of single numbers, as in `softmax_1`; what o is to be multiplied by is left at `factor`.
+    """
+    unit = simd(str(kind))
+    signature = types.void(*[types.intp] * 5, kind)
+
+    def generate(context, builder, signature, arguments):
+        subroutine(builder, f"softmax_line_{kind}", arguments[:-1], body)
+        return context.get_dummy_value()
+
+    def body(builder, arguments):
+        s, count, m, l, factor = arguments
+        s, m, l, factor = (unit.pointer(builder, address) for address in (s, m, l, factor))
+        whole = builder.udiv(count, INTP(unit.lanes))
+        before = unit.splat(builder, builder.load(m))
+        top = cgutils.alloca_once_value(builder, before)
+        with cgutils.for_range(builder, whole) as loop:
+            at = builder.mul(loop.index, INTP(unit.lanes))
+            builder.store(unit.maximum(builder, unit.load(builder, s, at), builder.load(top)), top)
+        new = unit.reduce(builder, builder.load(top), lambda a, b: unit.maximum(builder, a, b))
+        shift = builder.select(builder.fcmp_ordered("==", new, unit.constant(-math.inf)), unit.constant(0), new)
+        total = cgutils.alloca_once_value(builder, unit.constant(0))
+        with cgutils.for_range(builder, whole) as loop:
+            at = builder.mul(loop.index, INTP(unit.lanes))
+            weight = exp2(unit, builder, builder.fsub(unit.load(builder, s, at), shift))
+            unit.store(builder, weight, s, at)
+            builder.store(builder.fadd(builder.load(total), weight), total)
+        added = unit.reduce(builder, builder.load(total), builder.fadd)
+        scaled = exp2(unit, builder, builder.fsub(before, shift))
+        first = INT32(0)
+        kept = builder.extract_element(scaled, first)
+        builder.store(builder.fadd(builder.fmul(builder.load(l), kept), builder.extract_element(added, first)), l)
+        builder.store(builder.extract_element(new, first), m)
+        builder.store(kept, factor)
+
+    return signature, generate

@@ -142,6 +142,6 @@ def forward(plan, operands, numbers, threads):
     counters = np.zeros((2, 8), np.int64)
     memory, states = aligned(plan.work * threads), aligned(plan.states)
     given = [operands, plan.sizes, numbers]
-    run(attend_tiles, plan.kind, [*given, counters[0], memory, states], threads)
+    run(attend_tiles, plan.kinds, [*given, counters[0], memory, states], threads)
     if plan.states:
-        run(merge_tiles, plan.kind, [*given, counters[1], memory, states], threads)
+        run(merge_tiles, plan.kinds, [*given, counters[1], memory, states], threads)

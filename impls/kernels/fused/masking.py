@@ -121,3 +121,21 @@ def _apply_mask(operands, sizes, b, kv, lane, lanes, width, k0, keys, s):
         for j in range(keys):
             if load_byte(address + j * step) == 0:
                 s[j * width + n] = nothing
+
+
+@internal
+def adjust_row(operands, sizes, b, kv, lane, k0, first, last, s):
+    """Bias, mask and band on one query's scores for the keys from k0 on; it may see the keys [first, last)."""
+    h, i = query_of(sizes, kv, lane)
+    nothing, log2e, storage = as_kind(-np.inf, s[0]), as_kind(LOG2E, s[0]), sizes[STORAGE]
+    if operands[BIAS, ADDRESS]:
+        address, step = address_of(operands, BIAS, b, h, i, k0), operands[BIAS, BY_COLUMN]
+        for j in range(s.size):
+            s[j] += log2e * read(address + j * step, storage, s[0])
+    if operands[MASK, ADDRESS]:
+        address, step = address_of(operands, MASK, b, h, i, k0), operands[MASK, BY_COLUMN]
+        for j in range(s.size):
+            if load_byte(address + j * step) == 0:
+                s[j] = nothing
+    s[: min(max(first - k0, 0), s.size)] = nothing
+    s[min(max(last - k0, 0), s.size) :] = nothing

@@ -254,10 +254,14 @@ def write(address, value, storage):
         store_half(address, as_kind(value, numba.float32(0)), storage == BFLOAT16)
 
 
-@internal
-def size_of(kind):
+@intrinsic
+def size_of(typing, kind):
     """Bytes of a number of the type of `kind`."""
-    return 4 if lanes_of(kind) == lanes_of(numba.float32(0)) else 8
+
+    def generate(context, builder, signature, arguments):
+        return INTP(kind.bitwidth // 8)
+
+    return types.intp(kind), generate
 
 
 @internal

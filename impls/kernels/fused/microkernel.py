@@ -11,35 +11,40 @@ registers) and 4 x 3 (of 16) keep two multipliers fed.
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from impls.kernels.fused.simd import INTP, registers, simd, subroutine
+from impls.kernels.fused.simd import INT32, INTP, registers, simd, subroutine
 
 MOST_VECTORS = 3
 ROWS = 8 if registers() == 32 else 4
 """Rows of C in registers."""
 
+AHEAD = 64
+"""Rows that are asked for so far ahead where rows come from memory: the processor's own prefetching does not keep up."""
 
-def _product(vectors: int):
-    """`f(depth, a, a_row, a_step, b, b_row, c, c_row, add, kind)`: C = A B, or C += A B when `add`.
 
-    a, b, c are addresses; strides count elements of the type of `kind`. A is (ROWS, depth) with element [r, k] at
-    a + r * a_row + k * a_step; B is (depth, vectors * lanes) and C (ROWS, vectors * lanes), each with contiguous rows.
+def _product(rows: int, vectors: int, streamed: bool = False):
+    """`f(depth, a, a_row, a_step, b, b_row, c, c_row, add, kind, stored)`: C = A B, or C += A B when `add`.
+
+    a, b, c are addresses; strides count elements of the type of `kind`, b_row those of `stored`. A is (rows, depth) with
+    element [r, k] at a + r * a_row + k * a_step; B is (depth, vectors * lanes) and C (rows, vectors * lanes), each with
+    contiguous rows. The type of `stored` says in which form B is: see `Simd.load_stored`. With
+    `streamed`, B comes from memory and not from a cache.
     """
 
     @intrinsic
-    def product(typing, depth, a, a_row, a_step, b, b_row, c, c_row, add, kind):
+    def product(typing, depth, a, a_row, a_step, b, b_row, c, c_row, add, kind, stored):
         unit = simd(str(kind))
-        signature = types.void(*[types.intp] * 8, types.boolean, kind)
+        signature = types.void(*[types.intp] * 8, types.boolean, kind, stored)
 
         def generate(context, builder, signature, arguments):
-            subroutine(builder, f"product_{vectors}_{kind}", arguments[:-1], body)
+            subroutine(builder, f"product_{rows}x{vectors}_{kind}_{stored}_{streamed}", arguments[:-2], body)
             return context.get_dummy_value()
 
         def body(builder, arguments):
             depth, a, a_row, a_step, b, b_row, c, c_row, add = arguments
-            a, b, c = (unit.pointer(builder, address) for address in (a, b, c))
-            sums = [[cgutils.alloca_once(builder, unit.vector) for _ in range(vectors)] for _ in range(ROWS)]
-            blocks = [(r, n) for r in range(ROWS) for n in range(vectors)]
-            c_rows = [builder.gep(c, [builder.mul(c_row, INTP(r))]) for r in range(ROWS)]
+            a, c, b = unit.pointer(builder, a), unit.pointer(builder, c), unit.stored_pointer(builder, b, stored)
+            sums = [[cgutils.alloca_once(builder, unit.vector) for _ in range(vectors)] for _ in range(rows)]
+            blocks = [(r, n) for r in range(rows) for n in range(vectors)]
+            c_rows = [builder.gep(c, [builder.mul(c_row, INTP(r))]) for r in range(rows)]
             with builder.if_else(add) as (then, otherwise):
                 with then:
                     for r, n in blocks:
@@ -47,12 +52,16 @@ def _product(vectors: int):
                 with otherwise:
                     for r, n in blocks:
                         builder.store(unit.constant(0), sums[r][n])
-            a_rows = [builder.gep(a, [builder.mul(a_row, INTP(r))]) for r in range(ROWS)]
+            a_rows = [builder.gep(a, [builder.mul(a_row, INTP(r))]) for r in range(rows)]
+            ahead = builder.mul(b_row, INTP(AHEAD))
             with cgutils.for_range(builder, depth) as loop:
                 row = builder.gep(b, [builder.mul(loop.index, b_row)])
-                right = [unit.load(builder, row, INTP(n * unit.lanes)) for n in range(vectors)]
+                if streamed:
+                    for n in range(vectors):
+                        unit.prefetch(builder, row, builder.add(ahead, INTP(n * unit.lanes)))
+                right = [unit.load_stored(builder, row, INTP(n * unit.lanes), stored) for n in range(vectors)]
                 step = builder.mul(loop.index, a_step)
-                for r in range(ROWS):
+                for r in range(rows):
                     left = unit.splat(builder, builder.load(builder.gep(a_rows[r], [step])))
                     for n in range(vectors):
                         builder.store(unit.fma(builder, left, right[n], builder.load(sums[r][n])), sums[r][n])
@@ -64,4 +73,57 @@ def _product(vectors: int):
     return product
 
 
-product_1, product_2, product_3 = (_product(vectors) for vectors in (1, 2, 3))
+product_1, product_2, product_3 = (_product(ROWS, vectors) for vectors in (1, 2, 3))
+line_1, line_2, line_4, line_8 = (_product(1, vectors, streamed=True) for vectors in (1, 2, 4, 8))
+lines_1, lines_2, lines_4 = (_product(4, vectors, streamed=True) for vectors in (1, 2, 4))
+
+
+@intrinsic
+def dots(typing, columns, a, a_row, b, out, kind, stored):
+    """out[r] = Σ_c A[r, c] b[c] for as many rows as `DOTS`. Addresses; `columns` is a multiple of a vector's lanes.
+
+    The type of `stored` says in which form A is, and its rows are a_row elements of that apart. Each row's products are
+    added in a vector of its own; then pairs of vectors are folded into one, until it holds a row's sum in each lane.
+    """
+    unit = simd(str(kind))
+    signature = types.void(*[types.intp] * 5, kind, stored)
+
+    def generate(context, builder, signature, arguments):
+        subroutine(builder, f"dots_{kind}_{stored}", arguments[:-2], body)
+        return context.get_dummy_value()
+
+    def body(builder, arguments):
+        columns, a, a_row, b, out = arguments
+        rows = range(min(8, unit.lanes))
+        a, b, out = unit.stored_pointer(builder, a, stored), unit.pointer(builder, b), unit.pointer(builder, out)
+        a_rows = [builder.gep(a, [builder.mul(a_row, INTP(r))]) for r in rows]
+        sums = [cgutils.alloca_once_value(builder, unit.constant(0)) for _ in rows]
+        ahead = builder.mul(a_row, INTP(AHEAD))
+        with cgutils.for_range(builder, builder.udiv(columns, INTP(unit.lanes))) as loop:
+            at = builder.mul(loop.index, INTP(unit.lanes))
+            right = unit.load(builder, b, at)
+            for r in rows:
+                unit.prefetch(builder, a_rows[r], builder.add(at, ahead))
+                left = unit.load_stored(builder, a_rows[r], at, stored)
+                builder.store(unit.fma(builder, left, right, builder.load(sums[r])), sums[r])
+        vectors, terms = [builder.load(total) for total in sums], unit.lanes
+        while terms > 1:
+            terms //= 2
+            if len(vectors) > 1:
+                vectors = [unit.fold(builder, x, y, terms) for x, y in zip(vectors[::2], vectors[1::2], strict=True)]
+            else:
+                vectors = [unit.fold(builder, vectors[0], vectors[0], terms)]
+        for r in rows:
+            builder.store(builder.extract_element(vectors[0], INT32(r)), builder.gep(out, [INTP(r)]))
+
+    return signature, generate
+
+
+@intrinsic
+def rows_of_dots(typing, kind):
+    """How many rows `dots` takes."""
+
+    def generate(context, builder, signature, arguments):
+        return INTP(min(8, simd(str(kind)).lanes))
+
+    return types.intp(kind), generate

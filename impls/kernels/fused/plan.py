@@ -17,13 +17,16 @@ L1 = 48 * 1024
 LEAST_SPLIT = 256
 """Keys below which a part of them is not worth a thread's while."""
 
+QUERIES = 8
+"""Most queries of a group that are attended to row by row: with more, tiles are faster."""
+
 
 @dataclass(frozen=True)
 class Plan:
     """How one pass over a problem is cut up for so many threads."""
 
-    kind: str
-    """The dtype that is computed with."""
+    kinds: tuple[type, ...]
+    """The dtype that is computed with, for the task's sake."""
     sizes: np.ndarray
     """What kernels read: see `impls.kernels.fused.operands`."""
     work: int
@@ -65,7 +68,30 @@ def plan_forward(problem: Problem, threads: int, tile_keys: int | None = None, s
     rows = shape.unit * max(shape.d_rows, shape.dv_rows)
     work = _bytes([shape.d_rows * shape.width, tile * shape.width, *copied, rows, shape.width, shape.width, state], shape)
     sizes = _sizes(problem, shape, tile, splits, work, direct=False)
-    return Plan(shape.kind, sizes, work, count * splits * state * shape.size if splits > 1 else 0)
+    return Plan((np.dtype(shape.kind).type,), sizes, work, count * splits * state * shape.size if splits > 1 else 0)
+
+
+def plan_decode(problem: Problem, threads: int, tile_keys: int | None = None, splits: int | None = None) -> Plan:
+    """Parts of a head's keys are the tasks, for all of the few queries of its group."""
+    shape = _shape(problem)
+    tile = tile_keys or 128
+    heads = problem.batch * problem.kv_heads
+    if splits is None:
+        splits = max(1, min(-(-4 * threads // max(heads, 1)), problem.kv_len // LEAST_SPLIT))
+    state = QUERIES * (2 + problem.v_head_dim)
+    rows = [QUERIES * problem.head_dim, QUERIES * tile, 8 * problem.head_dim, *[QUERIES] * 3, state]
+    work = _bytes(rows, shape)
+    stored = {"bfloat16": np.int16, "float16": np.uint16}.get(problem.dtype, np.dtype(shape.kind).type)
+    sizes = _sizes(problem, shape, tile, splits, work, direct=False)
+    states = heads * splits * state * shape.size if splits > 1 else 0
+    return Plan((np.dtype(shape.kind).type, stored), sizes, work, states)
+
+
+def suits_decode(problem: Problem) -> bool:
+    """Whether the queries of a group are few, and rows are whole vectors."""
+    lanes = _shape(problem).unit
+    few = 0 < problem.q_len * problem.group <= QUERIES
+    return few and problem.head_dim % lanes == 0 and problem.v_head_dim % lanes == 0
 
 
 def plan_backward(problem: Problem, threads: int, tile_keys: int | None = None, splits: int | None = None) -> Plan:
@@ -84,7 +110,7 @@ def plan_backward(problem: Problem, threads: int, tile_keys: int | None = None, 
     work = _bytes([*[d_panel] * 2, *[dv_panel] * 2, widest * shape.width, *tiles, tile * widest, *rows], shape)
     sums = -(-problem.kv_len // ROWS) * ROWS * (shape.d_rows + shape.dv_rows) * shape.size
     states = 0 if direct else sums * (heads * splits if splits > 1 else threads)
-    return Plan(shape.kind, _sizes(problem, shape, tile, splits, work, direct), work, states)
+    return Plan((np.dtype(shape.kind).type,), _sizes(problem, shape, tile, splits, work, direct), work, states)
 
 
 def keys_of_a_tile(width: int, size: int) -> int:

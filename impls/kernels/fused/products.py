@@ -15,11 +15,11 @@ from impls.kernels.fused.simd import internal
 def multiply(vectors, depth, a, a_row, a_step, b, b_row, c, c_row, add, kind):
     """The micro-kernel for so many vectors."""
     if vectors == 3:
-        product_3(depth, a, a_row, a_step, b, b_row, c, c_row, add, kind)
+        product_3(depth, a, a_row, a_step, b, b_row, c, c_row, add, kind, kind)
     elif vectors == 2:
-        product_2(depth, a, a_row, a_step, b, b_row, c, c_row, add, kind)
+        product_2(depth, a, a_row, a_step, b, b_row, c, c_row, add, kind, kind)
     else:
-        product_1(depth, a, a_row, a_step, b, b_row, c, c_row, add, kind)
+        product_1(depth, a, a_row, a_step, b, b_row, c, c_row, add, kind, kind)
 
 
 @internal

@@ -12,6 +12,8 @@ from llvmlite import binding, ir
 from numba.core import cgutils, config, types
 
 INT32 = ir.IntType(32)
+_INT16 = ir.IntType(16)
+_STORED = {"int16": _INT16, "uint16": _INT16}
 INTP = ir.IntType(64)
 
 internal = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
@@ -78,6 +80,46 @@ class Simd:
 
     def store(self, builder, value, pointer, index):
         builder.store(value, self.at(builder, pointer, index), align=self.size)
+
+    def stored_pointer(self, builder, address, stored):
+        """A pointer to numbers as they are stored: see `load_stored`."""
+        return builder.inttoptr(address, _STORED.get(str(stored), self.scalar).as_pointer())
+
+    def load_stored(self, builder, pointer, index, stored):
+        """A vector of numbers that are stored as the Numba type `stored` says: int16 is bfloat16, uint16 float16."""
+        if str(stored) not in _STORED:
+            return self.load(builder, pointer, index)
+        halves = ir.VectorType(_INT16, self.lanes)
+        bits = builder.load(builder.bitcast(builder.gep(pointer, [index]), halves.as_pointer()), align=2)
+        if str(stored) == "int16":
+            wide = builder.shl(builder.zext(bits, self.integers), self.integer_constant(16))
+            return builder.bitcast(wide, self.vector)
+        return builder.fpext(builder.bitcast(bits, ir.VectorType(ir.HalfType(), self.lanes)), self.vector)
+
+    def prefetch(self, builder, pointer, index):
+        """Ask for the cache line of an element that will be read soon."""
+        address = builder.bitcast(builder.gep(pointer, [index]), ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [address.type, INT32, INT32, INT32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(function, [address, INT32(0), INT32(3), INT32(1)])
+
+    def fold(self, builder, a, b, terms):
+        """Two vectors whose sums are in groups of 2 terms lanes each, as one with groups of so many terms: a's, then b's."""
+        groups = self.lanes // (2 * terms)
+        first = [2 * terms * g + t for g in range(groups) for t in range(terms)]
+        kind = ir.VectorType(INT32, self.lanes)
+        low = ir.Constant(kind, first + [self.lanes + i for i in first])
+        high = ir.Constant(kind, [i + terms for i in first] + [self.lanes + i + terms for i in first])
+        return builder.fadd(builder.shuffle_vector(a, b, low), builder.shuffle_vector(a, b, high))
+
+    def reduce(self, builder, vector, combine):
+        """All lanes combined, in every lane."""
+        step = self.lanes // 2
+        while step:
+            moved = ir.Constant(ir.VectorType(INT32, self.lanes), [i ^ step for i in range(self.lanes)])
+            vector = combine(vector, builder.shuffle_vector(vector, vector, moved))
+            step //= 2
+        return vector
 
     def _call(self, builder, name, *arguments):
         kinds = [argument.type for argument in arguments]

@@ -4,7 +4,9 @@ A function with `prange` compiles everything it calls once more for its threads,
 address, is compiled once for all kernels, and they are compiled as they would be for one thread.
 """
 
+from collections.abc import Callable
 from functools import cache
+from types import FunctionType
 
 import numba
 import numpy as np
@@ -36,27 +38,31 @@ def _compiled(sources):
     return launch
 
 
-_launch = _compiled(digest())
-
-
-def _worker(task, one, sources):
-    @numba.cfunc("void(intp, intp)", cache=True, error_model="numpy")
-    def worker(arguments, thread):
-        _ = sources
-        task(arguments, thread, one)
-
-    return worker
+_launch = _compiled(digest("launch"))
 
 
 @cache
-def _compiled_for(task, kind: str):
-    return _worker(task, np.dtype(kind).type(1), digest())
+def _compiled_for(entry: Callable, kinds: tuple[type, ...]):
+    """The C function of a task; `task(arguments, thread, *ones)` gets a 1 of each kind, for the sake of its type.
+
+    The task is a global variable of the function and not enclosed by it, as Numba's key of what is enclosed would be another
+    in every process.
+    """
+    name = f"{entry.py_func.__module__}.{entry.py_func.__qualname__}"
+    key, ones = digest(name), tuple(kind(1) for kind in kinds)
+
+    def worker(arguments, thread):
+        _ = key
+        task(arguments, thread, *ones)  # noqa: F821
+
+    alone = FunctionType(worker.__code__, {**globals(), "task": entry}, "worker", None, worker.__closure__)
+    return numba.cfunc("void(intp, intp)", cache=True, error_model="numpy")(alone)
 
 
-def run(task, kind: str, arrays: list[np.ndarray], threads: int) -> None:
-    """`task(addresses of the arrays, thread, a number of the dtype to compute with)` on so many threads at once."""
+def run(task: Callable, kinds: tuple[type, ...], arrays: list[np.ndarray], threads: int) -> None:
+    """`task(addresses of the arrays, thread, a 1 of each kind)` on so many threads at once."""
     addresses = np.array([array.ctypes.data for array in arrays], np.int64)
-    _launch(_compiled_for(task, kind).address, addresses.ctypes.data, threads)
+    _launch(_compiled_for(task, kinds).address, addresses.ctypes.data, threads)
 
 
 def aligned(count: int) -> np.ndarray:

@@ -1,0 +1,225 @@
+"""A few queries against a long cache: bound by memory, so keys and values are read once, row by row, as they lie.
+
+In a tile (`impls.kernels.fused.tile`) queries fill the lanes of vectors; a few of them would leave most lanes empty. Here
+the elements of a row fill them: a score is a dot product, and the output a sum of rows. The queries are those of a key/value
+head's whole group, and the keys are in parts for the threads to share (Flash-Decoding: Dao, Haziza, Massa, Sizov 2023).
+
+A state is m (QUERIES), l (QUERIES), o (QUERIES, v_head_dim), as in the tile's softmax.
+"""
+
+import math
+
+import numpy as np
+
+from impls.kernels.fused.exponential import LOG2E, softmax_line
+from impls.kernels.fused.masking import adjust_row, soften, visible, without_padding
+from impls.kernels.fused.memory import as_kind, cut, fetch_add, lanes_of, load_row, size_of, store_native, store_row, view
+from impls.kernels.fused.microkernel import (
+    dots,
+    line_1,
+    line_2,
+    line_4,
+    line_8,
+    lines_1,
+    lines_2,
+    lines_4,
+    rows_of_dots,
+)
+from impls.kernels.fused.operands import (
+    ADDRESS,
+    BATCH,
+    BIAS,
+    BY_COLUMN,
+    BY_ROW,
+    HEAD_DIM,
+    KV_HEADS,
+    LSE,
+    MASK,
+    Q_HEADS,
+    Q_LEN,
+    SPLITS,
+    STORAGE,
+    TILE_KEYS,
+    V_HEAD_DIM,
+    WORK,
+    K,
+    O,
+    Q,
+    V,
+    address_of,
+    query_of,
+    received,
+)
+from impls.kernels.fused.packing import copy_block, round_up
+from impls.kernels.fused.plan import QUERIES
+from impls.kernels.fused.simd import internal
+from impls.kernels.fused.team import aligned, run
+
+
+@internal
+def workspace(sizes, address, kind):
+    """(queries, scores, copied rows, output row, first keys, last keys, factor, state) for a thread."""
+    q, address = cut(address, QUERIES * sizes[HEAD_DIM], kind)
+    s, address = cut(address, QUERIES * sizes[TILE_KEYS], kind)
+    copied, address = cut(address, rows_of_dots(kind) * sizes[HEAD_DIM], kind)
+    first, address = cut(address, QUERIES, np.int32(0))
+    last, address = cut(address, QUERIES, np.int32(0))
+    factor, address = cut(address, QUERIES, kind)
+    state, address = cut(address, QUERIES * (2 + sizes[V_HEAD_DIM]), kind)
+    return q, s, copied, first, last, factor, state
+
+
+@internal
+def add_rows(queries, count, s, s_row, v, v_row, columns, o, kind, stored):
+    """o[n, c] += Σ_j s[n, j] v[j, c] for j < count. s, v, o are addresses; `columns` is a multiple of a vector's lanes."""
+    unit, size, v_size = lanes_of(kind), size_of(kind), size_of(stored)
+    c = 0
+    while c < columns:
+        left = (columns - c) // unit
+        b, out = v + c * v_size, o + c * size
+        if queries == 1:
+            if left >= 8:
+                line_8(count, s, s_row, 1, b, v_row, out, columns, True, kind, stored)
+                c += 8 * unit
+            elif left >= 4:
+                line_4(count, s, s_row, 1, b, v_row, out, columns, True, kind, stored)
+                c += 4 * unit
+            elif left >= 2:
+                line_2(count, s, s_row, 1, b, v_row, out, columns, True, kind, stored)
+                c += 2 * unit
+            else:
+                line_1(count, s, s_row, 1, b, v_row, out, columns, True, kind, stored)
+                c += unit
+            continue
+        step = 4 if left >= 4 else (2 if left >= 2 else 1)
+        for n in range(0, queries, 4):
+            a, rows = s + n * s_row * size, out + n * columns * size
+            if step == 4:
+                lines_4(count, a, s_row, 1, b, v_row, rows, columns, True, kind, stored)
+            elif step == 2:
+                lines_2(count, a, s_row, 1, b, v_row, rows, columns, True, kind, stored)
+            else:
+                lines_1(count, a, s_row, 1, b, v_row, rows, columns, True, kind, stored)
+        c += step * unit
+
+
+@internal
+def attend_rows(operands, sizes, b, kv, begin, end, scale, softcap, work, state, stored):
+    """Fold the keys [begin, end) into the state of all queries of a key/value head; the state is overwritten."""
+    q, s, copied, first, last, factor, _ = work
+    kind, tile, d, dv = s[0], sizes[TILE_KEYS], sizes[HEAD_DIM], sizes[V_HEAD_DIM]
+    queries, size = sizes[Q_LEN] * (sizes[Q_HEADS] // sizes[KV_HEADS]), s.itemsize
+    m, l, o = state[:QUERIES], state[QUERIES : 2 * QUERIES], state[2 * QUERIES :]
+    m[:] = -np.inf
+    l[:] = 0
+    o[:] = 0
+    s[:] = 0  # Those of queries that are not there stay zero.
+    for n in range(queries):
+        h, i = query_of(sizes, kv, n)
+        address = address_of(operands, Q, b, h, i, 0)
+        load_row(address, operands[Q, BY_COLUMN], d, sizes[STORAGE], q.ctypes.data + n * d * size, kind)
+    q *= scale if softcap > 0 else scale * as_kind(LOG2E, kind)
+    first_least, first_most, last_least, last_most = visible(sizes, 0, queries, queries, begin, end, first, last)
+    plain = operands[BIAS, ADDRESS] == 0 and operands[MASK, ADDRESS] == 0
+    together, stored_size = rows_of_dots(kind), size_of(stored)
+    k_row, v_row = operands[K, BY_ROW] // stored_size, operands[V, BY_ROW] // stored_size
+    for k0 in range(first_least, last_most, tile):
+        keys = min(tile, last_most - k0)
+        whole = keys // together * together
+        for j in range(0, whole, together):
+            address = address_of(operands, K, b, kv, k0 + j, 0)
+            for n in range(queries):
+                dots(d, address, k_row, q.ctypes.data + n * d * size, s.ctypes.data + (n * tile + j) * size, kind, stored)
+        if whole < keys:
+            copy_block(operands, K, sizes, b, kv, k0 + whole, keys - whole, 0, d, copied, together, d)
+            for n in range(queries):
+                out = s.ctypes.data + (n * tile + whole) * size
+                dots(d, copied.ctypes.data, d, q.ctypes.data + n * d * size, out, kind, kind)
+        banded = first_most > k0 or last_least < k0 + keys
+        padded = round_up(keys, lanes_of(kind))
+        for n in range(queries):
+            row = s[n * tile : n * tile + padded]
+            if softcap > 0:
+                soften(row[:keys], softcap, row[:0])
+            if banded or not plain:
+                adjust_row(operands, sizes, b, kv, n, k0, first[n], last[n], row[:keys])
+            row[keys:] = -np.inf
+            at = n * size
+            softmax_line(row.ctypes.data, padded, m.ctypes.data + at, l.ctypes.data + at, factor.ctypes.data + at, kind)
+            if factor[n] != 1:
+                o[n * dv : (n + 1) * dv] *= factor[n]
+        add_rows(
+            queries, keys, s.ctypes.data, tile, address_of(operands, V, b, kv, k0, 0), v_row, dv, o.ctypes.data, kind, stored
+        )
+
+
+@internal
+def finish_rows(operands, sizes, b, kv, state, kind):
+    """Divide by the sums of weights and write output and log-sum-exp; a query without keys gets zeros and -inf."""
+    dv = sizes[V_HEAD_DIM]
+    for n in range(sizes[Q_LEN] * (sizes[Q_HEADS] // sizes[KV_HEADS])):
+        h, i = query_of(sizes, kv, n)
+        m, l, o = state[n], state[QUERIES + n], state[2 * QUERIES + n * dv : 2 * QUERIES + (n + 1) * dv]
+        if operands[LSE, ADDRESS]:
+            store_native(address_of(operands, LSE, b, h, i, 0), as_kind(m * math.log(2) + math.log(l), kind))
+        if l != 0:
+            o /= l
+        store_row(o.ctypes.data, dv, sizes[STORAGE], address_of(operands, O, b, h, i, 0), operands[O, BY_COLUMN], kind)
+
+
+@internal
+def decode_parts(arguments, thread, kind, stored):
+    """What one thread does: take the next part of a head's keys until there is none."""
+    operands, sizes, numbers, counter, memory, states = received(arguments)
+    scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
+    work = workspace(sizes, memory + thread * sizes[WORK], kind)
+    splits, state = sizes[SPLITS], work[6]
+    while True:
+        n = fetch_add(counter)
+        if n >= sizes[BATCH] * sizes[KV_HEADS] * splits:
+            break
+        head, split = n // splits, n % splits
+        b, kv = head // sizes[KV_HEADS], head % sizes[KV_HEADS]
+        begin, end = without_padding(operands, sizes, b)
+        length = end - begin
+        part = (begin + length * split // splits, begin + length * (split + 1) // splits)
+        if splits > 1:
+            state = view(states + n * work[6].nbytes, work[6].size, kind)
+        attend_rows(operands, sizes, b, kv, part[0], part[1], scale, softcap, work, state, stored)
+        if splits == 1:
+            finish_rows(operands, sizes, b, kv, state, kind)
+
+
+@internal
+def merge_parts(arguments, thread, kind):
+    """What one thread does of the second pass: M = max m, l = Σ l 2^(m - M), o = Σ o 2^(m - M) over a head's parts."""
+    operands, sizes, _, counter, _, states = received(arguments)
+    splits, dv = sizes[SPLITS], sizes[V_HEAD_DIM]
+    queries, size = sizes[Q_LEN] * (sizes[Q_HEADS] // sizes[KV_HEADS]), QUERIES * (2 + sizes[V_HEAD_DIM])
+    while True:
+        head = fetch_add(counter)
+        if head >= sizes[BATCH] * sizes[KV_HEADS]:
+            break
+        parts = view(states + head * splits * size * size_of(kind), splits * size, kind).reshape(splits, size)
+        total = parts[0]
+        for n in range(queries):
+            top = total[n]
+            for p in range(1, splits):
+                top = max(top, parts[p, n])
+            for p in range(splits):
+                factor = as_kind(2 ** (parts[p, n] - top) if parts[p, n] > -np.inf else 0, kind)
+                for c in range(1 + dv):
+                    at = QUERIES + n if c == 0 else 2 * QUERIES + n * dv + c - 1
+                    total[at] = (total[at] if p else 0) + factor * parts[p, at]
+            total[n] = top
+        finish_rows(operands, sizes, head // sizes[KV_HEADS], head % sizes[KV_HEADS], total, kind)
+
+
+def decode(plan, operands, numbers, threads):
+    """o, and the log-sum-exp where it has an address."""
+    counters = np.zeros((2, 8), np.int64)
+    memory, states = aligned(plan.work * threads), aligned(plan.states)
+    given = [operands, plan.sizes, numbers]
+    run(decode_parts, plan.kinds, [*given, counters[0], memory, states], threads)
+    if plan.states:
+        run(merge_parts, plan.kinds[:1], [*given, counters[1], memory, states], threads)
