@@ -10,28 +10,13 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from impls.kernels.fused.half import narrow, widen
 from impls.kernels.fused.simd import INTP, internal, simd, subroutine
 
 FLOAT64, FLOAT32, BFLOAT16, FLOAT16 = range(4)
 STORAGE = {"float64": FLOAT64, "float32": FLOAT32, "bfloat16": BFLOAT16, "float16": FLOAT16}
 
 _INT8, _INT16, _INT32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
-
-
-def _half_bits(builder, value, is_bfloat16):
-    """The bits of the half-precision number nearest to a float32 or to each of a vector, ties to even; a nan stays one."""
-    lanes = getattr(value.type, "count", None)
-    int16, int32, half = (kind if lanes is None else ir.VectorType(kind, lanes) for kind in (_INT16, _INT32, ir.HalfType()))
-
-    def constant(number):
-        return ir.Constant(int32, number if lanes is None else [number] * lanes)
-
-    bits = builder.bitcast(value, int32)
-    odd = builder.and_(builder.lshr(bits, constant(16)), constant(1))
-    rounded = builder.lshr(builder.add(bits, builder.add(odd, constant(0x7FFF))), constant(16))
-    brain = builder.select(builder.fcmp_unordered("uno", value, value), constant(0x7FC0), rounded)
-    ieee = builder.bitcast(builder.fptrunc(value, half), int16)
-    return builder.select(is_bfloat16, builder.trunc(brain, int16), ieee)
 
 
 def _accumulator(kind):
@@ -64,9 +49,7 @@ def load_half(typing, address, is_bfloat16):
     def generate(context, builder, signature, arguments):
         address, is_bfloat16 = arguments
         bits = builder.load(builder.inttoptr(address, _INT16.as_pointer()))
-        wide = builder.bitcast(builder.shl(builder.zext(bits, _INT32), _INT32(16)), ir.FloatType())
-        half = builder.fpext(builder.bitcast(bits, ir.HalfType()), ir.FloatType())
-        return builder.select(is_bfloat16, wide, half)
+        return widen(builder, bits, is_bfloat16)
 
     return types.float32(types.intp, types.boolean), generate
 
@@ -77,7 +60,7 @@ def store_half(typing, address, value, is_bfloat16):
 
     def generate(context, builder, signature, arguments):
         address, value, is_bfloat16 = arguments
-        builder.store(_half_bits(builder, value, is_bfloat16), builder.inttoptr(address, _INT16.as_pointer()))
+        builder.store(narrow(builder, value, is_bfloat16), builder.inttoptr(address, _INT16.as_pointer()))
         return context.get_dummy_value()
 
     return types.void(types.intp, types.float32, types.boolean), generate
@@ -126,10 +109,7 @@ def _load_row(typing, source, destination, count, storage, kind):
                     with cgutils.for_range(builder, whole) as loop:
                         at = builder.mul(loop.index, INTP(unit.lanes))
                         bits = builder.load(builder.bitcast(builder.gep(pointer, [at]), halves.as_pointer()), align=2)
-                        shifted = builder.shl(builder.zext(bits, unit.integers), unit.integer_constant(16))
-                        half = builder.fpext(builder.bitcast(bits, ir.VectorType(ir.HalfType(), unit.lanes)), unit.vector)
-                        wide = builder.select(is_bfloat16, builder.bitcast(shifted, unit.vector), half)
-                        unit.store(builder, wide, destination, at)
+                        unit.store(builder, widen(builder, bits, is_bfloat16), destination, at)
         return builder.mul(whole, INTP(unit.lanes))
 
     return types.intp(types.intp, types.intp, types.intp, types.intp, kind), generate
@@ -156,7 +136,7 @@ def _store_row(typing, source, destination, count, storage, kind):
                     pointer = builder.inttoptr(destination, _INT16.as_pointer())
                     with cgutils.for_range(builder, whole) as loop:
                         at = builder.mul(loop.index, INTP(unit.lanes))
-                        bits = _half_bits(builder, unit.load(builder, source, at), is_bfloat16)
+                        bits = narrow(builder, unit.load(builder, source, at), is_bfloat16)
                         builder.store(bits, builder.bitcast(builder.gep(pointer, [at]), halves.as_pointer()), align=2)
         return builder.mul(whole, INTP(unit.lanes))
 

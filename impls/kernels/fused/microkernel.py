@@ -11,7 +11,8 @@ registers) and 4 x 3 (of 16) keep two multipliers fed.
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from impls.kernels.fused.simd import INT32, INTP, registers, simd, subroutine
+from impls.kernels.fused.processor import registers
+from impls.kernels.fused.simd import INT32, INTP, simd, subroutine
 
 MOST_VECTORS = 3
 ROWS = 8 if registers() == 32 else 4

@@ -8,12 +8,12 @@ from harness.problem import Problem
 from impls.kernels.fused.memory import FLOAT32, STORAGE
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS
 from impls.kernels.fused.operands import SIZES
+from impls.kernels.fused.processor import first_level_cache
 from impls.kernels.fused.simd import simd
 
 LINE = 64
 """Bytes of a cache line, and of the longest vector."""
 
-L1 = 48 * 1024
 LEAST_SPLIT = 256
 """Keys below which a part of them is not worth a thread's while."""
 
@@ -118,7 +118,7 @@ def keys_of_a_tile(width: int, size: int) -> int:
 
     The other half is for what passes through beside it: rows of keys and values, and the block of output in the making.
     """
-    return max(ROWS, L1 // 2 // (width * size) // ROWS * ROWS)
+    return max(ROWS, first_level_cache() // 2 // (width * size) // ROWS * ROWS)
 
 
 def _shape(problem: Problem) -> _Shape:

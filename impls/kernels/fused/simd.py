@@ -8,8 +8,11 @@ from functools import cache
 
 import numba
 import numpy as np
-from llvmlite import binding, ir
-from numba.core import cgutils, config, types
+from llvmlite import ir
+from numba.core import cgutils, types
+
+from impls.kernels.fused import half
+from impls.kernels.fused.processor import fuses, vector_bytes
 
 INT32 = ir.IntType(32)
 _INT16 = ir.IntType(16)
@@ -18,28 +21,6 @@ INTP = ir.IntType(64)
 
 internal = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """For functions that only other compiled functions call."""
-
-
-def features() -> set[str]:
-    """The processor features that Numba compiles for: the host's, or those of NUMBA_CPU_FEATURES."""
-    if config.CPU_FEATURES is not None:
-        return {name[1:] for name in config.CPU_FEATURES.split(",") if name.startswith("+")}
-    return {name for name, present in binding.get_host_cpu_features().items() if present}
-
-
-@cache
-def vector_bytes() -> int:
-    """Bytes of a vector register: 64 with AVX-512, 32 with AVX2 and FMA, else 16 (SSE2, NEON)."""
-    present = features()
-    if "avx512f" in present:
-        return 64
-    return 32 if {"avx2", "fma"} <= present else 16
-
-
-@cache
-def registers() -> int:
-    """Vector registers: AVX-512 and NEON have 32, SSE and AVX2 have 16."""
-    return 16 if features() & {"sse2"} and vector_bytes() < 64 else 32
 
 
 class Simd:
@@ -91,10 +72,7 @@ class Simd:
             return self.load(builder, pointer, index)
         halves = ir.VectorType(_INT16, self.lanes)
         bits = builder.load(builder.bitcast(builder.gep(pointer, [index]), halves.as_pointer()), align=2)
-        if str(stored) == "int16":
-            wide = builder.shl(builder.zext(bits, self.integers), self.integer_constant(16))
-            return builder.bitcast(wide, self.vector)
-        return builder.fpext(builder.bitcast(bits, ir.VectorType(ir.HalfType(), self.lanes)), self.vector)
+        return (half.from_bfloat16 if str(stored) == "int16" else half.from_float16)(builder, bits)
 
     def prefetch(self, builder, pointer, index):
         """Ask for the cache line of an element that will be read soon."""
@@ -129,7 +107,9 @@ class Simd:
         return builder.call(function, arguments)
 
     def fma(self, builder, a, b, c):
-        """a * b + c with one rounding."""
+        """a * b + c, with one rounding where the processor can: a function call for each number would take its place."""
+        if not fuses():
+            return builder.fadd(builder.fmul(a, b), c)
         return self._call(builder, "fma", a, b, c)
 
     def round(self, builder, a):

@@ -1,0 +1,49 @@
+"""What the processor can do that Numba compiles for."""
+
+from functools import cache
+from pathlib import Path
+
+from llvmlite import binding
+from numba.core import config
+
+
+def features() -> set[str]:
+    """The processor features that Numba compiles for: the host's, or those of NUMBA_CPU_FEATURES."""
+    if config.CPU_FEATURES is not None:
+        return {name[1:] for name in config.CPU_FEATURES.split(",") if name.startswith("+")}
+    return {name for name, present in binding.get_host_cpu_features().items() if present}
+
+
+@cache
+def vector_bytes() -> int:
+    """Bytes of a vector register: 64 with AVX-512, 32 with AVX2 and FMA, else 16 (SSE2, NEON)."""
+    present = features()
+    if "avx512f" in present:
+        return 64
+    return 32 if {"avx2", "fma"} <= present else 16
+
+
+@cache
+def registers() -> int:
+    """Vector registers: AVX-512 and NEON have 32, SSE and AVX2 have 16."""
+    return 16 if features() & {"sse2"} and vector_bytes() < 64 else 32
+
+
+def fuses() -> bool:
+    """Whether there are fused multiply-adds: with FMA and AVX-512, and on ARM."""
+    return bool(features() & {"fma", "avx512f"}) or "sse2" not in features()
+
+
+def has_float16() -> bool:
+    """Whether the processor converts float16 itself. All ARM ones do."""
+    return bool(features() & {"f16c", "avx512f"}) or "sse2" not in features()
+
+
+@cache
+def first_level_cache() -> int:
+    """Bytes of a core's first-level data cache; 32 KiB, the least of today's, where Linux does not tell."""
+    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        level, kind, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
+        if level == "1" and kind == "Data" and size.endswith("K"):
+            return int(size[:-1]) * 1024
+    return 32 * 1024

@@ -1,0 +1,136 @@
+"""The fused CPU kernels beyond the conformance suite: shares of the work, other processors, the cache of compiled code."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from harness.conformance import checks
+from harness.inputs import make_inputs
+from harness.problem import Problem
+from harness.reference import expected
+from impls.kernels.fused.attention import Fused
+
+# Vectors of 8 and 4 float32; the second is what every x86-64 processor has.
+PROCESSORS = {
+    "avx2": ("haswell", "+sse2,+sse4.2,+avx,+avx2,+fma,+f16c,+bmi,+bmi2", 8),
+    "plain": ("x86-64", "+sse2", 4),
+}
+
+WITH_PARTS = {
+    "tiles": {"q_len": 40, "kv_len": 1100, "head_dim": 24},
+    "rows": {"q_len": 1, "kv_len": 1100, "head_dim": 32},
+    "rows-masked": {"q_len": 2, "kv_len": 900, "q_heads": 4, "kv_heads": 2, "head_dim": 16, "mask": "random-b1qk"},
+    "nothing": {"q_len": 3, "kv_len": 600, "head_dim": 16, "causal": "bottom-right", "mask": "empty-rows-b1qk"},
+}
+
+
+def forward(problem, threads, seed=5):
+    """(inputs, output, log-sum-exp, kernels)."""
+    inputs, kernels = make_inputs(problem, seed), Fused(problem, threads)
+    lse = kernels.new_lse()
+    return inputs, kernels.forward(inputs.q, inputs.k, inputs.v, **inputs.extras, lse=lse), lse, kernels
+
+
+@pytest.mark.parametrize("name", WITH_PARTS)
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_keys_in_parts(name, threads):
+    problem = Problem(**{"batch": 1, "q_heads": 2, **WITH_PARTS[name]})
+    inputs, o, _, _ = forward(problem, threads)
+    found = checks.accuracy({"o": o}, expected(problem, inputs))
+    assert found.correct, checks.finding(found)
+
+
+@pytest.mark.parametrize("threads", [1, 3, 8])
+def test_gradients_of_few_heads(threads):
+    """Queries are dealt out to several tasks, which add up apart what they share; the same on every run."""
+    problem = Problem(
+        batch=1, q_heads=2, kv_heads=1, q_len=210, kv_len=75, head_dim=20, causal="top-left", direction="backward"
+    )
+    inputs, o, lse, kernels = forward(problem, threads)
+    arguments = inputs.q, inputs.k, inputs.v, o, lse, inputs.do
+    outputs = dict(zip(("dq", "dk", "dv"), kernels.backward(*arguments), strict=True))
+    found = checks.accuracy(outputs, expected(problem, inputs))
+    assert found.correct, checks.finding(found)
+    for name, again in zip(outputs, kernels.backward(*arguments), strict=True):
+        np.testing.assert_array_equal(outputs[name], again)
+
+
+@pytest.mark.parametrize("name", WITH_PARTS)
+def test_log_sum_exp(name):
+    """Of float64 scores; -inf for a row that has nothing to attend to."""
+    problem = Problem(**{"batch": 1, "q_heads": 2, "dtype": "float64", **WITH_PARTS[name]})
+    inputs, _, lse, _ = forward(problem, 2)
+    q, k = inputs.q, inputs.k.repeat(problem.group, axis=1)
+    scores = problem.scale * q @ k.swapaxes(-1, -2)
+    distance = np.arange(problem.kv_len) - np.arange(problem.q_len)[:, None]
+    low, high = problem.band
+    seen = (distance >= low) & (distance <= high)
+    if problem.mask:
+        seen = seen & inputs.mask
+    scores = np.where(seen, scores, -np.inf)
+    right = np.logaddexp.reduce(scores, axis=-1)
+    assert (lse == -np.inf).any() == (name == "nothing")
+    # A sum of n positive terms, each a rounding off, and a logarithm.
+    np.testing.assert_allclose(lse, right, rtol=0, atol=problem.kv_len * np.finfo(float).eps)
+
+
+def run(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, timeout=300
+    )
+
+
+ON_A_PROCESSOR = """
+import numpy as np
+from harness.conformance import checks
+from harness.inputs import make_inputs
+from harness.problem import Problem
+from harness.reference import expected
+from impls.kernels.fused import simd
+from impls.kernels.fused.attention import Fused
+
+assert simd.simd("float32").lanes == {lanes}
+for changes in {{"q_len": 37, "head_dim": 20}}, {{"q_len": 1, "head_dim": 16}}, {{"q_len": 37, "dtype": "bfloat16"}}, {{"q_len": 3, "dtype": "float16"}}:
+    sizes = {{"batch": 1, "q_heads": 2, "kv_heads": 1, "kv_len": 70, "head_dim": 16, **changes}}
+    problem = Problem(**sizes, causal="bottom-right", direction="backward")
+    inputs, kernels = make_inputs(problem, 1), Fused(problem, 2)
+    lse = kernels.new_lse()
+    o = kernels.forward(inputs.q, inputs.k, inputs.v, lse=lse)
+    found = checks.accuracy({{"o": o}}, expected(problem.replace(direction="forward"), inputs))
+    assert found.correct, checks.finding(found)
+    outputs = kernels.backward(inputs.q, inputs.k, inputs.v, o, lse, inputs.do)
+    found = checks.accuracy(dict(zip(("dq", "dk", "dv"), outputs)), expected(problem, inputs))
+    assert found.correct, checks.finding(found)
+print("right")
+"""
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_other_processors(name):
+    """With AVX2 and without any of it: right, and in vectors of that processor's width."""
+    processor, features, lanes = PROCESSORS[name]
+    done = run(ON_A_PROCESSOR.format(lanes=lanes), NUMBA_CPU_NAME=processor, NUMBA_CPU_FEATURES=features)
+    assert done.stdout.strip() == "right", done.stderr[-2000:]
+
+
+WORK = """
+import numpy as np
+from harness.problem import Problem
+from impls.kernels.fused.attention import Fused
+x = np.ones((1, 1, 16, 8), np.float32)
+Fused(Problem(q_len=16, head_dim=8), 1).forward(x, x, x)
+"""
+
+
+def test_compiled_code_is_found_again(tmp_path):
+    """A second process compiles nothing: no file of compiled code is added or written anew."""
+    stamps = []
+    for _ in range(2):
+        done = run(WORK, NUMBA_CACHE_DIR=str(tmp_path))
+        assert done.returncode == 0, done.stderr[-2000:]
+        stamps.append({path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb?")})
+    assert stamps[0] == stamps[1]
+    assert any(path.suffix == ".nbc" for path in stamps[0])
