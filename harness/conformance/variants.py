@@ -134,19 +134,22 @@ def pairs(problem: Problem, inputs: Inputs) -> Iterator[tuple[str, np.ndarray]]:
 
 def _changes(problem: Problem, inputs: Inputs) -> Iterator[tuple[str, dict]]:
     d, root = problem.head_dim, math.sqrt(problem.head_dim)
+    yield "with its default scale 1/sqrt(head_dim), not the one given", {"scale": 1 / root}
     yield "without the scale", {"scale": 1.0}
     yield "with scores multiplied by sqrt(head_dim), not divided", {"scale": root}
     yield "with the scale 1/head_dim", {"scale": 1 / d}
     yield "with the scale squared", {"scale": problem.scale**2}
     yield "with the scale 1/sqrt(q_heads * head_dim)", {"scale": 1 / math.sqrt(d * problem.q_heads)}
-    yield "with the scale 1/sqrt(v_head_dim)", {"scale": 1 / math.sqrt(problem.v_head_dim)}
+    if problem.v_head_dim != d:
+        yield "with the scale 1/sqrt(v_head_dim)", {"scale": 1 / math.sqrt(problem.v_head_dim)}
     yield "with the scale 1/sqrt(head_dim + 1)", {"scale": 1 / math.sqrt(d + 1)}
     for padded in (16, 32, 64, 128, 256):
         if padded > d:
             yield f"with the scale 1/sqrt({padded}), of a padded head size", {"scale": 1 / math.sqrt(padded)}
             break
-    yield "with its default scale 1/sqrt(head_dim), not the one given", {"scale": 1 / root}
     yield "with the sign of the scale lost", {"scale": -problem.scale}
+    if inputs.bias is None and problem.softcap is None:
+        yield "with 2 to the power of the scores, not e", {"scale": problem.scale * math.log(2)}
     yield from _bands(problem)
     if inputs.mask is not None:
         yield "with the boolean mask ignored", {"mask": "ignored"}
@@ -172,11 +175,14 @@ def _changes(problem: Problem, inputs: Inputs) -> Iterator[tuple[str, dict]]:
     yield "with 1 added to the sum of the weights", {"one_more": True}
     yield "with rows that have nothing to attend to as the mean of all values, not zero", {"empty": None}
     yield "with rows that have nothing to attend to as nan, not zero", {"empty": math.nan}
+    tiles: dict[int, list[str]] = {}
     for tile in (8, 16, 32, 64, 128, 256):
         rest = problem.kv_len % tile
         if rest and problem.kv_len > tile:
-            words = f"without the last {rest} keys, which do not fill a tile of {tile}"
-            yield words, {"last_key": problem.kv_len - rest}
+            tiles.setdefault(problem.kv_len - rest, []).append(str(tile))
+    for end, unfilled in tiles.items():
+        words = f"without the keys from {end} on, which do not fill a tile of {'/'.join(unfilled)}"
+        yield words, {"last_key": end}
     if problem.kv_len > 1:
         yield "without the last key", {"last_key": -1}
         yield "without the first key", {"first_key": 1}

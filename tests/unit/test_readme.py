@@ -1,4 +1,4 @@
-"""The README's figures are those of the committed runs."""
+"""The figures of the README and of the pages are those of the committed runs."""
 
 import runpy
 from pathlib import Path
@@ -9,6 +9,12 @@ ROOT = Path(__file__).parents[2]
 def test_the_readme_shows_the_committed_run():
     block = runpy.run_path(str(ROOT / "results/update_readme.py"))["block"]()
     assert block in (ROOT / "README.md").read_text(), "run: python results/update_readme.py"
+
+
+def test_the_page_on_conformance_shows_the_committed_measurements():
+    page = (ROOT / "docs/conformance.md").read_text()
+    written = runpy.run_path(str(ROOT / "results/update_conformance.py"))["page"](page)
+    assert page == written, "run: python results/update_conformance.py"
 
 
 def test_the_pictures_and_pages_it_names_exist():

@@ -31,7 +31,9 @@ def cases() -> Iterator[Case]:
     yield Case("composition", "all-long", small(**_with(*names, q_len=150, kv_len=260)))
     yield Case("composition", "all-batched", small(**_with(*names, batch=3)))
     # What few libraries have left out, so that these still meet the other features together.
-    common = [name for name in names if name not in ("v-width", "softcap")]
-    yield Case("composition", "all-but-softcap-and-v-width", small(**_with(*common)), core=True)
-    bfloat16 = small(**_with(*common, dtype="bfloat16"))
-    yield Case("composition", "all-but-softcap-and-v-width-bfloat16", bfloat16, core=True)
+    few = "all-but-softcap-and-v-width"
+    common = _with(*(name for name in names if name not in ("v-width", "softcap")))
+    for dtype in ("float32", "bfloat16", "float16", "float64"):
+        suffix = "" if dtype == "float32" else f"-{dtype}"
+        yield Case("composition", f"{few}{suffix}", small(**common, dtype=dtype), core=True)
+    yield Case("composition", f"{few}-top-left", small(**{**common, "causal": "top-left"}), core=True)

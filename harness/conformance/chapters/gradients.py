@@ -6,6 +6,7 @@ from typing import Any
 from harness.conformance.case import Case, small
 
 _GROUPED: dict[str, Any] = {"q_heads": 4, "kv_heads": 2, "q_len": 9}
+_MOST: dict[str, Any] = {"mask": "random-b1qk", "bias": "normal-1hqk", "window": (9, 3), "scale": 0.4}
 _FEATURES: dict[str, dict[str, Any]] = {
     "plain": {},
     "batched": {"batch": 3, "q_heads": 3},
@@ -22,7 +23,8 @@ _FEATURES: dict[str, dict[str, Any]] = {
     "empty-rows": {"mask": "empty-rows-b1qk"},
     "bias": {"bias": "blocking-1hqk"},
     "mask-and-bias": {"mask": "random-b1qk", "bias": "normal-1hqk"},
-    "everything": {"mask": "random-b1qk", "bias": "normal-1hqk", "causal": "bottom-right", "window": (9, 3), "scale": 0.4},
+    "everything": {**_MOST, "causal": "bottom-right"},
+    "with-softcap-and-v-width": {**_MOST, "causal": "top-left", "softcap": 1.5, "v_head_dim": 24},
     "very-long-queries-bfloat16": {"q_heads": 1, "q_len": 4200, "kv_len": 3, "dtype": "bfloat16"},
     "very-long-queries-float16": {"q_heads": 1, "q_len": 4200, "kv_len": 3, "dtype": "float16"},
     "grouped": _GROUPED,
@@ -37,7 +39,10 @@ _FEATURES: dict[str, dict[str, Any]] = {
     "float16": {"dtype": "float16"},
     "grouped-bfloat16": {**_GROUPED, "dtype": "bfloat16"},
 }
-_CORE = ("plain", "bottom-right-empty", "empty-rows", "grouped", "bfloat16")
+_CORE = (
+    "plain", "bottom-right-empty", "empty-rows", "everything", "with-softcap-and-v-width", "grouped-batched", "float64",
+    "bfloat16", "float16",
+)  # fmt: skip
 
 
 def cases() -> Iterator[Case]:

@@ -74,7 +74,7 @@ def plan_forward(problem: Problem, threads: int, tile_keys: int | None = None, s
 def plan_decode(problem: Problem, threads: int, tile_keys: int | None = None, splits: int | None = None) -> Plan:
     """Parts of a head's keys are the tasks, for all of the few queries of its group."""
     shape = _shape(problem)
-    tile = tile_keys or 128
+    tile = tile_keys or 512
     heads = problem.batch * problem.kv_heads
     if splits is None:
         splits = max(1, min(-(-4 * threads // max(heads, 1)), problem.kv_len // LEAST_SPLIT))

@@ -1,0 +1,187 @@
+"""Write the tables of docs/conformance.md from results/conformance; a test keeps them equal.
+
+python results/update_conformance.py                          the tables, from the committed measurements
+python results/update_conformance.py --measure                first measure every implementation that can run here
+python results/update_conformance.py --measure --impl NAMES   these only; the others are left out of the tables
+"""
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+from tabulate import tabulate
+
+from harness.conformance.conventions import CONTRACT, NOT_DECLARED, QUESTIONS
+from harness.conventions import LIBRARY
+from harness.environment import environment
+from harness.plan import contenders
+from harness.problem import DTYPES
+from harness.registry import discover
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "conformance.md"
+FOLDER = ROOT / "results" / "conformance"
+CONVENTIONS, MARGINS, ENVIRONMENT = FOLDER / "conventions.json", FOLDER / "margins.csv", FOLDER / "environment.json"
+"""What `harness conventions` prints; the worst case of each implementation, dtype and direction; the machine."""
+
+
+def measure(names: str) -> None:
+    """Check and probe the named implementations, and keep what the tables need; minutes."""
+    registry = discover([])
+    found = contenders(registry, registry.select(names), "auto")
+    present = ",".join(one.name for one in found if not one.absent)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = Path(folder) / "cases.csv"
+        _harness("check", "--impl", present, "--quiet", "--csv", str(rows))
+        with rows.open(newline="") as file:
+            margins = list(worst(csv.DictReader(file)))
+    conventions = _harness("conventions", "--impl", present, "--format", "json", capture=True)
+    FOLDER.mkdir(exist_ok=True)
+    CONVENTIONS.write_text(conventions)
+    with MARGINS.open("w", newline="") as file:
+        writer = csv.DictWriter(file, margins[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(margins)
+    absent = {one.name: one.absent for one in found if one.absent}
+    machine = environment(len(os.sched_getaffinity(0)))
+    ENVIRONMENT.write_text(json.dumps({**machine, "absent": absent}, indent=1) + "\n")
+
+
+def _harness(*arguments: str, capture: bool = False) -> str:
+    """Run a command of the harness. Its status is 1 where an implementation fails, which the tables show."""
+    command = [sys.executable, "-m", "harness", *arguments]
+    done = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE if capture else None)
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
+    return done.stdout
+
+
+def worst(rows: Iterator[dict[str, str]]) -> Iterator[dict[str, object]]:
+    """Of the rows of `harness check --csv`, one for each implementation, dtype and direction."""
+    groups: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    for row in rows:
+        if row["status"] != "unsupported":
+            groups.setdefault((row["implementation"], row["device"], row["dtype"], row["direction"]), []).append(row)
+    for (implementation, device, dtype, direction), cases in groups.items():
+        passed = [row for row in cases if row["status"] == "ok"]
+        nearest = max(passed, key=lambda row: float(row["error_over_bound"]), default=None)
+        yield {
+            "implementation": implementation,
+            "device": device,
+            "dtype": dtype,
+            "direction": direction,
+            "passed": len(passed),
+            "failed": len(cases) - len(passed),
+            "error_over_bound": f"{float(nearest['error_over_bound']):.4g}" if nearest else "",
+            "case": f"{nearest['chapter']}/{nearest['case']}" if nearest else "",
+        }
+
+
+def conventions() -> str:
+    """The part of the page between the markers for conventions."""
+    found = json.loads(CONVENTIONS.read_text())
+    calls = [row for row in found if row["of"] == LIBRARY]
+    own = [row for row in found if row["of"] != LIBRARY]
+    wrong = [
+        f"{row['implementation']} ({question}: {row[question]})"
+        for row in own
+        for question, right in CONTRACT.items()
+        if row[question] not in (right, NOT_DECLARED)
+    ]
+    verdict = f"not as the contract has it: {', '.join(wrong)}" if wrong else "as the contract has it"
+    table = [[f"`{row['implementation']}`", *(row[question] for question in QUESTIONS)] for row in calls]
+    return "\n\n".join(
+        [
+            tabulate(table, headers=["call behind", *QUESTIONS], tablefmt="pipe", disable_numparse=True),
+            _paragraph(
+                "*refused*: the call raises an error. *mean*, *nan*: what a row with nothing to attend to becomes. "
+                f"The {len(own)} implementations probed are {verdict} ({machine()})."
+            ),
+        ]
+    )
+
+
+def margins() -> str:
+    """The part of the page between the markers for margins."""
+    with MARGINS.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in json.loads(ENVIRONMENT.read_text())["absent"].items():
+        by_reason.setdefault(reason.partition(";")[0], []).append(f"`{name}`")
+    return "\n\n".join(
+        [
+            _paragraph(
+                f"{machine()}. At 0.1 the worst element is ten times as near to the oracle as it must be; at 0 every "
+                "bit is the oracle's, which computes in float64. A dash: not supported. Declared weaknesses do not count, "
+                "and where every shape takes seconds to compile, the cases are the core ones."
+            ),
+            f"**Output**\n\n{_margins(rows, 'forward')}",
+            f"**Gradients** (the worst of dq, dk, dv)\n\n{_margins(rows, 'backward')}",
+            *(_paragraph(f"Left out: {', '.join(names)} ({reason}).") for reason, names in by_reason.items()),
+        ]
+    )
+
+
+def _margins(rows: list[dict[str, str]], direction: str) -> str:
+    """A row for each implementation, a column for each dtype."""
+    table: dict[str, dict[str, dict[str, str]]] = {}
+    for row in rows:
+        if row["direction"] == direction:
+            table.setdefault(row["implementation"], {})[row["dtype"]] = row
+    lines = [
+        [f"`{name}`", sum(int(row["passed"]) for row in cells.values()), *(_cell(cells.get(dtype)) for dtype in DTYPES)]
+        for name, cells in sorted(table.items())
+    ]
+    headers = ["implementation", "cases passed", *DTYPES]
+    return tabulate(
+        lines, headers, tablefmt="pipe", disable_numparse=True, colalign=["left", *["right"] * (len(DTYPES) + 1)]
+    )
+
+
+def _cell(row: dict[str, str] | None) -> str:
+    if row is None:
+        return "–"
+    failed = f"**{row['failed']} failed**" if int(row["failed"]) else ""
+    ratio = f"{float(row['error_over_bound']):.2g}" if row["error_over_bound"] else ""
+    return f"{ratio} {failed}".strip()
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(text, width=125, break_long_words=False, break_on_hyphens=False)
+
+
+def machine() -> str:
+    """What it was measured on, as the README says it of runs."""
+    found = json.loads(ENVIRONMENT.read_text())
+    return f"{found['processor']}, {found['threads']} threads, {found['date'][:10]}"
+
+
+def page(text: str) -> str:
+    """The page with what is between its markers written anew."""
+    for name, block in {"conventions": conventions(), "margins": margins()}.items():
+        begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+        head, _, rest = text.partition(begin)
+        text = f"{head}{begin}\n{block}\n{end}{rest.partition(end)[2]}"
+    return text
+
+
+def main() -> None:
+    """Measure where asked, and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--measure", action="store_true", help="check and probe the implementations first; minutes")
+    parser.add_argument("--impl", default="all", metavar="NAMES", help="with --measure: names separated by commas (all)")
+    options = parser.parse_args()
+    if options.measure:
+        measure(options.impl)
+    PAGE.write_text(page(PAGE.read_text()))
+
+
+if __name__ == "__main__":
+    main()
