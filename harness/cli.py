@@ -135,6 +135,8 @@ def run(options: argparse.Namespace) -> int:
     plan = folder.plan if folder else _plan(options)
     planned = [c.origin.location for c in plan.contenders if c.origin.kind == "file"]
     registry = discover(list(dict.fromkeys(planned)))
+    for contender in plan.contenders:
+        registry.add_variant(contender.name)
     folder = folder or RunFolder.create(options.out or _fresh_folder(plan.preset), plan)
     display = Display(console)
     manager = Manager(plan, registry.implementations, display.show)
@@ -156,6 +158,18 @@ def run(options: argparse.Namespace) -> int:
     print_results(console, plan, table)
     display.say(f"\nThe report and the tables are in {folder.path}: report.md, results.csv, samples.csv")
     return FAILED if table.status.isin(["incorrect", "crashed", "error"]).any() else OK
+
+
+def tune(options: argparse.Namespace) -> int:
+    """Run an implementation beside its variants; its own choice is the baseline of the speed-ups."""
+    registry = discover(options.plugin)
+    (name,) = registry.select(options.impl)[:1]
+    variants = [one.name for one in registry.implementations[name].variants()] if name in registry.implementations else []
+    if not variants or options.impl.strip() != name:
+        able = ", ".join(one.name for one in registry.implementations.values() if one.tunables)
+        raise UsageError(f"tune takes one implementation that declares what can be tuned ({able}), not {options.impl}")
+    options.impl, options.baseline = ",".join([name, *variants]), name
+    return run(options)
 
 
 def check(options: argparse.Namespace) -> int:
@@ -327,6 +341,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "list": list_,
     "presets": presets,
     "run": run,
+    "tune": tune,
     "check": check,
     "conventions": conventions,
     "report": report,

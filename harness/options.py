@@ -23,20 +23,15 @@ def parser() -> argparse.ArgumentParser:
 
     verb = verbs.add_parser("presets", help="the built-in sets of problems")
 
-    verb = verbs.add_parser("run", parents=[plugin], help="check, time and weigh implementations")
+    measured = _measured()
+    verb = verbs.add_parser("run", parents=[plugin, measured], help="check, time and weigh implementations")
     verb.add_argument("--impl", metavar="NAMES", help="all, or names separated by commas (all)")
-    verb.add_argument("--preset", metavar="NAME", help="a built-in set of problems (quick)")
-    verb.add_argument("--problems", type=Path, metavar="FILE", help="problems of your own, in TOML")
-    verb.add_argument("--device", choices=("cpu", "cuda", "auto"), default="auto", help="(auto: CUDA where there is any)")
-    verb.add_argument("--direction", choices=DIRECTIONS, help="instead of each problem's own")
-    verb.add_argument("--dtype", choices=tuple(DTYPES), help="instead of each problem's own")
-    verb.add_argument("--threads", type=_positive_int, metavar="N", help="CPU threads for every implementation (all)")
-    verb.add_argument("--timeout", type=_positive_number, default=60.0, metavar="S", help="seconds for any one step (60)")
-    verb.add_argument("--memory", type=_positive_number, metavar="GIB", help="for the workers (80 %% of what is available)")
     verb.add_argument("--baseline", metavar="NAME", help="what speed-ups are against (numpy)")
-    verb.add_argument("--seed", type=int, default=0, metavar="N", help="of the inputs (0)")
-    verb.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (a new one in runs/)")
     verb.add_argument("--resume", type=Path, metavar="DIR", help="go on with an interrupted run")
+
+    verb = verbs.add_parser("tune", parents=[plugin, measured], help="an implementation's own choices against others")
+    verb.add_argument("--impl", metavar="NAME", required=True, help="an implementation that declares what can be tuned")
+    verb.set_defaults(resume=None)
 
     verb = verbs.add_parser("check", parents=[plugin], help="the conformance cases, chapter by chapter")
     verb.add_argument("--impl", metavar="NAMES", required=True, help="all, or names separated by commas")
@@ -62,6 +57,22 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--format", choices=("md", "csv"), help="markdown or CSV instead of tables for the terminal")
     verb.add_argument("--plot", type=Path, metavar="FILE", help="time and workspace against the length, as a picture")
     return top
+
+
+def _measured() -> argparse.ArgumentParser:
+    """The options of every command that measures."""
+    some = argparse.ArgumentParser(add_help=False)
+    some.add_argument("--preset", metavar="NAME", help="a built-in set of problems (quick)")
+    some.add_argument("--problems", type=Path, metavar="FILE", help="problems of your own, in TOML")
+    some.add_argument("--device", choices=("cpu", "cuda", "auto"), default="auto", help="(auto: CUDA where there is any)")
+    some.add_argument("--direction", choices=DIRECTIONS, help="instead of each problem's own")
+    some.add_argument("--dtype", choices=tuple(DTYPES), help="instead of each problem's own")
+    some.add_argument("--threads", type=_positive_int, metavar="N", help="CPU threads for every implementation (all)")
+    some.add_argument("--timeout", type=_positive_number, default=60.0, metavar="S", help="seconds for any one step (60)")
+    some.add_argument("--memory", type=_positive_number, metavar="GIB", help="for the workers (80 %% of what is available)")
+    some.add_argument("--seed", type=int, default=0, metavar="N", help="of the inputs (0)")
+    some.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (a new one in runs/)")
+    return some
 
 
 def _positive_number(text: str) -> float:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import fnmatch
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
@@ -180,7 +181,17 @@ class Implementation:
     library_call: Callable[[], Callable[..., Any]] | None = None
     """Gives the library's own function behind it, bare: `(q, k, v, *, mask, bias, causal, scale) -> o`, in the library's
     layout, None for what is not given. `harness conventions` probes it; nothing else calls it."""
+    tunables: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """Arguments of the factory that it chooses itself when they are left out, each with values worth a comparison. The
+    implementation with one of them is called "NAME[ARGUMENT=VALUE]"; `harness tune` runs them all beside its own choice."""
     origin: Origin = Origin("module", "")
+
+    def variants(self) -> Iterator[Implementation]:
+        """The implementation with each value of each of its tunables, one at a time."""
+        for argument, values in self.tunables.items():
+            for value in values:
+                factory = functools.update_wrapper(functools.partial(self.factory, **{argument: value}), self.factory)
+                yield dataclasses.replace(self, name=f"{self.name}[{argument}={value}]", factory=factory, tunables={})
 
     @property
     def summary(self) -> str:
@@ -210,6 +221,7 @@ def implementation(
     slow_build: bool = False,
     departures: Mapping[str, str] | None = None,
     library_call: Callable[[], Callable[..., Any]] | None = None,
+    tunables: Mapping[str, Sequence[Any]] | None = None,
 ) -> Callable[[Callable[[Problem], Any]], Implementation]:
     """Declare a factory to be an implementation. The fields are those of `Implementation`.
 
@@ -233,6 +245,7 @@ def implementation(
             slow_build=slow_build,
             departures=departures or {},
             library_call=library_call,
+            tunables=tunables or {},
         )
 
     return declare
@@ -267,11 +280,20 @@ class Registry:
                 taken = f"the name {one.name} is already taken by {other.origin.location}"
                 self.broken.append(Broken(name, origin, taken))
 
+    def add_variant(self, name: str) -> None:
+        """Make "NAME[ARGUMENT=VALUE]" one of the implementations, if it is a variant of one."""
+        whole = self.implementations.get(name.partition("[")[0])
+        for one in whole.variants() if whole else ():
+            if one.name == name:
+                self.implementations[name] = one
+
     def select(self, names: str) -> list[str]:
         """The names in "a,b,c", or every one for "all" (broken plug-ins included), in order and once each.
 
         Raises `RegistryError` for a name that is not there, with the nearest ones that are.
         """
+        for name in names.split(","):
+            self.add_variant(name.strip())
         known = [*self.implementations, *(b.name for b in self.broken if b.name not in self.implementations)]
         chosen = [name.strip() for name in names.split(",") if name.strip()]
         if chosen == ["all"]:
@@ -330,9 +352,10 @@ def declared_in(origin: Origin) -> Iterator[Implementation]:
 
 def find(origin: Origin, name: str) -> Implementation:
     """The implementation called `name` in a plug-in, for a worker. Raises `RegistryError` when it is not there."""
-    for one in declared_in(origin):
-        if one.name == name:
-            return one
+    for declared in declared_in(origin):
+        for one in (declared, *declared.variants()):
+            if one.name == name:
+                return one
     raise RegistryError(f"{origin.location} declares no implementation called {name}")
 
 

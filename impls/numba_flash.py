@@ -4,12 +4,12 @@ from harness.problem import Problem
 from harness.registry import EVERYTHING, Differentiable, implementation
 
 
-@implementation("numba-flash", framework="numba", supports=EVERYTHING)
-def numba_flash(problem: Problem):
+@implementation("numba-flash", framework="numba", supports=EVERYTHING, tunables={"tile_keys": (32, 64, 96, 128, 192, 256)})
+def numba_flash(problem: Problem, tile_keys: int | None = None):
     """Fused, on vector micro-kernels; workspace of a few tiles a thread. Dao 2023, algorithms 1 and 2."""
     from impls.kernels.fused.attention import Fused
 
-    fused = Fused(problem)
+    fused = Fused(problem, tile_keys=tile_keys)
     if problem.direction == "forward":
         return fused.forward
 

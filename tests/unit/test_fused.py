@@ -93,7 +93,12 @@ from impls.kernels.fused import simd
 from impls.kernels.fused.attention import Fused
 
 assert simd.simd("float32").lanes == {lanes}
-for changes in {{"q_len": 37, "head_dim": 20}}, {{"q_len": 1, "head_dim": 16}}, {{"q_len": 37, "dtype": "bfloat16"}}, {{"q_len": 3, "dtype": "float16"}}:
+for changes in (
+    {{"q_len": 37, "head_dim": 20}},
+    {{"q_len": 1, "head_dim": 16}},
+    {{"q_len": 37, "dtype": "bfloat16"}},
+    {{"q_len": 3, "dtype": "float16"}},
+):
     sizes = {{"batch": 1, "q_heads": 2, "kv_heads": 1, "kv_len": 70, "head_dim": 16, **changes}}
     problem = Problem(**sizes, causal="bottom-right", direction="backward")
     inputs, kernels = make_inputs(problem, 1), Fused(problem, 2)
@@ -134,3 +139,33 @@ def test_compiled_code_is_found_again(tmp_path):
         stamps.append({path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb?")})
     assert stamps[0] == stamps[1]
     assert any(path.suffix == ".nbc" for path in stamps[0])
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        (
+            {"q": np.ones((1, 4, 8), np.float32)},
+            r"q must be float32 of shape \(1, 1, 4, 8\), not float32 of shape \(1, 4, 8\)",
+        ),
+        ({"k": np.ones((1, 1, 5, 8))}, r"k must be float32 of shape .*, not float64"),
+        ({"mask": np.ones((4, 5), np.uint8)}, r"mask must be bool of shape .*, not uint8"),
+        ({"bias": np.ones((4, 5))}, r"bias must be float32 of shape .*, not float64"),
+        ({"lse": np.ones((1, 1, 3), np.float32)}, r"lse must be float32 of shape \(1, 1, 4\)"),
+    ],
+)
+def test_other_arrays_are_refused(changes, said):
+    """Kernels work on addresses, so a wrong array must not reach them."""
+    problem = Problem(q_len=4, kv_len=5, head_dim=8)
+    q, k = np.ones(problem.q_shape, np.float32), np.ones(problem.k_shape, np.float32)
+    with pytest.raises(ValueError, match=said):
+        Fused(problem, 1).forward(**{"q": q, "k": k, "v": k, **changes})
+
+
+def test_fields_of_records():
+    """Strides that are no multiple of an element."""
+    problem = Problem(q_len=4, head_dim=8)
+    records = np.zeros(problem.q_shape, [("flag", "u1"), ("x", "f4")])
+    records["x"] = np.random.default_rng(0).standard_normal(problem.q_shape)
+    x, kernels = records["x"].copy(), Fused(problem, 1)
+    np.testing.assert_array_equal(kernels.forward(*[records["x"]] * 3), kernels.forward(x, x, x))
