@@ -12,7 +12,7 @@ import numpy as np
 
 from impls.kernels.fused.exponential import LOG2E, weights_1, weights_2, weights_3
 from impls.kernels.fused.forward import tile_in_head
-from impls.kernels.fused.masking import adjust, soften, visible, without_padding
+from impls.kernels.fused.masking import adjust, visible, without_padding
 from impls.kernels.fused.memory import as_kind, cut, fetch_add, lanes_of, load_native, load_row, size_of, store_row, view
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS
 from impls.kernels.fused.operands import (
@@ -50,6 +50,7 @@ from impls.kernels.fused.operands import (
 from impls.kernels.fused.packing import pack_lanes, round_up, unpack_lanes
 from impls.kernels.fused.products import add_columns_by_lanes, add_keys_by_columns, keys_by_lanes
 from impls.kernels.fused.simd import internal
+from impls.kernels.fused.softcap import soften
 from impls.kernels.fused.team import aligned, run
 
 BLOCK = 64
@@ -139,7 +140,7 @@ def differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scal
         keys = min(tile, last_most - k0)
         rows = keys_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, qt, copied, s)
         if softcap > 0:
-            soften(s[: rows * width], softcap, slope)
+            soften(s.ctypes.data, rows * width, softcap, slope.ctypes.data, kind)
         banded = first_most > k0 or last_least < k0 + keys
         if banded or rows > keys or not plain:
             adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, s)

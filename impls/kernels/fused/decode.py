@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from impls.kernels.fused.exponential import LOG2E, softmax_line
-from impls.kernels.fused.masking import adjust_row, soften, visible, without_padding
+from impls.kernels.fused.masking import adjust_row, visible, without_padding
 from impls.kernels.fused.memory import as_kind, cut, fetch_add, lanes_of, load_row, size_of, store_native, store_row, view
 from impls.kernels.fused.microkernel import (
     dots,
@@ -53,6 +53,7 @@ from impls.kernels.fused.operands import (
 from impls.kernels.fused.packing import copy_block, round_up
 from impls.kernels.fused.plan import QUERIES
 from impls.kernels.fused.simd import internal
+from impls.kernels.fused.softcap import soften
 from impls.kernels.fused.team import aligned, run
 
 
@@ -140,7 +141,7 @@ def attend_rows(operands, sizes, b, kv, begin, end, scale, softcap, work, state,
         for n in range(queries):
             row = s[n * tile : n * tile + padded]
             if softcap > 0:
-                soften(row[:keys], softcap, row[:0])
+                soften(row.ctypes.data, padded, softcap, 0, kind)
             if banded or not plain:
                 adjust_row(operands, sizes, b, kv, n, k0, first[n], last[n], row[:keys])
             row[keys:] = -np.inf

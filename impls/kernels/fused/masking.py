@@ -1,7 +1,5 @@
 """Which keys a tile's queries may see, and what that does to a tile of scores."""
 
-import math
-
 import numpy as np
 
 from impls.kernels.fused.exponential import LOG2E
@@ -61,17 +59,6 @@ def without_padding(operands, sizes, b):
         while begin < end and load_byte(address + begin * step) == 0:
             begin += 1
     return begin, end
-
-
-@internal
-def soften(s, softcap, slope):
-    """The softcap on scores in units of 1, which leaves them in units of log 2, and its slope where there is room for it."""
-    log2e = as_kind(LOG2E, s[0])
-    for n in range(s.size):
-        t = math.tanh(s[n] / softcap)
-        s[n] = softcap * log2e * t
-        if slope.size:
-            slope[n] = 1 - t * t
 
 
 @internal

@@ -8,7 +8,7 @@ lanes. What is packed is small: the tile's queries on the way in, its output on 
 import numpy as np
 
 from impls.kernels.fused.exponential import LOG2E, softmax_1, softmax_2, softmax_3
-from impls.kernels.fused.masking import adjust, soften, visible
+from impls.kernels.fused.masking import adjust, visible
 from impls.kernels.fused.memory import FLOAT32, as_kind, cut, lanes_of
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS
 from impls.kernels.fused.operands import (
@@ -28,6 +28,7 @@ from impls.kernels.fused.operands import (
 from impls.kernels.fused.packing import pack_lanes
 from impls.kernels.fused.products import add_columns_by_lanes, keys_by_lanes
 from impls.kernels.fused.simd import internal
+from impls.kernels.fused.softcap import soften
 
 
 @internal
@@ -84,7 +85,7 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
         keys = min(tile, last_most - k0)
         rows = keys_by_lanes(operands, K, sizes, b, kv, k0, keys, sizes[HEAD_DIM], vectors, packed, copied_keys, s)
         if softcap > 0:
-            soften(s[: rows * width], softcap, s[:0])
+            soften(s.ctypes.data, rows * width, softcap, 0, kind)
         banded = first_most > k0 or last_least < k0 + keys
         if banded or rows > keys or not plain:
             adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, s)
