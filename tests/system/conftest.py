@@ -1,6 +1,7 @@
 """Starting the real command as a user would."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,11 @@ heads = 1
 length = 16
 head_dim = 8
 """
+
+
+def _heed_interrupts():
+    """As in a terminal: a shell that starts the tests in the background has them ignore Ctrl-C, and so their children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Harness:
@@ -44,6 +50,7 @@ class Harness:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            preexec_fn=_heed_interrupts,
             **options,
         )
 
