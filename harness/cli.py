@@ -163,7 +163,7 @@ def run(options: argparse.Namespace) -> int:
 def tune(options: argparse.Namespace) -> int:
     """Run an implementation beside its variants; its own choice is the baseline of the speed-ups."""
     registry = discover(options.plugin)
-    (name,) = registry.select(options.impl)[:1]
+    name = registry.select(options.impl)[0]
     variants = [one.name for one in registry.implementations[name].variants()] if name in registry.implementations else []
     if not variants or options.impl.strip() != name:
         able = ", ".join(one.name for one in registry.implementations.values() if one.tunables)

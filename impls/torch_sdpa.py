@@ -119,20 +119,20 @@ def _sdpa(problem, backend):
     # SDPA's own flag is aligned top-left, and with a mask the unfused kernel refuses it; every other case is a mask.
     plain_causal = problem.causal is not None and problem.window is None and problem.mask is problem.bias is None
     is_causal = plain_causal and (problem.causal == "top-left" or problem.q_len == problem.kv_len)
-    # The fused CPU kernel multiplies by the scale what the flag has set to -inf: +inf or nan where that is not positive.
-    is_causal = is_causal and problem.scale > 0
 
     def four_axes(x):
         """A view with all four axes: the fused kernel refuses masks of one axis or three."""
         return x.reshape((1,) * (4 - x.ndim) + x.shape)
 
     def attention(q, k, v, mask=None, bias=None):
+        # The fused CPU kernel multiplies by the scale what the flag has set to -inf: +inf or nan where that is not positive.
+        flag = is_causal and (problem.scale > 0 or q.device.type != "cpu")
         mask, bias = (x if x is None else four_axes(x) for x in (mask, bias))
-        allowed = None if is_causal else seen(problem, mask, q.device)
+        allowed = None if flag else seen(problem, mask, q.device)
         if bias is not None:
             allowed = bias if allowed is None else torch.where(allowed, bias, -torch.inf)
         return scaled_dot_product_attention(
-            q, k, v, attn_mask=allowed, is_causal=is_causal, scale=problem.scale, enable_gqa=problem.group > 1
+            q, k, v, attn_mask=allowed, is_causal=flag, scale=problem.scale, enable_gqa=problem.group > 1
         )
 
     return attention

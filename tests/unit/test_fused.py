@@ -11,7 +11,10 @@ from harness.conformance import checks
 from harness.inputs import make_inputs
 from harness.problem import Problem
 from harness.reference import expected
+from impls.kernels.fused import plan
 from impls.kernels.fused.attention import Fused
+from impls.kernels.fused.microkernel import ROWS
+from impls.kernels.fused.operands import TILE_KEYS
 
 # Vectors of 8 and 4 float32; the second is what every x86-64 processor has.
 PROCESSORS = {
@@ -160,6 +163,22 @@ def test_other_arrays_are_refused(changes, said):
     q, k = np.ones(problem.q_shape, np.float32), np.ones(problem.k_shape, np.float32)
     with pytest.raises(ValueError, match=said):
         Fused(problem, 1).forward(**{"q": q, "k": k, "v": k, **changes})
+
+
+@pytest.mark.parametrize("kilobytes", [16, 24, 32, 33, 48, 64, 128])
+def test_tiles_are_of_whole_micro_kernels(kilobytes, monkeypatch):
+    """Whatever the size of the cache: a tile's products are written in blocks of so many rows."""
+    monkeypatch.setattr(plan, "first_level_cache", lambda: kilobytes * 1024)
+    for dtype in ("float32", "float64"):
+        problem = Problem(q_len=64, head_dim=32, dtype=dtype)
+        for one in plan.plan_forward(problem, 2), plan.plan_backward(problem, 2):
+            assert one.sizes[TILE_KEYS] % ROWS == 0
+
+
+@pytest.mark.parametrize("keys", [0, 8, 100])
+def test_tiles_of_other_sizes_are_refused(keys):
+    with pytest.raises(ValueError, match=f"tile_keys must be a multiple of 16, not {keys}"):
+        Fused(Problem(q_len=4, head_dim=8), 1, tile_keys=keys)
 
 
 def test_fields_of_records():

@@ -16,10 +16,12 @@ class Fused:
     """Attention for one problem: arrays of the problem's shapes and dtype, with any strides, on so many threads.
 
     `tile_keys` is the number of keys in a tile, a multiple of 16; see `plan.keys_of_a_tile` for what it is if left out.
-    Raises `ValueError` for an array of another shape or dtype.
+    Raises `ValueError` for another number, and for an array of another shape or dtype.
     """
 
     def __init__(self, problem: Problem, threads: int | None = None, tile_keys: int | None = None):
+        if tile_keys is not None and (tile_keys < 16 or tile_keys % 16):
+            raise ValueError(f"tile_keys must be a multiple of 16, not {tile_keys}")  # A tile is of whole micro-kernels.
         self.problem = problem
         self.threads = threads or numba.get_num_threads()
         self.plan_forward = plan_forward(problem, self.threads, tile_keys)

@@ -97,7 +97,7 @@ def suits_decode(problem: Problem) -> bool:
 def plan_backward(problem: Problem, threads: int, tile_keys: int | None = None, splits: int | None = None) -> Plan:
     """Key/value heads are the tasks; where they are few, their tiles of queries are dealt out to several tasks."""
     shape = _shape(problem)
-    tile = tile_keys or keys_of_a_tile(shape.width, shape.size) // 2
+    tile = tile_keys or keys_of_a_tile(shape.width, shape.size, tiles=2)
     heads = problem.batch * problem.kv_heads
     if splits is None:
         splits = 1 if heads >= 2 * threads or heads == threads else -(-2 * threads // max(heads, 1))
@@ -113,12 +113,12 @@ def plan_backward(problem: Problem, threads: int, tile_keys: int | None = None, 
     return Plan((np.dtype(shape.kind).type,), _sizes(problem, shape, tile, splits, work, direct), work, states)
 
 
-def keys_of_a_tile(width: int, size: int) -> int:
-    """Keys for which a tile of scores takes half of the first-level cache.
+def keys_of_a_tile(width: int, size: int, tiles: int = 1) -> int:
+    """Keys for which so many tiles of scores take half of the first-level cache, in whole micro-kernels.
 
-    The other half is for what passes through beside it: rows of keys and values, and the block of output in the making.
+    The other half is for what passes through beside them: rows of keys and values, and the block of output in the making.
     """
-    return max(ROWS, first_level_cache() // 2 // (width * size) // ROWS * ROWS)
+    return max(ROWS, first_level_cache() // 2 // (tiles * width * size) // ROWS * ROWS)
 
 
 def _shape(problem: Problem) -> _Shape:
