@@ -13,7 +13,7 @@ from typing import Any
 
 DISTRIBUTIONS = (
     "attention-harness", "numpy", "numba", "llvmlite", "scipy", "pandas", "ml_dtypes",
-    "torch", "tensorflow", "keras", "jax", "jaxlib", "numba-cuda", "triton",
+    "torch", "tensorflow", "keras", "jax", "jaxlib", "onnxruntime", "openvino", "numba-cuda", "triton",
 )  # fmt: skip
 
 _SIMD = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve")

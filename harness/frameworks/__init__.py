@@ -15,6 +15,8 @@ _ADAPTERS = {
     "tensorflow": ("tensorflow", "TensorFlow"),
     "keras": ("tensorflow", "Keras"),
     "jax": ("jax", "Jax"),
+    "onnxruntime": ("onnxruntime", "OnnxRuntime"),
+    "openvino": ("openvino", "OpenVino"),
 }
 
 __all__ = ["Framework", "NoGradients", "Unavailable", "adapter"]
