@@ -1,5 +1,8 @@
 """The kernels as functions of arrays: what a NumPy user calls."""
 
+from ctypes import addressof, c_char
+from typing import NamedTuple
+
 import ml_dtypes
 import numba
 import numpy as np
@@ -9,7 +12,7 @@ from impls.kernels.fused import operands as places
 from impls.kernels.fused.backward import backward
 from impls.kernels.fused.decode import decode
 from impls.kernels.fused.forward import forward
-from impls.kernels.fused.plan import plan_backward, plan_decode, plan_forward, suits_decode
+from impls.kernels.fused.plan import Plan, plan_backward, plan_decode, plan_forward, suits_decode
 
 
 class Fused:
@@ -24,28 +27,34 @@ class Fused:
             raise ValueError(f"tile_keys must be a multiple of 16, not {tile_keys}")  # A tile is of whole micro-kernels.
         self.problem = problem
         self.threads = threads or numba.get_num_threads()
-        self.plan_forward = plan_forward(problem, self.threads, tile_keys)
-        self.plan_decode = plan_decode(problem, self.threads, tile_keys) if suits_decode(problem) else None
-        self.plan_backward = plan_backward(problem, self.threads, tile_keys)
-        self.numbers = np.array([problem.scale, problem.softcap or 0])
         self.dtype = np.dtype(ml_dtypes.bfloat16 if problem.dtype == "bfloat16" else problem.dtype)
+        self._numbers = np.array([problem.scale, problem.softcap or 0])
+        self.plan_forward = plan_forward(problem, self.threads, tile_keys)
+        self.plan_backward = plan_backward(problem, self.threads, tile_keys)
+        self.plan_decode = plan_decode(problem, self.threads, tile_keys) if suits_decode(problem) else None
         self.lse_dtype = np.dtype(self.plan_forward.kinds[0])
         self._scores = (problem.batch, problem.q_heads, problem.q_len, problem.kv_len)
+        self._operands = _operands(problem, self.dtype, self.lse_dtype)
+        self._call_forward = self._new_call(self.plan_forward)
+        self._call_backward = self._new_call(self.plan_backward)
+        self._call_decode = self._new_call(self.plan_decode) if self.plan_decode else None
 
     def forward(self, q, k, v, mask=None, bias=None, lse=None):
         """o `(B, Hq, Lq, Dv)`. With `lse`, an array from `new_lse`, also the log-sum-exp of every row of scores.
 
         It is the natural logarithm of Σ exp(s), and -inf for a row with nothing to attend to.
         """
-        operands = _Operands()
-        q, k, v = self._inputs(operands, q, k, v, mask, bias)
-        o = operands.add(places.O, "o", np.empty(self.problem.o_shape, self.dtype), self.problem.o_shape, self.dtype)
+        by_rows = self._call_decode is not None and k.strides[-1] == v.strides[-1] == self.dtype.itemsize
+        call = (self._call_decode if by_rows else self._call_forward).copy()
+        kept = self._enter_inputs(call, q, k, v, mask, bias)  # Numbers refer to them until the kernels are done.
+        o = self._enter(call, places.O, np.empty(self.problem.o_shape, self.dtype))
         if lse is not None:
-            operands.add(places.LSE, "lse", lse, self._scores[:3], self.lse_dtype)
-        if self.plan_decode and k.strides[-1] == v.strides[-1] == k.itemsize:
-            decode(self.plan_decode, operands.table, self.numbers, self.threads)
+            self._enter(call, places.LSE, lse)
+        if by_rows:
+            decode(self.plan_decode, call, self.threads)
         else:
-            forward(self.plan_forward, operands.table, self.numbers, self.threads)
+            forward(self.plan_forward, call, self.threads)
+        del kept
         return o
 
     def new_lse(self):
@@ -54,47 +63,77 @@ class Fused:
 
     def backward(self, q, k, v, o, lse, do, mask=None, bias=None):
         """(dq, dk, dv), from the output and the log-sum-exp of the forward pass and the output's gradient."""
-        problem, dtype, operands = self.problem, self.dtype, _Operands()
-        self._inputs(operands, q, k, v, mask, bias)
-        operands.add(places.O, "o", o, problem.o_shape, dtype)
-        operands.add(places.DO, "do", do, problem.o_shape, dtype)
-        operands.add(places.LSE, "lse", lse, self._scores[:3], self.lse_dtype)
-        dq, dk, dv = (
-            operands.add(place, name, np.empty(shape, dtype), shape, dtype)
-            for place, name, shape in (
-                (places.DQ, "dq", problem.q_shape),
-                (places.DK, "dk", problem.k_shape),
-                (places.DV, "dv", problem.v_shape),
+        call = self._call_backward.copy()
+        kept = self._enter_inputs(call, q, k, v, mask, bias)
+        kept += [self._enter(call, place, x) for place, x in ((places.O, o), (places.LSE, lse), (places.DO, do))]
+        shapes = (self.problem.q_shape, self.problem.k_shape, self.problem.v_shape)
+        gradients = tuple(np.empty(shape, self.dtype) for shape in shapes)
+        for place, x in zip((places.DQ, places.DK, places.DV), gradients, strict=True):
+            self._enter(call, place, x)
+        backward(self.plan_backward, call, self.threads)
+        del kept
+        return gradients
+
+    def _new_call(self, plan: Plan):
+        """The array of a call (see `operands`) but for the operands' addresses, and the strides of those not contiguous."""
+        call = np.zeros(places.CALL, np.int64)
+        call[places.SIZES_AT], call[places.NUMBERS_AT] = plan.sizes.ctypes.data, self._numbers.ctypes.data
+        for place, operand in enumerate(self._operands):
+            at = places.OPERANDS + 5 * place + places.BY_BATCH
+            call[at : at + len(operand.strides)] = operand.strides
+        return call
+
+    def _enter_inputs(self, call, q, k, v, mask, bias):
+        kept = [self._enter(call, place, x) for place, x in ((places.Q, q), (places.K, k), (places.V, v))]
+        for place, x in ((places.MASK, mask), (places.BIAS, bias)):
+            if x is not None:
+                kept.append(self._enter(call, place, np.broadcast_to(x, self._scores)))
+        return kept
+
+    def _enter(self, call, place, x):
+        """Enter an array into a call; returns it, or the copy that stands for it."""
+        operand = self._operands[place]
+        if x.shape != operand.shape or x.dtype != operand.dtype:
+            raise ValueError(
+                f"{operand.name} must be {operand.dtype} of shape {operand.shape}, not {x.dtype} of shape {x.shape}"
             )
-        )
-        backward(self.plan_backward, operands.table, self.numbers, self.threads)
-        return dq, dk, dv
-
-    def _inputs(self, operands, q, k, v, mask, bias):
-        problem, dtype = self.problem, self.dtype
-        if mask is not None:
-            operands.add(places.MASK, "mask", np.broadcast_to(mask, self._scores), self._scores, np.dtype(bool))
-        if bias is not None:
-            operands.add(places.BIAS, "bias", np.broadcast_to(bias, self._scores), self._scores, dtype)
-        q = operands.add(places.Q, "q", q, problem.q_shape, dtype)
-        k = operands.add(places.K, "k", k, problem.k_shape, dtype)
-        return q, k, operands.add(places.V, "v", v, problem.v_shape, dtype)
-
-
-class _Operands:
-    """The table of addresses and strides, and the arrays that must live as long as it is used."""
-
-    def __init__(self):
-        self.table = np.zeros((11, 5), np.int64)
-        self._kept = []
-
-    def add(self, place, name, x, shape, dtype):
-        """Enter an array; returns it, or the copy that stands for it."""
-        if x.shape != shape or x.dtype != dtype:
-            raise ValueError(f"{name} must be {dtype} of shape {shape}, not {x.dtype} of shape {x.shape}")
-        if any(stride % x.itemsize for stride in x.strides):  # A field of records: kernels count strides in elements.
-            x = np.ascontiguousarray(x)
-        self._kept.append(x)
-        self.table[place, 0] = x.__array_interface__["data"][0]
-        self.table[place, 1 : 1 + x.ndim] = x.strides
+        at = places.OPERANDS + 5 * place
+        if x.strides != operand.strides:
+            if any(stride % x.itemsize for stride in x.strides):  # A field of records: kernels count strides in elements.
+                x = np.ascontiguousarray(x)
+            call[at + places.BY_BATCH : at + places.BY_BATCH + x.ndim] = x.strides
+        call[at + places.ADDRESS] = _address(x)
         return x
+
+
+class _Operand(NamedTuple):
+    """An array as it should be, and its strides in bytes where it is contiguous."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    strides: tuple[int, ...]
+
+
+def _operands(problem: Problem, dtype: np.dtype, lse_dtype: np.dtype) -> list[_Operand]:
+    """All operands, by place."""
+    scores = (problem.batch, problem.q_heads, problem.q_len, problem.kv_len)
+    inputs = {"q": problem.q_shape, "k": problem.k_shape, "v": problem.v_shape, "o": problem.o_shape}
+    expected = [
+        *((name, shape, dtype) for name, shape in inputs.items()),
+        *(("mask", scores, np.dtype(bool)), ("bias", scores, dtype), ("lse", scores[:3], lse_dtype)),
+        *((f"d{name}", inputs[name], dtype) for name in "oqkv"),
+    ]
+    return [_Operand(*each, _contiguous(each[1], each[2].itemsize)) for each in expected]
+
+
+def _contiguous(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    return tuple(itemsize * int(np.prod(shape[axis + 1 :])) for axis in range(len(shape)))
+
+
+def _address(x) -> int:
+    """Where an array's first element lies. NumPy takes longer to say so than this way, which is not for every array."""
+    try:
+        return addressof(c_char.from_buffer(x))
+    except (TypeError, ValueError, BufferError):
+        return x.__array_interface__["data"][0]

@@ -51,7 +51,7 @@ from impls.kernels.fused.packing import pack_lanes, round_up, unpack_lanes
 from impls.kernels.fused.products import add_columns_by_lanes, add_keys_by_columns, keys_by_lanes
 from impls.kernels.fused.simd import internal
 from impls.kernels.fused.softcap import soften
-from impls.kernels.fused.team import aligned, run
+from impls.kernels.fused.team import run
 
 BLOCK = 64
 """Rows of dk and dv that a thread adds up at a time."""
@@ -157,7 +157,7 @@ def differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scal
 @internal
 def differentiate_heads(arguments, thread, kind):
     """What one thread does: take the next head, or the next part of its queries, until there is none."""
-    operands, sizes, numbers, counter, memory, states = received(arguments)
+    operands, sizes, numbers, counter, memory, states = received(arguments, 0)
     scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
     work = workspace(sizes, memory + thread * sizes[WORK], kind)
     splits, rows, size = sizes[SPLITS], round_up(sizes[KV_LEN], ROWS), work[0].itemsize
@@ -195,7 +195,7 @@ def store_sums(operands, which, sizes, b, kv, first, last, columns, sums, row, k
 @internal
 def add_up_heads(arguments, thread, kind):
     """What one thread does of the second pass: add the parts of the next block of rows into the first of them."""
-    operands, sizes, _, counter, _, states = received(arguments)
+    operands, sizes, _, counter, _, states = received(arguments, 1)
     splits, rows, size = sizes[SPLITS], round_up(sizes[KV_LEN], ROWS), size_of(kind)
     part = rows * (sizes[D_ROWS] + sizes[DV_ROWS])
     blocks = round_up(sizes[KV_LEN], BLOCK) // BLOCK
@@ -216,11 +216,7 @@ def add_up_heads(arguments, thread, kind):
             store_sums(operands, which, sizes, b, kv, first, last, columns, sums + start * size, row, kind)
 
 
-def backward(plan, operands, numbers, threads):
+def backward(plan, call, threads):
     """dq, dk and dv."""
-    counters = np.zeros((2, 8), np.int64)
-    memory, states = aligned(plan.work * threads), aligned(plan.states)
-    given = [operands, plan.sizes, numbers]
-    run(differentiate_heads, plan.kinds, [*given, counters[0], memory, states], threads)
-    if plan.sizes[SPLITS] > 1:
-        run(add_up_heads, plan.kinds, [*given, counters[1], memory, states], threads)
+    passes = [(differentiate_heads, plan.kinds), (add_up_heads, plan.kinds)]
+    run(passes if plan.sizes[SPLITS] > 1 else passes[:1], call, plan, threads)

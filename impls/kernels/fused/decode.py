@@ -54,7 +54,7 @@ from impls.kernels.fused.packing import copy_block, round_up
 from impls.kernels.fused.plan import QUERIES
 from impls.kernels.fused.simd import internal
 from impls.kernels.fused.softcap import soften
-from impls.kernels.fused.team import aligned, run
+from impls.kernels.fused.team import run
 
 
 @internal
@@ -171,7 +171,7 @@ def finish_rows(operands, sizes, b, kv, state, kind):
 @internal
 def decode_parts(arguments, thread, kind, stored):
     """What one thread does: take the next part of a head's keys until there is none."""
-    operands, sizes, numbers, counter, memory, states = received(arguments)
+    operands, sizes, numbers, counter, memory, states = received(arguments, 0)
     scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
     work = workspace(sizes, memory + thread * sizes[WORK], kind)
     splits, state = sizes[SPLITS], work[6]
@@ -194,7 +194,7 @@ def decode_parts(arguments, thread, kind, stored):
 @internal
 def merge_parts(arguments, thread, kind):
     """What one thread does of the second pass: M = max m, l = Σ l 2^(m - M), o = Σ o 2^(m - M) over a head's parts."""
-    operands, sizes, _, counter, _, states = received(arguments)
+    operands, sizes, _, counter, _, states = received(arguments, 1)
     splits, dv = sizes[SPLITS], sizes[V_HEAD_DIM]
     queries, size = sizes[Q_LEN] * (sizes[Q_HEADS] // sizes[KV_HEADS]), QUERIES * (2 + sizes[V_HEAD_DIM])
     while True:
@@ -216,11 +216,7 @@ def merge_parts(arguments, thread, kind):
         finish_rows(operands, sizes, head // sizes[KV_HEADS], head % sizes[KV_HEADS], total, kind)
 
 
-def decode(plan, operands, numbers, threads):
+def decode(plan, call, threads):
     """o, and the log-sum-exp where it has an address."""
-    counters = np.zeros((2, 8), np.int64)
-    memory, states = aligned(plan.work * threads), aligned(plan.states)
-    given = [operands, plan.sizes, numbers]
-    run(decode_parts, plan.kinds, [*given, counters[0], memory, states], threads)
-    if plan.states:
-        run(merge_parts, plan.kinds[:1], [*given, counters[1], memory, states], threads)
+    passes = [(decode_parts, plan.kinds), (merge_parts, plan.kinds[:1])]
+    run(passes if plan.states else passes[:1], call, plan, threads)

@@ -30,7 +30,7 @@ from impls.kernels.fused.operands import (
 )
 from impls.kernels.fused.packing import round_up, unpack_lanes
 from impls.kernels.fused.simd import internal
-from impls.kernels.fused.team import aligned, run
+from impls.kernels.fused.team import run
 from impls.kernels.fused.tile import attend, workspace
 
 
@@ -83,7 +83,7 @@ def part(begin, end, split, splits):
 @internal
 def attend_tiles(arguments, thread, kind):
     """What one thread does: take the next part of a tile until there is none."""
-    operands, sizes, numbers, counter, memory, states = received(arguments)
+    operands, sizes, numbers, counter, memory, states = received(arguments, 0)
     scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
     work = workspace(sizes, memory + thread * sizes[WORK], kind)
     splits, most = sizes[SPLITS], MOST_VECTORS * lanes_of(kind)
@@ -108,7 +108,7 @@ def attend_tiles(arguments, thread, kind):
 @internal
 def merge_tiles(arguments, thread, kind):
     """What one thread does of the second pass: merge the parts of the next tile into the first of them."""
-    operands, sizes, _, counter, memory, states = received(arguments)
+    operands, sizes, _, counter, memory, states = received(arguments, 1)
     work = workspace(sizes, memory + thread * sizes[WORK], kind)
     splits, most, dv_rows = sizes[SPLITS], MOST_VECTORS * lanes_of(kind), sizes[DV_ROWS]
     size = (2 + dv_rows) * most
@@ -137,11 +137,7 @@ def merge_tiles(arguments, thread, kind):
         finish(operands, sizes, b, kv, lane, lanes, width, m, l, o, work[4])
 
 
-def forward(plan, operands, numbers, threads):
+def forward(plan, call, threads):
     """o, and the log-sum-exp where it has an address."""
-    counters = np.zeros((2, 8), np.int64)
-    memory, states = aligned(plan.work * threads), aligned(plan.states)
-    given = [operands, plan.sizes, numbers]
-    run(attend_tiles, plan.kinds, [*given, counters[0], memory, states], threads)
-    if plan.states:
-        run(merge_tiles, plan.kinds, [*given, counters[1], memory, states], threads)
+    passes = [(attend_tiles, plan.kinds), (merge_tiles, plan.kinds)]
+    run(passes if plan.states else passes[:1], call, plan, threads)

@@ -1,4 +1,4 @@
-"""How a kernel is told of its problem: arrays of whole numbers, the same for every layout, dtype and size.
+"""How a kernel is told of its problem: whole numbers in one array, the same for every layout, dtype and size.
 
 A kernel that took arrays would be compiled anew for every combination of their layouts. It takes addresses and strides, and
 is compiled once for each type it computes with.
@@ -21,16 +21,26 @@ Q, K, V, O, MASK, BIAS, LSE, DO, DQ, DK, DV = range(11)
 
 ADDRESS, BY_BATCH, BY_HEAD, BY_ROW, BY_COLUMN = range(5)
 
+SIZES_AT, NUMBERS_AT, WORKSPACE, STATES, OPERANDS = range(5)
+"""Places in the array of a call: addresses of sizes and numbers, which stay the same from call to call; the addresses of the
+threads' workspaces and of the states behind them; and the array of operands."""
+
+_COUNTERS = OPERANDS + 11 * 5 + 8
+"""Then a counter of tasks for each of two passes, in cache lines of their own: all threads write to them."""
+
+CALL = _COUNTERS + 2 * 8
+
 
 @internal
-def received(arguments):
-    """(operands, sizes, numbers, counter, workspace's address, states' address) from the addresses that a worker is given.
+def received(arguments, number):
+    """(operands, sizes, numbers, counter, workspaces' address, states' address) of a call, for pass `number` of it.
 
     `numbers` are the scale and the softcap, 0 for none.
     """
-    given = view(arguments, 6, np.int64(0))
-    operands = view(given[0], 11 * 5, np.int64(0)).reshape(11, 5)
-    return operands, view(given[1], SIZES, np.int64(0)), view(given[2], 2, np.float64(0)), given[3], given[4], given[5]
+    call = view(arguments, CALL, np.int64(0))
+    operands = call[OPERANDS : OPERANDS + 11 * 5].reshape(11, 5)
+    sizes, numbers = view(call[SIZES_AT], SIZES, np.int64(0)), view(call[NUMBERS_AT], 2, np.float64(0))
+    return operands, sizes, numbers, arguments + (_COUNTERS + 8 * number) * 8, call[WORKSPACE], call[STATES]
 
 
 @internal

@@ -14,6 +14,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+from impls.kernels.fused.operands import STATES, WORKSPACE
+from impls.kernels.fused.plan import LINE, Plan
 from impls.kernels.fused.simd import INTP
 from impls.kernels.fused.sources import digest
 
@@ -30,8 +32,11 @@ def _call(typing, function, arguments, thread):
 
 def _compiled(sources):
     @numba.njit(parallel=True, cache=True)
-    def launch(function, arguments, threads):
+    def launch(function, call, memory, work, threads):
         _ = sources  # Part of the cache's key.
+        arguments = call.ctypes.data
+        call[WORKSPACE] = (memory.ctypes.data + LINE - 1) // LINE * LINE
+        call[STATES] = call[WORKSPACE] + work * threads
         for thread in numba.prange(threads):
             _call(function, arguments, thread)
 
@@ -41,9 +46,15 @@ def _compiled(sources):
 _launch = _compiled(digest("launch"))
 
 
+_kept: list[object] = []
+"""Compiled functions, which are gone from memory with the last reference to them."""
+
+
 @cache
-def _compiled_for(entry: Callable, kinds: tuple[type, ...]):
-    """The C function of a task; `task(arguments, thread, *ones)` gets a 1 of each kind, for the sake of its type.
+def _compiled_for(entry: Callable, kinds: tuple[type, ...]) -> int:
+    """The address of the C function of a task.
+
+    `task(arguments, thread, *ones)` gets the address of the array of a call, and a 1 of each kind, for the sake of its type.
 
     The task is a global variable of the function and not enclosed by it, as Numba's key of what is enclosed would be another
     in every process.
@@ -56,16 +67,16 @@ def _compiled_for(entry: Callable, kinds: tuple[type, ...]):
         task(arguments, thread, *ones)  # noqa: F821
 
     alone = FunctionType(worker.__code__, {**globals(), "task": entry}, "worker", None, worker.__closure__)
-    return numba.cfunc("void(intp, intp)", cache=True, error_model="numpy")(alone)
+    compiled = numba.cfunc("void(intp, intp)", cache=True, error_model="numpy")(alone)
+    _kept.append(compiled)
+    return compiled.address
 
 
-def run(task: Callable, kinds: tuple[type, ...], arrays: list[np.ndarray], threads: int) -> None:
-    """`task(addresses of the arrays, thread, a 1 of each kind)` on so many threads at once."""
-    addresses = np.array([array.ctypes.data for array in arrays], np.int64)
-    _launch(_compiled_for(task, kinds).address, addresses.ctypes.data, threads)
+def run(passes: list[tuple[Callable, tuple[type, ...]]], call: np.ndarray, plan: Plan, threads: int) -> None:
+    """Tasks one after the other, each on so many threads at once, with workspaces for them and room for the plan's states.
 
-
-def aligned(count: int) -> np.ndarray:
-    """So many bytes from a multiple of 64 on."""
-    raw = np.empty(count + 64, np.uint8)
-    return raw[-raw.ctypes.data % 64 :]
+    `call` is an array as `impls.kernels.fused.operands` has it, and each pass (task, the types it computes with).
+    """
+    memory = np.empty(plan.work * threads + plan.states + LINE, np.uint8)
+    for task, kinds in passes:
+        _launch(_compiled_for(task, kinds), call, memory, plan.work, threads)
