@@ -48,7 +48,7 @@ from impls.kernels.fused.operands import (
     received,
 )
 from impls.kernels.fused.packing import pack_lanes, round_up, unpack_lanes
-from impls.kernels.fused.products import add_columns_by_lanes, add_keys_by_columns, keys_by_lanes
+from impls.kernels.fused.products import add_keys_by_columns, columns_by_lanes, keys_by_lanes
 from impls.kernels.fused.simd import internal
 from impls.kernels.fused.softcap import soften
 from impls.kernels.fused.team import run
@@ -70,12 +70,12 @@ def workspace(sizes, address, kind):
     ds, address = cut(address, tile * width, kind)
     slope, address = cut(address, tile * width, kind)
     copied, address = cut(address, tile * max(d, dv), kind)
-    rows, address = cut(address, lanes_of(kind) * max(d, dv), kind)
+    scratch, address = cut(address, lanes_of(kind) * (1 + max(d, dv)), kind)
     first, address = cut(address, width, np.int32(0))
     last, address = cut(address, width, np.int32(0))
     lse, address = cut(address, width, kind)
     delta, address = cut(address, width, kind)
-    return qt, q, dot, do, dqt, s, ds, slope, copied, rows, first, last, lse, delta
+    return qt, q, dot, do, dqt, s, ds, slope, copied, scratch, first, last, lse, delta
 
 
 @internal
@@ -116,19 +116,18 @@ def to_weights(vectors, s, ds, rows, lse, delta, scale, kind):
 @internal
 def differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, dk, dv):
     """One tile of queries: writes its dq, adds its part of dk and dv to the sums at those addresses."""
-    qt, q, dot, do, dqt, s, ds, slope, copied, passing, first, last, lse, delta = work
+    qt, q, dot, do, dqt, s, ds, slope, copied, scratch, first, last, lse, delta = work
     kind = s[0]
     width = vectors * lanes_of(kind)
     tile, d, v_dim, d_rows, dv_rows = sizes[TILE_KEYS], sizes[HEAD_DIM], sizes[V_HEAD_DIM], sizes[D_ROWS], sizes[DV_ROWS]
-    pack_lanes(operands, O, sizes, b, kv, lane, lanes, v_dim, width, dqt, passing)
-    pack_lanes(operands, DO, sizes, b, kv, lane, lanes, v_dim, width, dot, passing)
+    one, factor = as_kind(1, kind), scale if softcap > 0 else scale * as_kind(LOG2E, kind)
+    pack_lanes(operands, O, sizes, b, kv, lane, lanes, v_dim, width, one, dqt, scratch)
+    pack_lanes(operands, DO, sizes, b, kv, lane, lanes, v_dim, width, one, dot, scratch)
     delta[:width] = 0
     for c in range(v_dim):
         for n in range(width):
             delta[n] += dot[c * width + n] * dqt[c * width + n]
-    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, d, width, qt, passing)
-    factor = scale if softcap > 0 else scale * as_kind(LOG2E, kind)
-    qt[: d * width] *= factor
+    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, d, width, factor, qt, scratch)
     load_rows(operands, Q, sizes, b, kv, lane, lanes, d, q[: width * d_rows], d_rows)
     load_rows(operands, DO, sizes, b, kv, lane, lanes, v_dim, do[: width * dv_rows], dv_rows)
     load_log_sums(operands, sizes, b, kv, lane, lanes, lse[:width])
@@ -150,8 +149,9 @@ def differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scal
             ds[: rows * width] *= slope[: rows * width]
         add_keys_by_columns(s, rows, width, do, dv_rows, dv + k0 * dv_rows * size, dv_rows, kind)
         add_keys_by_columns(ds, rows, width, q, d_rows, dk + k0 * d_rows * size, d_rows, kind)
-        add_columns_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, ds, copied, dqt)
-    unpack_lanes(operands, DQ, sizes, b, kv, lane, lanes, d, width, dqt, passing)
+        columns_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, ds, copied, dqt, True)
+    delta[:] = 1
+    unpack_lanes(operands, DQ, sizes, b, kv, lane, lanes, d, width, dqt, delta, scratch)
 
 
 @internal

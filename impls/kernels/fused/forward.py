@@ -59,7 +59,7 @@ def tile_at(sizes, n, kind):
 
 
 @internal
-def finish(operands, sizes, b, kv, lane, lanes, width, m, l, o, rows):
+def finish(operands, sizes, b, kv, lane, lanes, width, m, l, o, scratch):
     """Divide by the sums of weights and write output and log-sum-exp; a query without keys gets zeros and -inf."""
     for n in range(width):
         if operands[LSE, ADDRESS] and n < lanes:
@@ -67,11 +67,7 @@ def finish(operands, sizes, b, kv, lane, lanes, width, m, l, o, rows):
             log_sum = m[n] * math.log(2) + math.log(l[n])
             store_native(address_of(operands, LSE, b, h, i, 0), as_kind(log_sum, l[0]))
         l[n] = 1 / l[n] if l[n] != 0 else 0
-    for c in range(sizes[V_HEAD_DIM]):
-        row = o[c * width : (c + 1) * width]
-        for n in range(width):
-            row[n] *= l[n]
-    unpack_lanes(operands, O, sizes, b, kv, lane, lanes, sizes[V_HEAD_DIM], width, o, rows)
+    unpack_lanes(operands, O, sizes, b, kv, lane, lanes, sizes[V_HEAD_DIM], width, o, l, scratch)
 
 
 @internal

@@ -29,6 +29,9 @@ def visible(sizes, lane, lanes, width, begin, end, first, last):
     Returns (least first, greatest first, least last, greatest last): outside the outer two no lane sees a key, within the
     inner two every lane sees all of them. Lanes beyond the last do as the last does.
     """
+    if sizes[Q_LEN] - 1 + sizes[LOW] <= begin < end <= sizes[HIGH] + 1:  # No band, or one that takes in all.
+        first[:width], last[:width] = begin, end
+        return begin, begin, end, end
     first_least, first_most, last_least, last_most = end, begin, end, begin
     for n in range(width):
         i = (lane + min(n, lanes - 1)) % sizes[Q_LEN]

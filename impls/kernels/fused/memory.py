@@ -144,19 +144,24 @@ def _store_row(typing, source, destination, count, storage, kind):
 
 
 @intrinsic
-def transpose(typing, source, source_row, destination, destination_row, kind):
-    """A square block of lanes x lanes numbers, turned around in registers. Addresses; rows apart in elements."""
+def transpose(typing, source, source_row, factors, destination, destination_row, kind):
+    """A square block of lanes x lanes numbers, each row times a vector of factors, turned around in registers.
+
+    Addresses; rows apart in elements.
+    """
 
     def generate(context, builder, signature, arguments):
         subroutine(builder, f"transpose_{kind}", arguments[:-1], body)
         return context.get_dummy_value()
 
     def body(builder, arguments):
-        source, source_row, destination, destination_row = arguments
+        source, source_row, factors, destination, destination_row = arguments
         unit = simd(str(kind))
         source, destination = unit.pointer(builder, source), unit.pointer(builder, destination)
+        factor = unit.load(builder, unit.pointer(builder, factors), INTP(0))
         lanes = range(unit.lanes)
-        rows = [unit.load(builder, source, builder.mul(source_row, INTP(n))) for n in lanes]
+        loaded = [unit.load(builder, source, builder.mul(source_row, INTP(n))) for n in lanes]
+        rows = [builder.fmul(row, factor) for row in loaded]
         step = 1
         while step < unit.lanes:  # Rows n and n + step exchange the off-diagonal blocks of their 2 step x 2 step squares.
             upper = [unit.lanes + (i - step) if i & step else i for i in lanes]
@@ -170,7 +175,7 @@ def transpose(typing, source, source_row, destination, destination_row, kind):
         for n in lanes:
             unit.store(builder, rows[n], destination, builder.mul(destination_row, INTP(n)))
 
-    return types.void(*[types.intp] * 4, kind), generate
+    return types.void(*[types.intp] * 5, kind), generate
 
 
 @intrinsic

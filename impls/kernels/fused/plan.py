@@ -65,8 +65,8 @@ def plan_forward(problem: Problem, threads: int, tile_keys: int | None = None, s
     state = (2 + shape.dv_rows) * shape.width
     native = STORAGE[problem.dtype] <= FLOAT32
     copied = [(ROWS if native else tile) * problem.head_dim, tile * (ROWS if native else shape.dv_rows)]
-    rows = shape.unit * max(shape.d_rows, shape.dv_rows)
-    work = _bytes([shape.d_rows * shape.width, tile * shape.width, *copied, rows, shape.width, shape.width, state], shape)
+    scratch = shape.unit * (1 + max(shape.d_rows, shape.dv_rows))
+    work = _bytes([shape.d_rows * shape.width, tile * shape.width, *copied, scratch, shape.width, shape.width, state], shape)
     sizes = _sizes(problem, shape, tile, splits, work, direct=False)
     return Plan((np.dtype(shape.kind).type,), sizes, work, count * splits * state * shape.size if splits > 1 else 0)
 
@@ -106,7 +106,7 @@ def plan_backward(problem: Problem, threads: int, tile_keys: int | None = None, 
     direct = STORAGE[problem.dtype] <= FLOAT32 and whole and splits == 1
     d_panel, dv_panel, widest = shape.d_rows * shape.width, shape.dv_rows * shape.width, max(shape.d_rows, shape.dv_rows)
     tiles = [tile * shape.width] * 3
-    rows = [shape.unit * widest, *[shape.width] * 4]
+    rows = [shape.unit * (1 + widest), *[shape.width] * 4]
     work = _bytes([*[d_panel] * 2, *[dv_panel] * 2, widest * shape.width, *tiles, tile * widest, *rows], shape)
     sums = -(-problem.kv_len // ROWS) * ROWS * (shape.d_rows + shape.dv_rows) * shape.size
     states = 0 if direct else sums * (heads * splits if splits > 1 else threads)

@@ -44,20 +44,23 @@ def keys_by_lanes(operands, which, sizes, b, kv, k0, keys, depth, vectors, right
 
 
 @internal
-def add_columns_by_lanes(operands, which, sizes, b, kv, k0, keys, columns, vectors, s, copied, out):
-    """out[c, n] += Σ_j x[k0 + j, c] s[j, n]. x is the keys or the values; `copied` is scratch."""
+def columns_by_lanes(operands, which, sizes, b, kv, k0, keys, columns, vectors, s, copied, out, add):
+    """out[c, n] = Σ_j x[k0 + j, c] s[j, n], or += that if `add`. x is the keys or the values; `copied` is scratch.
+
+    Columns up to whole micro-kernels become zeros.
+    """
     kind, size, width = s[0], s.itemsize, vectors * lanes_of(s[0])
     direct = columns // ROWS * ROWS if sizes[STORAGE] <= FLOAT32 else 0
     row, column = operands[which, BY_ROW] // size, operands[which, BY_COLUMN] // size
     for c in range(0, direct, ROWS):
         a, o = address_of(operands, which, b, kv, k0, c), out.ctypes.data + c * width * size
-        multiply(vectors, keys, a, column, row, s.ctypes.data, width, o, width, True, kind)
+        multiply(vectors, keys, a, column, row, s.ctypes.data, width, o, width, add, kind)
     if direct < columns:
         padded = round_up(columns, ROWS) - direct
         copy_block(operands, which, sizes, b, kv, k0, keys, direct, columns - direct, copied, keys, padded)
         for c in range(0, padded, ROWS):
             a, o = copied.ctypes.data + c * size, out.ctypes.data + (direct + c) * width * size
-            multiply(vectors, keys, a, 1, padded, s.ctypes.data, width, o, width, True, kind)
+            multiply(vectors, keys, a, 1, padded, s.ctypes.data, width, o, width, add, kind)
 
 
 @internal

@@ -26,7 +26,7 @@ from impls.kernels.fused.operands import (
     V,
 )
 from impls.kernels.fused.packing import pack_lanes
-from impls.kernels.fused.products import add_columns_by_lanes, keys_by_lanes
+from impls.kernels.fused.products import columns_by_lanes, keys_by_lanes
 from impls.kernels.fused.simd import internal
 from impls.kernels.fused.softcap import soften
 
@@ -46,7 +46,7 @@ def fold(vectors, s, rows, m, l, o, o_rows, kind):
 def workspace(sizes, address, kind):
     """What a thread needs for `attend`, cut out of its memory, each part at a multiple of 64 bytes.
 
-    (packed queries, scores, copied keys, copied values, rows in passing, first keys, last keys, state).
+    (packed queries, scores, copied keys, copied values, scratch for packing, first keys, last keys, state).
     """
     unit, native = lanes_of(kind), sizes[STORAGE] <= FLOAT32
     width, tile = MOST_VECTORS * unit, sizes[TILE_KEYS]
@@ -54,11 +54,11 @@ def workspace(sizes, address, kind):
     s, address = cut(address, tile * width, kind)
     keys, address = cut(address, (ROWS if native else tile) * sizes[HEAD_DIM], kind)
     values, address = cut(address, tile * (ROWS if native else sizes[DV_ROWS]), kind)
-    rows, address = cut(address, unit * max(sizes[D_ROWS], sizes[DV_ROWS]), kind)
+    scratch, address = cut(address, unit * (1 + max(sizes[D_ROWS], sizes[DV_ROWS])), kind)
     first, address = cut(address, width, np.int32(0))
     last, address = cut(address, width, np.int32(0))
     state, address = cut(address, (2 + sizes[DV_ROWS]) * width, kind)
-    return packed, s, keys, values, rows, first, last, state
+    return packed, s, keys, values, scratch, first, last, state
 
 
 @internal
@@ -68,17 +68,14 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
     m and l are (vectors * lanes of a vector,), o is (output_rows, that many), all overwritten; see `fold` for what they
     mean. Keys that no query of the tile can see are not touched.
     """
-    packed, s, copied_keys, copied_values, rows_in_passing, first, last, _ = work
+    packed, s, copied_keys, copied_values, scratch, first, last, _ = work
     kind = s[0]
     width = vectors * lanes_of(kind)
     tile = sizes[TILE_KEYS]
     m[:] = -np.inf
     l[:] = 0
-    o[:] = 0
-    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, sizes[HEAD_DIM], width, packed, rows_in_passing)
     factor = scale if softcap > 0 else scale * as_kind(LOG2E, kind)
-    for n in range(sizes[HEAD_DIM] * width):
-        packed[n] *= factor
+    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, sizes[HEAD_DIM], width, factor, packed, scratch)
     first_least, first_most, last_least, last_most = visible(sizes, lane, lanes, width, begin, end, first, last)
     plain = operands[BIAS, ADDRESS] == 0 and operands[MASK, ADDRESS] == 0
     for k0 in range(first_least, last_most, tile):
@@ -89,5 +86,9 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
         banded = first_most > k0 or last_least < k0 + keys
         if banded or rows > keys or not plain:
             adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, s)
-        fold(vectors, s.ctypes.data, rows, m.ctypes.data, l.ctypes.data, o.ctypes.data, o.size // width, kind)
-        add_columns_by_lanes(operands, V, sizes, b, kv, k0, keys, sizes[V_HEAD_DIM], vectors, s, copied_values, o)
+        seen = k0 > first_least  # Otherwise o is to be overwritten.
+        o_rows = o.size // width if seen else 0
+        fold(vectors, s.ctypes.data, rows, m.ctypes.data, l.ctypes.data, o.ctypes.data, o_rows, kind)
+        columns_by_lanes(operands, V, sizes, b, kv, k0, keys, sizes[V_HEAD_DIM], vectors, s, copied_values, o, seen)
+    if first_least >= last_most:
+        o[:] = 0
