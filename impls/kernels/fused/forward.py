@@ -10,25 +10,33 @@ import numpy as np
 
 from impls.kernels.fused.masking import without_padding
 from impls.kernels.fused.memory import as_kind, fetch_add, lanes_of, store_native, view
-from impls.kernels.fused.microkernel import MOST_VECTORS
+from impls.kernels.fused.microkernel import AHEAD, MOST_VECTORS
 from impls.kernels.fused.operands import (
     ADDRESS,
     BATCH,
     DV_ROWS,
+    HEAD_DIM,
     KV_HEADS,
+    KV_LEN,
     LSE,
+    Q_HEADS,
+    Q_LEN,
     SPLITS,
     STRIP,
     STRIPS,
     TILES,
+    TOGETHER,
     V_HEAD_DIM,
     WORK,
+    K,
     O,
+    Q,
+    V,
     address_of,
     query_of,
     received,
 )
-from impls.kernels.fused.packing import round_up, unpack_lanes
+from impls.kernels.fused.packing import ask_for_rows, round_up, unpack_lanes
 from impls.kernels.fused.simd import internal
 from impls.kernels.fused.team import run
 from impls.kernels.fused.tile import attend, workspace
@@ -77,28 +85,46 @@ def part(begin, end, split, splits):
 
 
 @internal
-def attend_tiles(arguments, thread, kind):
-    """What one thread does: take the next part of a tile until there is none."""
-    operands, sizes, numbers, counter, memory, states = received(arguments, 0)
-    scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
-    work = workspace(sizes, memory + thread * sizes[WORK], kind)
+def attend_part(operands, sizes, numbers, n, work, states, kind):
+    """Part n of all: one tile of queries against one part of its keys."""
     splits, most = sizes[SPLITS], MOST_VECTORS * lanes_of(kind)
     size = (2 + sizes[DV_ROWS]) * most
-    count = sizes[BATCH] * sizes[KV_HEADS] * sizes[STRIPS] * sizes[TILES] * splits
-    while True:
-        n = fetch_add(counter)
-        if n >= count:
-            break
-        tile = n // splits
-        b, kv, lane, lanes, vectors = tile_at(sizes, tile, kind)
-        width = vectors * lanes_of(kind)
-        state = work[7] if splits == 1 else view(states + n * size * work[7].itemsize, size, kind)
-        m, l, o = state[:width], state[most : most + width], state[2 * most : 2 * most + sizes[DV_ROWS] * width]
-        begin, end = without_padding(operands, sizes, b)
-        begin, end = part(begin, end, n % splits, splits)
-        attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, m, l, o)
-        if splits == 1:
-            finish(operands, sizes, b, kv, lane, lanes, width, m, l, o, work[4])
+    b, kv, lane, lanes, vectors = tile_at(sizes, n // splits, kind)
+    width = vectors * lanes_of(kind)
+    state = work[7] if splits == 1 else view(states + n * size * work[7].itemsize, size, kind)
+    m, l, o = state[:width], state[most : most + width], state[2 * most : 2 * most + sizes[DV_ROWS] * width]
+    begin, end = without_padding(operands, sizes, b)
+    begin, end = part(begin, end, n % splits, splits)
+    scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
+    attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, m, l, o)
+    if splits == 1:
+        finish(operands, sizes, b, kv, lane, lanes, width, m, l, o, work[4])
+
+
+@internal
+def ask_for_head(operands, sizes, head, kind):
+    """Prefetch what a key/value head's first tile begins with."""
+    b, kv = head // sizes[KV_HEADS], head % sizes[KV_HEADS]
+    h, rows = kv * (sizes[Q_HEADS] // sizes[KV_HEADS]), min(AHEAD, sizes[KV_LEN])
+    ask_for_rows(operands, Q, sizes, b, h, min(AHEAD, sizes[Q_LEN]), sizes[HEAD_DIM], kind)
+    ask_for_rows(operands, K, sizes, b, kv, rows, sizes[HEAD_DIM], kind)
+    ask_for_rows(operands, V, sizes, b, kv, rows, sizes[V_HEAD_DIM], kind)
+
+
+@internal
+def attend_tiles(arguments, thread, kind):
+    """What one thread does: take the next task, a part of a tile or a head's tiles, until there is none."""
+    operands, sizes, numbers, counter, memory, states = received(arguments, 0)
+    work = workspace(sizes, memory + thread * sizes[WORK], kind)
+    of_head, together = sizes[STRIPS] * sizes[TILES] * sizes[SPLITS], sizes[TOGETHER]
+    count = sizes[BATCH] * sizes[KV_HEADS] * of_head // together
+    following = fetch_add(counter)
+    while following < count:
+        task, following = following, fetch_add(counter)
+        for n in range(task * together, (task + 1) * together):
+            if together == of_head and n == (task + 1) * together - 1 and following < count:
+                ask_for_head(operands, sizes, following, kind)
+            attend_part(operands, sizes, numbers, n, work, states, kind)
 
 
 @internal

@@ -179,6 +179,18 @@ def transpose(typing, source, source_row, factors, destination, destination_row,
 
 
 @intrinsic
+def prefetch(typing, address):
+    """Ask for the cache line of an address that will be read soon."""
+
+    def generate(context, builder, signature, arguments):
+        unit = simd("float32")
+        unit.prefetch(builder, unit.pointer(builder, arguments[0]), INTP(0))
+        return context.get_dummy_value()
+
+    return types.void(types.intp), generate
+
+
+@intrinsic
 def _pointer(typing, address, kind):
     """An address as a pointer to numbers of the type of `kind`."""
     pointer = types.CPointer(kind)

@@ -1,8 +1,8 @@
 """Queries in, output out: between rows in memory and columns along a vector's lanes, converting dtypes on the way."""
 
-from impls.kernels.fused.memory import FLOAT32, lanes_of, load_row, store_row, transpose
+from impls.kernels.fused.memory import FLOAT32, lanes_of, load_row, prefetch, size_of, store_row, transpose
 from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, Q_LEN, STORAGE, address_of, query_of
-from impls.kernels.fused.simd import internal
+from impls.kernels.fused.simd import LINE, internal
 
 
 @internal
@@ -46,6 +46,17 @@ def pack_lanes(operands, which, sizes, b, kv, lane, lanes, columns, width, facto
         for d0 in range(0, padded, unit):
             target = out.ctypes.data + (d0 * width + n0) * size
             transpose(source + d0 * size, apart, factors.ctypes.data, target, width, out[0])
+
+
+@internal
+def ask_for_rows(operands, which, sizes, b, h, rows, columns, kind):
+    """Prefetch the first rows of a head, so that they are there when it is its turn."""
+    size = size_of(kind) if sizes[STORAGE] <= FLOAT32 else 2
+    if operands[which, BY_COLUMN] == size:
+        for row in range(rows):
+            address = address_of(operands, which, b, h, row, 0)
+            for at in range(0, columns * size, LINE):
+                prefetch(address + at)
 
 
 @internal

@@ -9,10 +9,10 @@ from impls.kernels.fused.memory import FLOAT32, STORAGE
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS
 from impls.kernels.fused.operands import SIZES
 from impls.kernels.fused.processor import first_level_cache
-from impls.kernels.fused.simd import simd
+from impls.kernels.fused.simd import LINE, simd
 
-LINE = 64
-"""Bytes of a cache line, and of the longest vector."""
+MANY_HEADS = 8
+"""Heads for each thread from which on a task is a whole head: its keys and values stay in one thread's cache then."""
 
 LEAST_SPLIT = 256
 """Keys below which a part of them is not worth a thread's while."""
@@ -63,11 +63,12 @@ def plan_forward(problem: Problem, threads: int, tile_keys: int | None = None, s
         parts = -(-4 * threads // max(count, 1))
         splits = max(1, min(parts, problem.kv_len // LEAST_SPLIT)) if count < 2 * threads else 1
     state = (2 + shape.dv_rows) * shape.width
+    together = shape.strips * shape.tiles if heads >= MANY_HEADS * threads else 1
     native = STORAGE[problem.dtype] <= FLOAT32
     copied = [(ROWS if native else tile) * problem.head_dim, tile * (ROWS if native else shape.dv_rows)]
     scratch = shape.unit * (1 + max(shape.d_rows, shape.dv_rows))
     work = _bytes([shape.d_rows * shape.width, tile * shape.width, *copied, scratch, shape.width, shape.width, state], shape)
-    sizes = _sizes(problem, shape, tile, splits, work, direct=False)
+    sizes = _sizes(problem, shape, tile, splits, work, together=together)
     return Plan((np.dtype(shape.kind).type,), sizes, work, count * splits * state * shape.size if splits > 1 else 0)
 
 
@@ -82,7 +83,7 @@ def plan_decode(problem: Problem, threads: int, tile_keys: int | None = None, sp
     rows = [QUERIES * problem.head_dim, QUERIES * tile, 8 * problem.head_dim, *[QUERIES] * 3, state]
     work = _bytes(rows, shape)
     stored = {"bfloat16": np.int16, "float16": np.uint16}.get(problem.dtype, np.dtype(shape.kind).type)
-    sizes = _sizes(problem, shape, tile, splits, work, direct=False)
+    sizes = _sizes(problem, shape, tile, splits, work)
     states = heads * splits * state * shape.size if splits > 1 else 0
     return Plan((np.dtype(shape.kind).type, stored), sizes, work, states)
 
@@ -110,7 +111,7 @@ def plan_backward(problem: Problem, threads: int, tile_keys: int | None = None, 
     work = _bytes([*[d_panel] * 2, *[dv_panel] * 2, widest * shape.width, *tiles, tile * widest, *rows], shape)
     sums = -(-problem.kv_len // ROWS) * ROWS * (shape.d_rows + shape.dv_rows) * shape.size
     states = 0 if direct else sums * (heads * splits if splits > 1 else threads)
-    return Plan((np.dtype(shape.kind).type,), _sizes(problem, shape, tile, splits, work, direct), work, states)
+    return Plan((np.dtype(shape.kind).type,), _sizes(problem, shape, tile, splits, work, direct=direct), work, states)
 
 
 def keys_of_a_tile(width: int, size: int, tiles: int = 1) -> int:
@@ -146,12 +147,14 @@ def _bytes(parts: list[int], shape: _Shape) -> int:
     return sum(-(-count * shape.size // LINE) * LINE for count in parts)
 
 
-def _sizes(problem: Problem, shape: _Shape, tile: int, splits: int, work: int, direct: bool) -> np.ndarray:
+def _sizes(
+    problem: Problem, shape: _Shape, tile: int, splits: int, work: int, together: int = 1, direct: bool = False
+) -> np.ndarray:
     low, high = problem.band
     sizes = [
         *(problem.batch, problem.q_heads, problem.kv_heads, problem.q_len, problem.kv_len),
         *(problem.head_dim, problem.v_head_dim, low, high, STORAGE[problem.dtype]),
-        *(tile, shape.strip, shape.strips, shape.tiles, splits, shape.d_rows, shape.dv_rows, work, direct),
+        *(tile, shape.strip, shape.strips, shape.tiles, splits, together, shape.d_rows, shape.dv_rows, work, direct),
     ]
     assert len(sizes) == SIZES
     return np.array(sizes, np.int64)

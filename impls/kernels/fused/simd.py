@@ -19,6 +19,9 @@ _INT16 = ir.IntType(16)
 _STORED = {"int16": _INT16, "uint16": _INT16}
 INTP = ir.IntType(64)
 
+LINE = 64
+"""Bytes of a cache line, and of the longest vector."""
+
 internal = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """For functions that only other compiled functions call."""
 

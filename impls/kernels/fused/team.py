@@ -15,8 +15,8 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from impls.kernels.fused.operands import STATES, WORKSPACE
-from impls.kernels.fused.plan import LINE, Plan
-from impls.kernels.fused.simd import INTP
+from impls.kernels.fused.plan import Plan
+from impls.kernels.fused.simd import INTP, LINE
 from impls.kernels.fused.sources import digest
 
 
