@@ -10,7 +10,7 @@ sums of its own, which a second pass adds in a fixed order: results do not depen
 
 import numpy as np
 
-from impls.kernels.fused.exponential import LOG2E, weights_1, weights_2, weights_3
+from impls.kernels.fused.exponential import weights_1, weights_2, weights_3
 from impls.kernels.fused.forward import tile_in_head
 from impls.kernels.fused.masking import adjust, visible, without_padding
 from impls.kernels.fused.memory import as_kind, cut, fetch_add, lanes_of, load_native, load_row, size_of, store_row, view
@@ -92,14 +92,14 @@ def load_rows(operands, which, sizes, b, kv, lane, lanes, columns, out, padded):
 
 @internal
 def load_log_sums(operands, sizes, b, kv, lane, lanes, lse):
-    """Each lane's log-sum-exp in units of log 2; inf, which makes every weight zero, where there is nothing to attend to."""
+    """Each lane's log-sum-exp ; inf, which makes every weight zero, where there is nothing to attend to."""
     for n in range(lse.size):
         lse[n] = np.inf
         if n < lanes:
             h, i = query_of(sizes, kv, lane + n)
             value = load_native(address_of(operands, LSE, b, h, i, 0), lse[0])
             if value != -np.inf:
-                lse[n] = value * as_kind(LOG2E, value)
+                lse[n] = value
 
 
 @internal
@@ -120,14 +120,14 @@ def differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scal
     kind = s[0]
     width = vectors * lanes_of(kind)
     tile, d, v_dim, d_rows, dv_rows = sizes[TILE_KEYS], sizes[HEAD_DIM], sizes[V_HEAD_DIM], sizes[D_ROWS], sizes[DV_ROWS]
-    one, factor = as_kind(1, kind), scale if softcap > 0 else scale * as_kind(LOG2E, kind)
+    one = as_kind(1, kind)
     pack_lanes(operands, O, sizes, b, kv, lane, lanes, v_dim, width, one, dqt, scratch)
     pack_lanes(operands, DO, sizes, b, kv, lane, lanes, v_dim, width, one, dot, scratch)
     delta[:width] = 0
     for c in range(v_dim):
         for n in range(width):
             delta[n] += dot[c * width + n] * dqt[c * width + n]
-    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, d, width, factor, qt, scratch)
+    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, d, width, scale, qt, scratch)
     load_rows(operands, Q, sizes, b, kv, lane, lanes, d, q[: width * d_rows], d_rows)
     load_rows(operands, DO, sizes, b, kv, lane, lanes, v_dim, do[: width * dv_rows], dv_rows)
     load_log_sums(operands, sizes, b, kv, lane, lanes, lse[:width])

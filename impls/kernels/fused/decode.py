@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from impls.kernels.fused.exponential import LOG2E, softmax_line
+from impls.kernels.fused.exponential import softmax_line
 from impls.kernels.fused.masking import adjust_row, visible, without_padding
 from impls.kernels.fused.memory import as_kind, cut, fetch_add, lanes_of, load_row, size_of, store_native, store_row, view
 from impls.kernels.fused.microkernel import (
@@ -119,7 +119,7 @@ def attend_rows(operands, sizes, b, kv, begin, end, scale, softcap, work, state,
         h, i = query_of(sizes, kv, n)
         address = address_of(operands, Q, b, h, i, 0)
         load_row(address, operands[Q, BY_COLUMN], d, sizes[STORAGE], q.ctypes.data + n * d * size, kind)
-    q *= scale if softcap > 0 else scale * as_kind(LOG2E, kind)
+    q *= scale
     first_least, first_most, last_least, last_most = visible(sizes, 0, queries, queries, begin, end, first, last)
     plain = operands[BIAS, ADDRESS] == 0 and operands[MASK, ADDRESS] == 0
     together, stored_size = rows_of_dots(kind), size_of(stored)
@@ -162,7 +162,7 @@ def finish_rows(operands, sizes, b, kv, state, kind):
         h, i = query_of(sizes, kv, n)
         m, l, o = state[n], state[QUERIES + n], state[2 * QUERIES + n * dv : 2 * QUERIES + (n + 1) * dv]
         if operands[LSE, ADDRESS]:
-            store_native(address_of(operands, LSE, b, h, i, 0), as_kind(m * math.log(2) + math.log(l), kind))
+            store_native(address_of(operands, LSE, b, h, i, 0), as_kind(m + math.log(l), kind))
         if l != 0:
             o /= l
         store_row(o.ctypes.data, dv, sizes[STORAGE], address_of(operands, O, b, h, i, 0), operands[O, BY_COLUMN], kind)
@@ -193,7 +193,7 @@ def decode_parts(arguments, thread, kind, stored):
 
 @internal
 def merge_parts(arguments, thread, kind):
-    """What one thread does of the second pass: M = max m, l = Σ l 2^(m - M), o = Σ o 2^(m - M) over a head's parts."""
+    """What one thread does of the second pass: M = max m, l = Σ l exp(m - M), o = Σ o exp(m - M) over a head's parts."""
     operands, sizes, _, counter, _, states = received(arguments, 1)
     splits, dv = sizes[SPLITS], sizes[V_HEAD_DIM]
     queries, size = sizes[Q_LEN] * (sizes[Q_HEADS] // sizes[KV_HEADS]), QUERIES * (2 + sizes[V_HEAD_DIM])
@@ -208,7 +208,7 @@ def merge_parts(arguments, thread, kind):
             for p in range(1, splits):
                 top = max(top, parts[p, n])
             for p in range(splits):
-                factor = as_kind(2 ** (parts[p, n] - top) if parts[p, n] > -np.inf else 0, kind)
+                factor = as_kind(math.exp(parts[p, n] - top) if parts[p, n] > -np.inf else 0, kind)
                 for c in range(1 + dv):
                     at = QUERIES + n if c == 0 else 2 * QUERIES + n * dv + c - 1
                     total[at] = (total[at] if p else 0) + factor * parts[p, at]

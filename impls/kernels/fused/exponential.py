@@ -1,8 +1,7 @@
 """The softmax of one tile of scores, in vectors: running maximum, powers of two, running sum, and the rescaling of o.
 
-Scores are in units of log 2: the scale was multiplied by log2(e) when the queries were packed, so exp is exp2, whose whole
-part is an exponent's bits and whose fraction f in [-1/2, 1/2] is a polynomial. Lanes are queries, so nothing is ever summed
-across a vector.
+exp(x) is 2^(x log2(e)): its whole part is an exponent, its fraction f in [-1/2, 1/2] a polynomial. Lanes are queries, so
+nothing is ever summed across a vector.
 """
 
 import math
@@ -34,13 +33,15 @@ _LEAST = {4: -126.0, 8: -1022.0}
 
 
 def exp2(unit, builder, x):
-    """2**x for x <= 0 (or nan); zero below the smallest normal number."""
+    """2**x for x <= 0 (or nan); below the smallest normal number possibly zero, and zero for -inf."""
     whole = unit.round(builder, x)
     f = builder.fsub(x, whole)
     first, *rest = _POLYNOMIAL[unit.size]
     power = unit.constant(first)
     for coefficient in rest:
         power = unit.fma(builder, power, f, unit.constant(coefficient))
+    if unit.scales:
+        return unit.scale(builder, power, whole)
     inside = builder.fcmp_unordered(">", x, unit.constant(_LEAST[unit.size]))  # True for nan, which must come through.
     exponent = builder.fptosi(builder.select(inside, whole, unit.constant(0)), unit.integers)
     shifted = builder.shl(exponent, unit.integer_constant(_MANTISSA[unit.size]))
@@ -48,11 +49,16 @@ def exp2(unit, builder, x):
     return builder.select(inside, scaled, unit.constant(0))
 
 
+def exp(unit, builder, x):
+    """e**x, as `exp2`."""
+    return exp2(unit, builder, builder.fmul(x, unit.constant(LOG2E)))
+
+
 def _softmax(vectors: int):
     """`f(s, rows, m, l, o, o_rows, kind)`: fold a tile of scores, (rows, vectors * lanes) at address s, into the state.
 
     m and l are rows of the state, o is (o_rows, vectors * lanes). s becomes weights relative to the new maximum.
-    Invariant: with s the scores seen so far, m = max s, l = Σ 2^(s - m), o = Σ 2^(s - m) v; m = -inf, l = 0, o = 0 for a
+    Invariant: with s the scores seen so far, m = max s, l = Σ exp(s - m), o = Σ exp(s - m) v; m = -inf, l = 0, o = 0 for a
     query that has seen no key.
     """
 
@@ -84,7 +90,7 @@ def _softmax(vectors: int):
             with cgutils.for_range(builder, rows) as loop:
                 row = builder.gep(s, [builder.mul(loop.index, width)])
                 for n, place in enumerate(at):
-                    weight = exp2(unit, builder, builder.fsub(unit.load(builder, row, place), shift[n]))
+                    weight = exp(unit, builder, builder.fsub(unit.load(builder, row, place), shift[n]))
                     unit.store(builder, weight, row, place)
                     builder.store(builder.fadd(builder.load(sums[n]), weight), sums[n])
             for n, place in enumerate(at):
@@ -103,7 +109,7 @@ def _rescale(unit, builder, at, width, old, new, shift, l, o, o_rows):
         bits = builder.bitcast(builder.fcmp_unordered("!=", before, after), ir.IntType(unit.lanes))
         grown = builder.or_(grown, builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(unit.lanes), 0)))
     with builder.if_then(grown):
-        factors = [exp2(unit, builder, builder.fsub(before, x)) for before, x in zip(old, shift, strict=True)]
+        factors = [exp(unit, builder, builder.fsub(before, x)) for before, x in zip(old, shift, strict=True)]
         for factor, place in zip(factors, at, strict=True):
             unit.store(builder, builder.fmul(unit.load(builder, l, place), factor), l, place)
         with cgutils.for_range(builder, o_rows) as loop:
@@ -116,7 +122,7 @@ softmax_1, softmax_2, softmax_3 = (_softmax(vectors) for vectors in (1, 2, 3))
 
 
 def _weights(vectors: int):
-    """`f(s, ds, rows, lse, delta, scale, kind)`: p = 2^(s - lse) in place of s, scale p (ds - delta) in place of ds.
+    """`f(s, ds, rows, lse, delta, scale, kind)`: p = exp(s - lse) in place of s, scale p (ds - delta) in place of ds.
 
     s and ds are (rows, vectors * lanes), lse and delta one row.
     """
@@ -141,7 +147,7 @@ def _weights(vectors: int):
                 start = builder.mul(loop.index, INTP(vectors * unit.lanes))
                 row, ds_row = builder.gep(s, [start]), builder.gep(ds, [start])
                 for n, place in enumerate(at):
-                    p = exp2(unit, builder, builder.fsub(unit.load(builder, row, place), sums[n]))
+                    p = exp(unit, builder, builder.fsub(unit.load(builder, row, place), sums[n]))
                     unit.store(builder, p, row, place)
                     difference = builder.fsub(unit.load(builder, ds_row, place), deltas[n])
                     unit.store(builder, builder.fmul(builder.fmul(factor, p), difference), ds_row, place)
@@ -181,11 +187,11 @@ def softmax_line(typing, s, count, m, l, factor, kind):
         total = cgutils.alloca_once_value(builder, unit.constant(0))
         with cgutils.for_range(builder, whole) as loop:
             at = builder.mul(loop.index, INTP(unit.lanes))
-            weight = exp2(unit, builder, builder.fsub(unit.load(builder, s, at), shift))
+            weight = exp(unit, builder, builder.fsub(unit.load(builder, s, at), shift))
             unit.store(builder, weight, s, at)
             builder.store(builder.fadd(builder.load(total), weight), total)
         added = unit.reduce(builder, builder.load(total), builder.fadd)
-        scaled = exp2(unit, builder, builder.fsub(before, shift))
+        scaled = exp(unit, builder, builder.fsub(before, shift))
         first = INT32(0)
         kept = builder.extract_element(scaled, first)
         builder.store(builder.fadd(builder.fmul(builder.load(l), kept), builder.extract_element(added, first)), l)

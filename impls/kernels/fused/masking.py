@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from impls.kernels.fused.exponential import LOG2E
 from impls.kernels.fused.memory import as_kind, load_byte, read
 from impls.kernels.fused.operands import (
     ADDRESS,
@@ -66,7 +65,7 @@ def without_padding(operands, sizes, b):
 
 @internal
 def adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, s):
-    """Bias, mask and band on a tile of scores (rows, width), of which `keys` rows are keys from k0 on, in units of log 2.
+    """Bias, mask and band on a tile of scores (rows, width), of which `keys` rows are keys from k0 on.
 
     Rows beyond the keys become -inf.
     """
@@ -87,12 +86,11 @@ def adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, la
 @internal
 def _add_bias(operands, sizes, b, kv, lane, lanes, width, k0, keys, s):
     storage, step = sizes[STORAGE], operands[BIAS, BY_COLUMN]
-    log2e = as_kind(LOG2E, s[0])
     for n in range(lanes):
         h, i = query_of(sizes, kv, lane + n)
         address = address_of(operands, BIAS, b, h, i, k0)
         for j in range(keys):
-            s[j * width + n] += log2e * read(address + j * step, storage, s[0])
+            s[j * width + n] += read(address + j * step, storage, s[0])
 
 
 @internal
@@ -117,11 +115,11 @@ def _apply_mask(operands, sizes, b, kv, lane, lanes, width, k0, keys, s):
 def adjust_row(operands, sizes, b, kv, lane, k0, first, last, s):
     """Bias, mask and band on one query's scores for the keys from k0 on; it may see the keys [first, last)."""
     h, i = query_of(sizes, kv, lane)
-    nothing, log2e, storage = as_kind(-np.inf, s[0]), as_kind(LOG2E, s[0]), sizes[STORAGE]
+    nothing, storage = as_kind(-np.inf, s[0]), sizes[STORAGE]
     if operands[BIAS, ADDRESS]:
         address, step = address_of(operands, BIAS, b, h, i, k0), operands[BIAS, BY_COLUMN]
         for j in range(s.size):
-            s[j] += log2e * read(address + j * step, storage, s[0])
+            s[j] += read(address + j * step, storage, s[0])
     if operands[MASK, ADDRESS]:
         address, step = address_of(operands, MASK, b, h, i, k0), operands[MASK, BY_COLUMN]
         for j in range(s.size):

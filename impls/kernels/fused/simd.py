@@ -119,6 +119,19 @@ class Simd:
         """To the nearest whole number."""
         return self._call(builder, "rint", a)
 
+    @property
+    def scales(self):
+        """Whether the processor multiplies by powers of two in one instruction: AVX-512's VSCALEF."""
+        return self.lanes * self.size == 64
+
+    def scale(self, builder, a, power):
+        """a * 2**power for whole powers, zero for -inf whatever a is."""
+        name = "ps" if self.size == 4 else "pd"
+        mask, rounding = ir.IntType(max(8, self.lanes)), INT32(4)
+        kind = ir.FunctionType(self.vector, [self.vector, self.vector, self.vector, mask, INT32])
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.avx512.mask.scalef.{name}.512")
+        return builder.call(function, [a, power, self.constant(0), mask(-1), rounding])
+
     def maximum(self, builder, a, b):
         """The larger of two; the second where either is nan, as x86 has it."""
         return builder.select(builder.fcmp_ordered(">", a, b), a, b)

@@ -57,7 +57,7 @@ def tanh(unit, builder, x):
 
 @intrinsic
 def soften(typing, s, count, softcap, slope, kind):
-    """Scores in units of 1 at address s become capped ones in units of log 2; `slope`, unless 0, gets 1 - tanh².
+    """Scores at address s become capped ones; `slope`, unless 0, gets 1 - tanh².
 
     `count` is a multiple of a vector's lanes.
     """
@@ -73,11 +73,10 @@ def soften(typing, s, count, softcap, slope, kind):
         wanted = builder.icmp_signed("!=", slope, INTP(0))
         s, slope = unit.pointer(builder, s), unit.pointer(builder, slope)
         cap = unit.splat(builder, softcap)
-        scale = builder.fmul(cap, unit.constant(LOG2E))
         with cgutils.for_range(builder, builder.udiv(count, INTP(unit.lanes))) as loop:
             at = builder.mul(loop.index, INTP(unit.lanes))
             t = tanh(unit, builder, builder.fdiv(unit.load(builder, s, at), cap))
-            unit.store(builder, builder.fmul(scale, t), s, at)
+            unit.store(builder, builder.fmul(cap, t), s, at)
             with builder.if_then(wanted):
                 unit.store(builder, builder.fsub(unit.constant(1), builder.fmul(t, t)), slope, at)
 

@@ -7,9 +7,9 @@ lanes. What is packed is small: the tile's queries on the way in, its output on 
 
 import numpy as np
 
-from impls.kernels.fused.exponential import LOG2E, softmax_1, softmax_2, softmax_3
+from impls.kernels.fused.exponential import softmax_1, softmax_2, softmax_3
 from impls.kernels.fused.masking import adjust, visible
-from impls.kernels.fused.memory import FLOAT32, as_kind, cut, lanes_of
+from impls.kernels.fused.memory import FLOAT32, cut, lanes_of
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS
 from impls.kernels.fused.operands import (
     ADDRESS,
@@ -74,8 +74,7 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
     tile = sizes[TILE_KEYS]
     m[:] = -np.inf
     l[:] = 0
-    factor = scale if softcap > 0 else scale * as_kind(LOG2E, kind)
-    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, sizes[HEAD_DIM], width, factor, packed, scratch)
+    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, sizes[HEAD_DIM], width, scale, packed, scratch)
     first_least, first_most, last_least, last_most = visible(sizes, lane, lanes, width, begin, end, first, last)
     plain = operands[BIAS, ADDRESS] == 0 and operands[MASK, ADDRESS] == 0
     for k0 in range(first_least, last_most, tile):
