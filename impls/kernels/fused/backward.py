@@ -137,19 +137,19 @@ def differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scal
     size = s.itemsize
     for k0 in range(first_least // ROWS * ROWS, last_most, tile):  # Sums are of whole micro-kernels.
         keys = min(tile, last_most - k0)
-        rows = keys_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, qt, copied, s)
+        rows = keys_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, qt, copied, s, kind)
         if softcap > 0:
             soften(s.ctypes.data, rows * width, softcap, slope.ctypes.data, kind)
         banded = first_most > k0 or last_least < k0 + keys
         if banded or rows > keys or not plain:
             adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, s)
-        keys_by_lanes(operands, V, sizes, b, kv, k0, keys, v_dim, vectors, dot, copied, ds)
+        keys_by_lanes(operands, V, sizes, b, kv, k0, keys, v_dim, vectors, dot, copied, ds, kind)
         to_weights(vectors, s.ctypes.data, ds.ctypes.data, rows, lse.ctypes.data, delta.ctypes.data, scale, kind)
         if softcap > 0:
             ds[: rows * width] *= slope[: rows * width]
         add_keys_by_columns(s, rows, width, do, dv_rows, dv + k0 * dv_rows * size, dv_rows, kind)
         add_keys_by_columns(ds, rows, width, q, d_rows, dk + k0 * d_rows * size, d_rows, kind)
-        columns_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, ds, copied, dqt, True)
+        columns_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, ds, copied, dqt, True, kind)
     delta[:] = 1
     unpack_lanes(operands, DQ, sizes, b, kv, lane, lanes, d, width, dqt, delta, scratch)
 

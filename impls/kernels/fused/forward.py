@@ -85,7 +85,7 @@ def part(begin, end, split, splits):
 
 
 @internal
-def attend_part(operands, sizes, numbers, n, work, states, kind):
+def attend_part(operands, sizes, numbers, n, work, states, kind, stored):
     """Part n of all: one tile of queries against one part of its keys."""
     splits, most = sizes[SPLITS], MOST_VECTORS * lanes_of(kind)
     size = (2 + sizes[DV_ROWS]) * most
@@ -96,7 +96,7 @@ def attend_part(operands, sizes, numbers, n, work, states, kind):
     begin, end = without_padding(operands, sizes, b)
     begin, end = part(begin, end, n % splits, splits)
     scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
-    attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, m, l, o)
+    attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, m, l, o, stored)
     if splits == 1:
         finish(operands, sizes, b, kv, lane, lanes, width, m, l, o, work[4])
 
@@ -112,7 +112,7 @@ def ask_for_head(operands, sizes, head, kind):
 
 
 @internal
-def attend_tiles(arguments, thread, kind):
+def attend_tiles(arguments, thread, kind, stored):
     """What one thread does: take the next task, a part of a tile or a head's tiles, until there is none."""
     operands, sizes, numbers, counter, memory, states = received(arguments, 0)
     work = workspace(sizes, memory + thread * sizes[WORK], kind)
@@ -124,7 +124,7 @@ def attend_tiles(arguments, thread, kind):
         for n in range(task * together, (task + 1) * together):
             if together == of_head and n == (task + 1) * together - 1 and following < count:
                 ask_for_head(operands, sizes, following, kind)
-            attend_part(operands, sizes, numbers, n, work, states, kind)
+            attend_part(operands, sizes, numbers, n, work, states, kind, stored)
 
 
 @internal
@@ -161,5 +161,5 @@ def merge_tiles(arguments, thread, kind):
 
 def forward(plan, call, threads):
     """o, and the log-sum-exp where it has an address."""
-    passes = [(attend_tiles, plan.kinds), (merge_tiles, plan.kinds)]
+    passes = [(attend_tiles, plan.kinds), (merge_tiles, plan.kinds[:1])]
     run(passes if plan.states else passes[:1], call, plan, threads)

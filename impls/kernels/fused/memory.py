@@ -179,6 +179,93 @@ def transpose(typing, source, source_row, factors, destination, destination_row,
 
 
 @intrinsic
+def pair_rows(typing, x, rows, width, kind, stored):
+    """Pairs of rows of x at that address, (rows, width), rounded to bfloat16, in place: (rows / 2, width) of int32.
+
+    See `Simd.pair`. `rows` is even, `width` whole vectors. Nothing happens unless `stored` is of half precision.
+    """
+
+    def generate(context, builder, signature, arguments):
+        if stored.bitwidth == 16:
+            subroutine(builder, f"pair_rows_{kind}", arguments[:-2], body)
+        return context.get_dummy_value()
+
+    def body(builder, arguments):
+        x, rows, width = arguments
+        unit = simd(str(kind))
+        x, out = unit.pointer(builder, x), builder.inttoptr(x, _INT32.as_pointer())
+        vectors = builder.udiv(width, INTP(unit.lanes))
+        with cgutils.for_range(builder, builder.udiv(rows, INTP(2))) as pair:
+            first = builder.mul(pair.index, builder.mul(width, INTP(2)))
+            with cgutils.for_range(builder, vectors) as loop:
+                at = builder.mul(loop.index, INTP(unit.lanes))
+                low = unit.load(builder, x, builder.add(first, at))
+                high = unit.load(builder, x, builder.add(builder.add(first, width), at))
+                target = builder.gep(out, [builder.add(builder.mul(pair.index, width), at)])
+                both = unit.pair(builder, low, high)
+                builder.store(both, builder.bitcast(target, both.type.as_pointer()), align=4)
+
+    return types.void(*[types.intp] * 3, kind, stored), generate
+
+
+@intrinsic
+def interleave(typing, first, second, out, count, kind):
+    """out[c] = (first[c], second[c]) for whole vectors of two-byte numbers; returns how many that are."""
+
+    def generate(context, builder, signature, arguments):
+        first, second, out, count, _ = arguments
+        unit = simd(str(kind))
+        whole = builder.udiv(count, INTP(unit.lanes))
+        halves = ir.VectorType(_INT16, unit.lanes)
+        turns = [i // 2 + i % 2 * unit.lanes for i in range(2 * unit.lanes)]
+        with cgutils.for_range(builder, whole) as loop:
+            at = builder.mul(loop.index, INTP(unit.lanes))
+            rows = [
+                builder.load(
+                    builder.bitcast(builder.gep(builder.inttoptr(row, _INT16.as_pointer()), [at]), halves.as_pointer()),
+                    align=2,
+                )
+                for row in (first, second)
+            ]
+            both = builder.shuffle_vector(*rows, ir.Constant(ir.VectorType(_INT32, 2 * unit.lanes), turns))
+            target = builder.gep(builder.inttoptr(out, _INT32.as_pointer()), [at])
+            builder.store(both, builder.bitcast(target, both.type.as_pointer()), align=4)
+        return builder.mul(whole, INTP(unit.lanes))
+
+    return types.intp(*[types.intp] * 4, kind), generate
+
+
+@intrinsic
+def load_bits(typing, address):
+    """The two bytes at an address."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.load(builder.inttoptr(arguments[0], _INT16.as_pointer()), align=2)
+
+    return types.uint16(types.intp), generate
+
+
+@intrinsic
+def store_bits(typing, address, bits):
+    def generate(context, builder, signature, arguments):
+        builder.store(arguments[1], builder.inttoptr(arguments[0], _INT16.as_pointer()), align=2)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.uint16), generate
+
+
+@intrinsic
+def is_half(typing, stored):
+    """Whether the type of `stored` is that of half-precision numbers, which a kernel multiplies as they are."""
+    value = int(stored.bitwidth == 16)
+
+    def generate(context, builder, signature, arguments):
+        return ir.Constant(ir.IntType(1), value)
+
+    return types.boolean(stored), generate
+
+
+@intrinsic
 def prefetch(typing, address):
     """Ask for the cache line of an address that will be read soon."""
 

@@ -1,13 +1,15 @@
 """The register-blocked matrix product at the bottom of everything: C (+)= A B, with a block of C held in registers.
 
 Van Zee and van de Geijn, "BLIS", ACM TOMS 41(3) 2015. A is read an element at a time and broadcast, so that it may have
-any strides and needs no packing; B and C have contiguous rows of whole vectors.
+any strides and needs no packing; B and C have contiguous rows of whole vectors. Where the processor multiplies pairs of
+bfloat16 numbers, an element of A and of B may be such a pair, and a step of the loop does twice the work.
 
 A block of `rows` x `vectors` vectors of C needs as many accumulators, `vectors` registers for a row of B, and one for an
 element of A. Every step of the inner loop loads rows + vectors operands for rows * vectors multiplications: 8 x 3 (of 32
 registers) and 4 x 3 (of 16) keep two multipliers fed.
 """
 
+from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
@@ -27,14 +29,18 @@ def _product(rows: int, vectors: int, streamed: bool = False):
 
     a, b, c are addresses; strides count elements of the type of `kind`, b_row those of `stored`. A is (rows, depth) with
     element [r, k] at a + r * a_row + k * a_step; B is (depth, vectors * lanes) and C (rows, vectors * lanes), each with
-    contiguous rows. The type of `stored` says in which form B is: see `Simd.load_stored`. With
-    `streamed`, B comes from memory and not from a cache.
+    contiguous rows.
+
+    If the type of `stored` is int16, numbers of A and B are bfloat16, two at a time: `depth` counts pairs, a_row and a_step
+    numbers, b_row pairs. With `streamed`, B comes from memory and not from a cache, and the type says in which form B alone
+    is: see `Simd.load_stored`.
     """
 
     @intrinsic
     def product(typing, depth, a, a_row, a_step, b, b_row, c, c_row, add, kind, stored):
         unit = simd(str(kind))
         signature = types.void(*[types.intp] * 8, types.boolean, kind, stored)
+        paired = not streamed and stored == types.int16
 
         def generate(context, builder, signature, arguments):
             subroutine(builder, f"product_{rows}x{vectors}_{kind}_{stored}_{streamed}", arguments[:-2], body)
@@ -42,7 +48,9 @@ def _product(rows: int, vectors: int, streamed: bool = False):
 
         def body(builder, arguments):
             depth, a, a_row, a_step, b, b_row, c, c_row, add = arguments
-            a, c, b = unit.pointer(builder, a), unit.pointer(builder, c), unit.stored_pointer(builder, b, stored)
+            c, b = unit.pointer(builder, c), unit.stored_pointer(builder, b, types.int32 if paired else stored)
+            a = builder.inttoptr(a, ir.IntType(16).as_pointer()) if paired else unit.pointer(builder, a)
+            multiply_add = unit.add_pairs if paired else unit.fma
             sums = [[cgutils.alloca_once(builder, unit.vector) for _ in range(vectors)] for _ in range(rows)]
             blocks = [(r, n) for r in range(rows) for n in range(vectors)]
             c_rows = [builder.gep(c, [builder.mul(c_row, INTP(r))]) for r in range(rows)]
@@ -60,12 +68,17 @@ def _product(rows: int, vectors: int, streamed: bool = False):
                 if streamed:
                     for n in range(vectors):
                         unit.prefetch(builder, row, builder.add(ahead, INTP(n * unit.lanes)))
-                right = [unit.load_stored(builder, row, INTP(n * unit.lanes), stored) for n in range(vectors)]
+                form = types.float32 if paired else stored  # Of pairs, as of float32 numbers, four bytes.
+                right = [unit.load_stored(builder, row, INTP(n * unit.lanes), form) for n in range(vectors)]
+                right = [builder.bitcast(x, unit.integers) for x in right] if paired else right
                 step = builder.mul(loop.index, a_step)
                 for r in range(rows):
-                    left = unit.splat(builder, builder.load(builder.gep(a_rows[r], [step])))
+                    element = builder.gep(a_rows[r], [step])
+                    if paired:
+                        element = builder.bitcast(element, INT32.as_pointer())
+                    left = unit.splat(builder, builder.load(element, align=2 if paired else unit.size))
                     for n in range(vectors):
-                        builder.store(unit.fma(builder, left, right[n], builder.load(sums[r][n])), sums[r][n])
+                        builder.store(multiply_add(builder, left, right[n], builder.load(sums[r][n])), sums[r][n])
             for r, n in blocks:
                 unit.store(builder, builder.load(sums[r][n]), c_rows[r], INTP(n * unit.lanes))
 

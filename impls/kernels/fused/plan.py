@@ -8,7 +8,7 @@ from harness.problem import Problem
 from impls.kernels.fused.memory import FLOAT32, STORAGE
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS
 from impls.kernels.fused.operands import SIZES
-from impls.kernels.fused.processor import first_level_cache
+from impls.kernels.fused.processor import first_level_cache, has_bfloat16_products
 from impls.kernels.fused.simd import LINE, simd
 
 MANY_HEADS = 8
@@ -69,7 +69,9 @@ def plan_forward(problem: Problem, threads: int, tile_keys: int | None = None, s
     scratch = shape.unit * (1 + max(shape.d_rows, shape.dv_rows))
     work = _bytes([shape.d_rows * shape.width, tile * shape.width, *copied, scratch, shape.width, shape.width, state], shape)
     sizes = _sizes(problem, shape, tile, splits, work, together=together)
-    return Plan((np.dtype(shape.kind).type,), sizes, work, count * splits * state * shape.size if splits > 1 else 0)
+    kind = np.dtype(shape.kind).type
+    pairs = problem.dtype == "bfloat16" and has_bfloat16_products()
+    return Plan((kind, np.int16 if pairs else kind), sizes, work, count * splits * state * shape.size if splits > 1 else 0)
 
 
 def plan_decode(problem: Problem, threads: int, tile_keys: int | None = None, splits: int | None = None) -> Plan:

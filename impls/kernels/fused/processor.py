@@ -39,6 +39,11 @@ def has_float16() -> bool:
     return bool(features() & {"f16c", "avx512f"}) or "sse2" not in features()
 
 
+def has_bfloat16_products() -> bool:
+    """Whether the processor multiplies pairs of bfloat16 numbers and adds them to float32 ones (AVX512-BF16)."""
+    return {"avx512f", "avx512bf16"} <= features()
+
+
 @cache
 def first_level_cache() -> int:
     """Bytes of a core's first-level data cache; 32 KiB, the least of today's, where Linux does not tell."""

@@ -119,6 +119,23 @@ class Simd:
         """To the nearest whole number."""
         return self._call(builder, "rint", a)
 
+    def add_pairs(self, builder, a, b, c):
+        """c + the sum of the two products of each lane's pairs of bfloat16 numbers, in vectors of int32 (VDPBF16PS)."""
+        kind = ir.FunctionType(self.vector, [self.vector, self.integers, self.integers])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512bf16.dpbf16ps.512")
+        return builder.call(function, [c, a, b])
+
+    def pair(self, builder, first, second):
+        """Two vectors rounded to bfloat16, lane by lane in one int32, the first in its lower half (VCVTNE2PS2BF16)."""
+        halves = ir.VectorType(_INT16, 2 * self.lanes)
+        kind = ir.FunctionType(halves, [self.vector, self.vector])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512bf16.cvtne2ps2bf16.512")
+        both = builder.call(function, [second, first])
+        turns = ir.Constant(
+            ir.VectorType(INT32, 2 * self.lanes), [i // 2 + i % 2 * self.lanes for i in range(2 * self.lanes)]
+        )
+        return builder.bitcast(builder.shuffle_vector(both, ir.Constant(halves, ir.Undefined), turns), self.integers)
+
     @property
     def scales(self):
         """Whether the processor multiplies by powers of two in one instruction: AVX-512's VSCALEF."""

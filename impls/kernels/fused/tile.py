@@ -5,11 +5,13 @@ micro-kernel that is read an element at a time, so they are used where they lie,
 lanes. What is packed is small: the tile's queries on the way in, its output on the way out.
 """
 
+import math
+
 import numpy as np
 
 from impls.kernels.fused.exponential import softmax_1, softmax_2, softmax_3
 from impls.kernels.fused.masking import adjust, visible
-from impls.kernels.fused.memory import FLOAT32, cut, lanes_of
+from impls.kernels.fused.memory import FLOAT32, as_kind, cut, is_half, lanes_of, pair_rows
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS
 from impls.kernels.fused.operands import (
     ADDRESS,
@@ -25,7 +27,7 @@ from impls.kernels.fused.operands import (
     Q,
     V,
 )
-from impls.kernels.fused.packing import pack_lanes
+from impls.kernels.fused.packing import pack_lanes, round_up
 from impls.kernels.fused.products import columns_by_lanes, keys_by_lanes
 from impls.kernels.fused.simd import internal
 from impls.kernels.fused.softcap import soften
@@ -40,6 +42,13 @@ def fold(vectors, s, rows, m, l, o, o_rows, kind):
         softmax_2(s, rows, m, l, o, o_rows, kind)
     else:
         softmax_1(s, rows, m, l, o, o_rows, kind)
+
+
+@internal
+def parts_of(scale):
+    """(power of two, the rest), whose product is the scale; the rest has its sign and lies between 1 and 2 but for that."""
+    mantissa, exponent = math.frexp(scale)
+    return as_kind(math.ldexp(1.0, exponent - 1), scale), as_kind(2 * mantissa, scale)
 
 
 @internal
@@ -62,7 +71,7 @@ def workspace(sizes, address, kind):
 
 
 @internal
-def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, m, l, o):
+def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, m, l, o, stored):
     """Fold the keys [begin, end) into the state of `lanes` queries of a key/value head, from lane `lane` on.
 
     m and l are (vectors * lanes of a vector,), o is (output_rows, that many), all overwritten; see `fold` for what they
@@ -74,12 +83,17 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
     tile = sizes[TILE_KEYS]
     m[:] = -np.inf
     l[:] = 0
-    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, sizes[HEAD_DIM], width, scale, packed, scratch)
+    # Half precision is multiplied by a power of two, which does not round; scores by what is left of the scale.
+    power, rest = parts_of(scale) if is_half(stored) else (scale, as_kind(1, kind))
+    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, sizes[HEAD_DIM], width, power, packed, scratch)
+    pair_rows(packed.ctypes.data, round_up(sizes[HEAD_DIM], 2), width, kind, stored)
     first_least, first_most, last_least, last_most = visible(sizes, lane, lanes, width, begin, end, first, last)
     plain = operands[BIAS, ADDRESS] == 0 and operands[MASK, ADDRESS] == 0
     for k0 in range(first_least, last_most, tile):
         keys = min(tile, last_most - k0)
-        rows = keys_by_lanes(operands, K, sizes, b, kv, k0, keys, sizes[HEAD_DIM], vectors, packed, copied_keys, s)
+        rows = keys_by_lanes(operands, K, sizes, b, kv, k0, keys, sizes[HEAD_DIM], vectors, packed, copied_keys, s, stored)
+        if rest != 1:
+            s[: rows * width] *= rest
         if softcap > 0:
             soften(s.ctypes.data, rows * width, softcap, 0, kind)
         banded = first_most > k0 or last_least < k0 + keys
@@ -88,6 +102,7 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
         seen = k0 > first_least  # Otherwise o is to be overwritten.
         o_rows = o.size // width if seen else 0
         fold(vectors, s.ctypes.data, rows, m.ctypes.data, l.ctypes.data, o.ctypes.data, o_rows, kind)
-        columns_by_lanes(operands, V, sizes, b, kv, k0, keys, sizes[V_HEAD_DIM], vectors, s, copied_values, o, seen)
+        pair_rows(s.ctypes.data, rows, width, kind, stored)
+        columns_by_lanes(operands, V, sizes, b, kv, k0, keys, sizes[V_HEAD_DIM], vectors, s, copied_values, o, seen, stored)
     if first_least >= last_most:
         o[:] = 0
