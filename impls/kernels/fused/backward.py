@@ -13,7 +13,19 @@ import numpy as np
 from impls.kernels.fused.exponential import weights_1, weights_2, weights_3
 from impls.kernels.fused.forward import tile_in_head
 from impls.kernels.fused.masking import adjust, visible, without_padding
-from impls.kernels.fused.memory import as_kind, cut, fetch_add, lanes_of, load_native, load_row, size_of, store_row, view
+from impls.kernels.fused.memory import (
+    as_kind,
+    cut,
+    fetch_add,
+    is_half,
+    lanes_of,
+    load_native,
+    load_row,
+    pair_rows,
+    size_of,
+    store_row,
+    view,
+)
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS
 from impls.kernels.fused.operands import (
     ADDRESS,
@@ -52,6 +64,7 @@ from impls.kernels.fused.products import add_keys_by_columns, columns_by_lanes, 
 from impls.kernels.fused.simd import internal
 from impls.kernels.fused.softcap import soften
 from impls.kernels.fused.team import run
+from impls.kernels.fused.tile import parts_of
 
 BLOCK = 64
 """Rows of dk and dv that a thread adds up at a time."""
@@ -114,7 +127,7 @@ def to_weights(vectors, s, ds, rows, lse, delta, scale, kind):
 
 
 @internal
-def differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, dk, dv):
+def differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, dk, dv, stored):
     """One tile of queries: writes its dq, adds its part of dk and dv to the sums at those addresses."""
     qt, q, dot, do, dqt, s, ds, slope, copied, scratch, first, last, lse, delta = work
     kind = s[0]
@@ -127,7 +140,10 @@ def differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scal
     for c in range(v_dim):
         for n in range(width):
             delta[n] += dot[c * width + n] * dqt[c * width + n]
-    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, d, width, scale, qt, scratch)
+    pair_rows(dot.ctypes.data, round_up(v_dim, 2), width, kind, stored)
+    power, rest = parts_of(scale) if is_half(stored) else (scale, one)  # As in the forward pass.
+    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, d, width, power, qt, scratch)
+    pair_rows(qt.ctypes.data, round_up(d, 2), width, kind, stored)
     load_rows(operands, Q, sizes, b, kv, lane, lanes, d, q[: width * d_rows], d_rows)
     load_rows(operands, DO, sizes, b, kv, lane, lanes, v_dim, do[: width * dv_rows], dv_rows)
     load_log_sums(operands, sizes, b, kv, lane, lanes, lse[:width])
@@ -137,16 +153,20 @@ def differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scal
     size = s.itemsize
     for k0 in range(first_least // ROWS * ROWS, last_most, tile):  # Sums are of whole micro-kernels.
         keys = min(tile, last_most - k0)
-        rows = keys_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, qt, copied, s, kind)
+        rows = keys_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, qt, copied, s, stored)
+        if rest != 1:
+            for n in range(rows * width):
+                s[n] *= rest
         if softcap > 0:
             soften(s.ctypes.data, rows * width, softcap, slope.ctypes.data, kind)
         banded = first_most > k0 or last_least < k0 + keys
         if banded or rows > keys or not plain:
             adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, s)
-        keys_by_lanes(operands, V, sizes, b, kv, k0, keys, v_dim, vectors, dot, copied, ds, kind)
+        keys_by_lanes(operands, V, sizes, b, kv, k0, keys, v_dim, vectors, dot, copied, ds, stored)
         to_weights(vectors, s.ctypes.data, ds.ctypes.data, rows, lse.ctypes.data, delta.ctypes.data, scale, kind)
         if softcap > 0:
-            ds[: rows * width] *= slope[: rows * width]
+            for n in range(rows * width):
+                ds[n] *= slope[n]
         add_keys_by_columns(s, rows, width, do, dv_rows, dv + k0 * dv_rows * size, dv_rows, kind)
         add_keys_by_columns(ds, rows, width, q, d_rows, dk + k0 * d_rows * size, d_rows, kind)
         columns_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, ds, copied, dqt, True, kind)
@@ -155,7 +175,7 @@ def differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scal
 
 
 @internal
-def differentiate_heads(arguments, thread, kind):
+def differentiate_heads(arguments, thread, kind, stored):
     """What one thread does: take the next head, or the next part of its queries, until there is none."""
     operands, sizes, numbers, counter, memory, states = received(arguments, 0)
     scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
@@ -177,7 +197,7 @@ def differentiate_heads(arguments, thread, kind):
         begin, end = without_padding(operands, sizes, b)
         for tile in range(n % splits, sizes[STRIPS] * sizes[TILES], splits):
             lane, lanes, vectors = tile_in_head(sizes, tile, kind)
-            differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, dk, dv)
+            differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, dk, dv, stored)
         if not sizes[DIRECT] and splits == 1:
             store_sums(operands, DK, sizes, b, kv, 0, sizes[KV_LEN], sizes[HEAD_DIM], dk, sizes[D_ROWS], kind)
             store_sums(operands, DV, sizes, b, kv, 0, sizes[KV_LEN], sizes[V_HEAD_DIM], dv, sizes[DV_ROWS], kind)
@@ -218,5 +238,5 @@ def add_up_heads(arguments, thread, kind):
 
 def backward(plan, call, threads):
     """dq, dk and dv."""
-    passes = [(differentiate_heads, plan.kinds), (add_up_heads, plan.kinds)]
+    passes = [(differentiate_heads, plan.kinds), (add_up_heads, plan.kinds[:1])]
     run(passes if plan.sizes[SPLITS] > 1 else passes[:1], call, plan, threads)

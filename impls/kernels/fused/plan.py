@@ -26,7 +26,7 @@ class Plan:
     """How one pass over a problem is cut up for so many threads."""
 
     kinds: tuple[type, ...]
-    """The dtype that is computed with, for the task's sake."""
+    """The dtypes that a task is compiled for: of what it computes with, and of what it reads."""
     sizes: np.ndarray
     """What kernels read: see `impls.kernels.fused.operands`."""
     work: int
@@ -69,9 +69,7 @@ def plan_forward(problem: Problem, threads: int, tile_keys: int | None = None, s
     scratch = shape.unit * (1 + max(shape.d_rows, shape.dv_rows))
     work = _bytes([shape.d_rows * shape.width, tile * shape.width, *copied, scratch, shape.width, shape.width, state], shape)
     sizes = _sizes(problem, shape, tile, splits, work, together=together)
-    kind = np.dtype(shape.kind).type
-    pairs = problem.dtype == "bfloat16" and has_bfloat16_products()
-    return Plan((kind, np.int16 if pairs else kind), sizes, work, count * splits * state * shape.size if splits > 1 else 0)
+    return Plan(_kinds(problem, shape), sizes, work, count * splits * state * shape.size if splits > 1 else 0)
 
 
 def plan_decode(problem: Problem, threads: int, tile_keys: int | None = None, splits: int | None = None) -> Plan:
@@ -113,7 +111,7 @@ def plan_backward(problem: Problem, threads: int, tile_keys: int | None = None, 
     work = _bytes([*[d_panel] * 2, *[dv_panel] * 2, widest * shape.width, *tiles, tile * widest, *rows], shape)
     sums = -(-problem.kv_len // ROWS) * ROWS * (shape.d_rows + shape.dv_rows) * shape.size
     states = 0 if direct else sums * (heads * splits if splits > 1 else threads)
-    return Plan((np.dtype(shape.kind).type,), _sizes(problem, shape, tile, splits, work, direct=direct), work, states)
+    return Plan(_kinds(problem, shape), _sizes(problem, shape, tile, splits, work, direct=direct), work, states)
 
 
 def keys_of_a_tile(width: int, size: int, tiles: int = 1) -> int:
@@ -142,6 +140,12 @@ def _shape(problem: Problem) -> _Shape:
         d_rows=-(-problem.head_dim // whole) * whole,
         dv_rows=-(-problem.v_head_dim // whole) * whole,
     )
+
+
+def _kinds(problem: Problem, shape: _Shape) -> tuple[type, type]:
+    """What is computed with, and in which form products take keys and values: int16 for pairs of bfloat16 numbers."""
+    kind = np.dtype(shape.kind).type
+    return kind, np.int16 if problem.dtype == "bfloat16" and has_bfloat16_products() else kind
 
 
 def _bytes(parts: list[int], shape: _Shape) -> int:

@@ -93,7 +93,8 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
         keys = min(tile, last_most - k0)
         rows = keys_by_lanes(operands, K, sizes, b, kv, k0, keys, sizes[HEAD_DIM], vectors, packed, copied_keys, s, stored)
         if rest != 1:
-            s[: rows * width] *= rest
+            for n in range(rows * width):  # An expression of arrays would make another one.
+                s[n] *= rest
         if softcap > 0:
             soften(s.ctypes.data, rows * width, softcap, 0, kind)
         banded = first_most > k0 or last_least < k0 + keys
