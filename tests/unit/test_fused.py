@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from llvmlite import binding
 
 from harness.conformance import checks
 from harness.inputs import make_inputs
@@ -16,8 +17,13 @@ from impls.kernels.fused.attention import Fused
 from impls.kernels.fused.microkernel import ROWS
 from impls.kernels.fused.operands import TILE_KEYS
 
-# Vectors of 8 and 4 float32; the second is what every x86-64 processor has.
+# Vectors of 16, 8 and 4 float32: AVX-512 without its instructions for bfloat16, AVX2, and what every x86-64 processor has.
 PROCESSORS = {
+    "avx512": (
+        "skylake-avx512",
+        "+sse2,+sse4.2,+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl",
+        16,
+    ),
     "avx2": ("haswell", "+sse2,+sse4.2,+avx,+avx2,+fma,+f16c,+bmi,+bmi2", 8),
     "plain": ("x86-64", "+sse2", 4),
 }
@@ -59,6 +65,24 @@ def test_gradients_of_few_heads(threads):
     assert found.correct, checks.finding(found)
     for name, again in zip(outputs, kernels.backward(*arguments), strict=True):
         np.testing.assert_array_equal(outputs[name], again)
+
+
+@pytest.mark.parametrize("head_dim, v_head_dim", [(7, 5), (24, 33), (64, 64)])
+@pytest.mark.parametrize("scale", [None, -0.3, 0.0])
+def test_bfloat16_in_pairs(head_dim, v_head_dim, scale):
+    """Odd sizes, and rows and columns that lie elsewhere than next to each other."""
+    problem = Problem(
+        batch=1, q_heads=2, kv_heads=1, q_len=37, kv_len=29, head_dim=head_dim, v_head_dim=v_head_dim, scale=scale,
+        dtype="bfloat16", direction="backward",
+    )  # fmt: skip
+    inputs, o, lse, kernels = forward(problem, 2)
+    outputs = dict(zip(["q", "k", "v"], kernels.backward(inputs.q, inputs.k, inputs.v, o, lse, inputs.do), strict=True))
+    found = checks.accuracy({"o": o, **{f"d{name}": x for name, x in outputs.items()}}, expected(problem, inputs))
+    assert found.correct, checks.finding(found)
+    spread = [np.repeat(np.repeat(x, 2, axis=2), 3, axis=3)[:, :, ::2, ::3] for x in (inputs.q, inputs.k, inputs.v)]
+    np.testing.assert_array_equal(kernels.forward(*spread), o)
+    turned = [np.ascontiguousarray(x.swapaxes(-1, -2)).swapaxes(-1, -2) for x in (inputs.q, inputs.k, inputs.v)]
+    np.testing.assert_array_equal(kernels.forward(*turned), o)
 
 
 @pytest.mark.parametrize("name", WITH_PARTS)
@@ -118,8 +142,11 @@ print("right")
 
 @pytest.mark.parametrize("name", PROCESSORS)
 def test_other_processors(name):
-    """With AVX2 and without any of it: right, and in vectors of that processor's width."""
+    """With fewer instructions than the host: right, and in vectors of that processor's width."""
     processor, features, lanes = PROCESSORS[name]
+    host = {feature for feature, present in binding.get_host_cpu_features().items() if present}
+    if missing := {feature[1:] for feature in features.split(",")} - host:
+        pytest.skip(f"this processor lacks {', '.join(sorted(missing))}")
     done = run(ON_A_PROCESSOR.format(lanes=lanes), NUMBA_CPU_NAME=processor, NUMBA_CPU_FEATURES=features)
     assert done.stdout.strip() == "right", done.stderr[-2000:]
 
