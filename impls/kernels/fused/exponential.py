@@ -86,7 +86,7 @@ def _softmax(vectors: int):
             lowest = unit.constant(-math.inf)
             shift = [builder.select(builder.fcmp_ordered("==", x, lowest), unit.constant(0), x) for x in new]
             _rescale(unit, builder, at, width, old, new, shift, l, o, o_rows)
-            sums = [cgutils.alloca_once_value(builder, unit.load(builder, l, place)) for place in at]
+            sums = [cgutils.alloca_once_value(builder, unit.constant(0)) for _ in at]
             with cgutils.for_range(builder, rows) as loop:
                 row = builder.gep(s, [builder.mul(loop.index, width)])
                 for n, place in enumerate(at):
@@ -95,7 +95,7 @@ def _softmax(vectors: int):
                     builder.store(builder.fadd(builder.load(sums[n]), weight), sums[n])
             for n, place in enumerate(at):
                 unit.store(builder, new[n], m, place)
-                unit.store(builder, builder.load(sums[n]), l, place)
+                unit.store(builder, builder.fadd(unit.load(builder, l, place), builder.load(sums[n])), l, place)
 
         return signature, generate
 

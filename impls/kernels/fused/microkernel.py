@@ -54,13 +54,8 @@ def _product(rows: int, vectors: int, streamed: bool = False):
             sums = [[cgutils.alloca_once(builder, unit.vector) for _ in range(vectors)] for _ in range(rows)]
             blocks = [(r, n) for r in range(rows) for n in range(vectors)]
             c_rows = [builder.gep(c, [builder.mul(c_row, INTP(r))]) for r in range(rows)]
-            with builder.if_else(add) as (then, otherwise):
-                with then:
-                    for r, n in blocks:
-                        builder.store(unit.load(builder, c_rows[r], INTP(n * unit.lanes)), sums[r][n])
-                with otherwise:
-                    for r, n in blocks:
-                        builder.store(unit.constant(0), sums[r][n])
+            for r, n in blocks:
+                builder.store(unit.constant(0), sums[r][n])
             a_rows = [builder.gep(a, [builder.mul(a_row, INTP(r))]) for r in range(rows)]
             ahead = builder.mul(b_row, INTP(AHEAD))
             with cgutils.for_range(builder, depth) as loop:
@@ -79,6 +74,12 @@ def _product(rows: int, vectors: int, streamed: bool = False):
                     left = unit.splat(builder, builder.load(element, align=2 if paired else unit.size))
                     for n in range(vectors):
                         builder.store(multiply_add(builder, left, right[n], builder.load(sums[r][n])), sums[r][n])
+            with builder.if_then(
+                add
+            ):  # Not before the loop: errors grow with the length of a sum, so long ones are of parts.
+                for r, n in blocks:
+                    before = unit.load(builder, c_rows[r], INTP(n * unit.lanes))
+                    builder.store(builder.fadd(before, builder.load(sums[r][n])), sums[r][n])
             for r, n in blocks:
                 unit.store(builder, builder.load(sums[r][n]), c_rows[r], INTP(n * unit.lanes))
 
