@@ -76,7 +76,7 @@ class Fused:
 
     def _new_call(self, plan: Plan):
         """The array of a call (see `operands`) but for the operands' addresses, and the strides of those not contiguous."""
-        call = np.zeros(places.CALL, np.int64)
+        call = np.zeros(places.call_size(self.threads), np.int64)
         call[places.SIZES_AT], call[places.NUMBERS_AT] = plan.sizes.ctypes.data, self._numbers.ctypes.data
         for place, operand in enumerate(self._operands):
             at = places.OPERANDS + 5 * place + places.BY_BATCH

@@ -16,7 +16,6 @@ from impls.kernels.fused.masking import adjust, visible, without_padding
 from impls.kernels.fused.memory import (
     as_kind,
     cut,
-    fetch_add,
     is_half,
     lanes_of,
     load_native,
@@ -56,6 +55,7 @@ from impls.kernels.fused.operands import (
     Q,
     V,
     address_of,
+    next_task,
     query_of,
     received,
 )
@@ -177,13 +177,14 @@ def differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scal
 @internal
 def differentiate_heads(arguments, thread, kind, stored):
     """What one thread does: take the next head, or the next part of its queries, until there is none."""
-    operands, sizes, numbers, counter, memory, states = received(arguments, 0)
+    operands, sizes, numbers, counters, memory, states = received(arguments, 0)
     scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
     work = workspace(sizes, memory + thread * sizes[WORK], kind)
     splits, rows, size = sizes[SPLITS], round_up(sizes[KV_LEN], ROWS), work[0].itemsize
+    count = sizes[BATCH] * sizes[KV_HEADS] * splits
     while True:
-        n = fetch_add(counter)
-        if n >= sizes[BATCH] * sizes[KV_HEADS] * splits:
+        n = next_task(counters, sizes, thread, count)
+        if n == count:
             break
         head = n // splits
         b, kv = head // sizes[KV_HEADS], head % sizes[KV_HEADS]
@@ -215,13 +216,14 @@ def store_sums(operands, which, sizes, b, kv, first, last, columns, sums, row, k
 @internal
 def add_up_heads(arguments, thread, kind):
     """What one thread does of the second pass: add the parts of the next block of rows into the first of them."""
-    operands, sizes, _, counter, _, states = received(arguments, 1)
+    operands, sizes, _, counters, _, states = received(arguments, 1)
     splits, rows, size = sizes[SPLITS], round_up(sizes[KV_LEN], ROWS), size_of(kind)
     part = rows * (sizes[D_ROWS] + sizes[DV_ROWS])
     blocks = round_up(sizes[KV_LEN], BLOCK) // BLOCK
+    count = sizes[BATCH] * sizes[KV_HEADS] * blocks
     while True:
-        n = fetch_add(counter)
-        if n >= sizes[BATCH] * sizes[KV_HEADS] * blocks:
+        n = next_task(counters, sizes, thread, count)
+        if n == count:
             break
         head, first = n // blocks, n % blocks * BLOCK
         last = min(first + BLOCK, sizes[KV_LEN])

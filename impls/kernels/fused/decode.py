@@ -13,7 +13,7 @@ import numpy as np
 
 from impls.kernels.fused.exponential import softmax_line
 from impls.kernels.fused.masking import adjust_row, visible, without_padding
-from impls.kernels.fused.memory import as_kind, cut, fetch_add, lanes_of, load_row, size_of, store_native, store_row, view
+from impls.kernels.fused.memory import as_kind, cut, lanes_of, load_row, size_of, store_native, store_row, view
 from impls.kernels.fused.microkernel import (
     dots,
     line_1,
@@ -47,6 +47,8 @@ from impls.kernels.fused.operands import (
     Q,
     V,
     address_of,
+    next_task,
+    part,
     query_of,
     received,
 )
@@ -171,22 +173,22 @@ def finish_rows(operands, sizes, b, kv, state, kind):
 @internal
 def decode_parts(arguments, thread, kind, stored):
     """What one thread does: take the next part of a head's keys until there is none."""
-    operands, sizes, numbers, counter, memory, states = received(arguments, 0)
+    operands, sizes, numbers, counters, memory, states = received(arguments, 0)
     scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
     work = workspace(sizes, memory + thread * sizes[WORK], kind)
     splits, state = sizes[SPLITS], work[6]
+    count = sizes[BATCH] * sizes[KV_HEADS] * splits
     while True:
-        n = fetch_add(counter)
-        if n >= sizes[BATCH] * sizes[KV_HEADS] * splits:
+        n = next_task(counters, sizes, thread, count)
+        if n == count:
             break
         head, split = n // splits, n % splits
         b, kv = head // sizes[KV_HEADS], head % sizes[KV_HEADS]
         begin, end = without_padding(operands, sizes, b)
-        length = end - begin
-        part = (begin + length * split // splits, begin + length * (split + 1) // splits)
+        begin, end = part(begin, end, split, splits)
         if splits > 1:
             state = view(states + n * work[6].nbytes, work[6].size, kind)
-        attend_rows(operands, sizes, b, kv, part[0], part[1], scale, softcap, work, state, stored)
+        attend_rows(operands, sizes, b, kv, begin, end, scale, softcap, work, state, stored)
         if splits == 1:
             finish_rows(operands, sizes, b, kv, state, kind)
 
@@ -194,12 +196,13 @@ def decode_parts(arguments, thread, kind, stored):
 @internal
 def merge_parts(arguments, thread, kind):
     """What one thread does of the second pass: M = max m, l = Σ l exp(m - M), o = Σ o exp(m - M) over a head's parts."""
-    operands, sizes, _, counter, _, states = received(arguments, 1)
+    operands, sizes, _, counters, _, states = received(arguments, 1)
     splits, dv = sizes[SPLITS], sizes[V_HEAD_DIM]
     queries, size = sizes[Q_LEN] * (sizes[Q_HEADS] // sizes[KV_HEADS]), QUERIES * (2 + sizes[V_HEAD_DIM])
+    count = sizes[BATCH] * sizes[KV_HEADS]
     while True:
-        head = fetch_add(counter)
-        if head >= sizes[BATCH] * sizes[KV_HEADS]:
+        head = next_task(counters, sizes, thread, count)
+        if head == count:
             break
         parts = view(states + head * splits * size * size_of(kind), splits * size, kind).reshape(splits, size)
         total = parts[0]

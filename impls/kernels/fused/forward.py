@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from impls.kernels.fused.masking import without_padding
-from impls.kernels.fused.memory import as_kind, fetch_add, lanes_of, store_native, view
+from impls.kernels.fused.memory import as_kind, lanes_of, store_native, view
 from impls.kernels.fused.microkernel import AHEAD, MOST_VECTORS
 from impls.kernels.fused.operands import (
     ADDRESS,
@@ -33,6 +33,8 @@ from impls.kernels.fused.operands import (
     Q,
     V,
     address_of,
+    next_task,
+    part,
     query_of,
     received,
 )
@@ -79,12 +81,6 @@ def finish(operands, sizes, b, kv, lane, lanes, width, m, l, o, scratch):
 
 
 @internal
-def part(begin, end, split, splits):
-    """[begin, end) cut into so many parts of nearly the same length."""
-    return begin + (end - begin) * split // splits, begin + (end - begin) * (split + 1) // splits
-
-
-@internal
 def attend_part(operands, sizes, numbers, n, work, states, kind, stored):
     """Part n of all: one tile of queries against one part of its keys."""
     splits, most = sizes[SPLITS], MOST_VECTORS * lanes_of(kind)
@@ -114,13 +110,13 @@ def ask_for_head(operands, sizes, head, kind):
 @internal
 def attend_tiles(arguments, thread, kind, stored):
     """What one thread does: take the next task, a part of a tile or a head's tiles, until there is none."""
-    operands, sizes, numbers, counter, memory, states = received(arguments, 0)
+    operands, sizes, numbers, counters, memory, states = received(arguments, 0)
     work = workspace(sizes, memory + thread * sizes[WORK], kind)
     of_head, together = sizes[STRIPS] * sizes[TILES] * sizes[SPLITS], sizes[TOGETHER]
     count = sizes[BATCH] * sizes[KV_HEADS] * of_head // together
-    following = fetch_add(counter)
+    following = next_task(counters, sizes, thread, count)
     while following < count:
-        task, following = following, fetch_add(counter)
+        task, following = following, next_task(counters, sizes, thread, count)
         for n in range(task * together, (task + 1) * together):
             if together == of_head and n == (task + 1) * together - 1 and following < count:
                 ask_for_head(operands, sizes, following, kind)
@@ -130,14 +126,15 @@ def attend_tiles(arguments, thread, kind, stored):
 @internal
 def merge_tiles(arguments, thread, kind):
     """What one thread does of the second pass: merge the parts of the next tile into the first of them."""
-    operands, sizes, _, counter, memory, states = received(arguments, 1)
+    operands, sizes, _, counters, memory, states = received(arguments, 1)
     work = workspace(sizes, memory + thread * sizes[WORK], kind)
     splits, most, dv_rows = sizes[SPLITS], MOST_VECTORS * lanes_of(kind), sizes[DV_ROWS]
     size = (2 + dv_rows) * most
     top, factor = work[0][:most], work[1][:most]
+    count = sizes[BATCH] * sizes[KV_HEADS] * sizes[STRIPS] * sizes[TILES]
     while True:
-        tile = fetch_add(counter)
-        if tile >= sizes[BATCH] * sizes[KV_HEADS] * sizes[STRIPS] * sizes[TILES]:
+        tile = next_task(counters, sizes, thread, count)
+        if tile == count:
             break
         b, kv, lane, lanes, vectors = tile_at(sizes, tile, kind)
         width = vectors * lanes_of(kind)

@@ -6,13 +6,13 @@ is compiled once for each type it computes with.
 
 import numpy as np
 
-from impls.kernels.fused.memory import view
+from impls.kernels.fused.memory import fetch_add, view
 from impls.kernels.fused.simd import internal
 
 (
     BATCH, Q_HEADS, KV_HEADS, Q_LEN, KV_LEN, HEAD_DIM, V_HEAD_DIM, LOW, HIGH, STORAGE,
-    TILE_KEYS, STRIP, STRIPS, TILES, SPLITS, TOGETHER, D_ROWS, DV_ROWS, WORK, DIRECT, SIZES,
-) = range(21)  # fmt: skip
+    TILE_KEYS, STRIP, STRIPS, TILES, SPLITS, TOGETHER, D_ROWS, DV_ROWS, WORK, DIRECT, THREADS, SIZES,
+) = range(22)  # fmt: skip
 """Places in the array of sizes. LOW and HIGH are the band: query i may see key j when LOW <= j - i <= HIGH. The second line
 is the plan: see `impls.kernels.fused.plan`."""
 
@@ -26,21 +26,46 @@ SIZES_AT, NUMBERS_AT, WORKSPACE, STATES, OPERANDS = range(5)
 threads' workspaces and of the states behind them; and the array of operands."""
 
 _COUNTERS = OPERANDS + 11 * 5 + 8
-"""Then a counter of tasks for each of two passes, in cache lines of their own: all threads write to them."""
+"""Then a counter of tasks for each thread and each of two passes, in cache lines of their own, since all threads write."""
 
-CALL = _COUNTERS + 2 * 8
+
+def call_size(threads):
+    """Numbers in the array of a call."""
+    return _COUNTERS + 2 * threads * 8
 
 
 @internal
 def received(arguments, number):
-    """(operands, sizes, numbers, counter, workspaces' address, states' address) of a call, for pass `number` of it.
+    """What a call brings, for pass `number` of it: operands, sizes, numbers, addresses of counters, workspaces and states.
 
     `numbers` are the scale and the softcap, 0 for none.
     """
-    call = view(arguments, CALL, np.int64(0))
+    call = view(arguments, _COUNTERS, np.int64(0))
     operands = call[OPERANDS : OPERANDS + 11 * 5].reshape(11, 5)
     sizes, numbers = view(call[SIZES_AT], SIZES, np.int64(0)), view(call[NUMBERS_AT], 2, np.float64(0))
-    return operands, sizes, numbers, arguments + (_COUNTERS + 8 * number) * 8, call[WORKSPACE], call[STATES]
+    return operands, sizes, numbers, arguments + (_COUNTERS + 8 * number * sizes[THREADS]) * 8, call[WORKSPACE], call[STATES]
+
+
+@internal
+def part(begin, end, n, parts):
+    """Part n of [begin, end), cut into so many of nearly the same length."""
+    return begin + (end - begin) * n // parts, begin + (end - begin) * (n + 1) // parts
+
+
+@internal
+def next_task(counters, sizes, thread, count):
+    """The number of a thread's next task, or `count` when there is none left.
+
+    Each thread has a share of its own, the same in every call, so that what it read is still in its cache the next time.
+    One that has finished its share goes on with the others'.
+    """
+    for n in range(sizes[THREADS]):
+        owner = (thread + n) % sizes[THREADS]
+        begin, end = part(0, count, owner, sizes[THREADS])
+        task = begin + fetch_add(counters + owner * 64)
+        if task < end:
+            return task
+    return count
 
 
 @internal

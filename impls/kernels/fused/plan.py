@@ -68,7 +68,7 @@ def plan_forward(problem: Problem, threads: int, tile_keys: int | None = None, s
     copied = [(ROWS if native else tile) * problem.head_dim, tile * (ROWS if native else shape.dv_rows)]
     scratch = shape.unit * (1 + max(shape.d_rows, shape.dv_rows))
     work = _bytes([shape.d_rows * shape.width, tile * shape.width, *copied, scratch, shape.width, shape.width, state], shape)
-    sizes = _sizes(problem, shape, tile, splits, work, together=together)
+    sizes = _sizes(problem, shape, tile, splits, work, threads, together=together)
     return Plan(_kinds(problem, shape), sizes, work, count * splits * state * shape.size if splits > 1 else 0)
 
 
@@ -83,7 +83,7 @@ def plan_decode(problem: Problem, threads: int, tile_keys: int | None = None, sp
     rows = [QUERIES * problem.head_dim, QUERIES * tile, 8 * problem.head_dim, *[QUERIES] * 3, state]
     work = _bytes(rows, shape)
     stored = {"bfloat16": np.int16, "float16": np.uint16}.get(problem.dtype, np.dtype(shape.kind).type)
-    sizes = _sizes(problem, shape, tile, splits, work)
+    sizes = _sizes(problem, shape, tile, splits, work, threads)
     states = heads * splits * state * shape.size if splits > 1 else 0
     return Plan((np.dtype(shape.kind).type, stored), sizes, work, states)
 
@@ -111,7 +111,7 @@ def plan_backward(problem: Problem, threads: int, tile_keys: int | None = None, 
     work = _bytes([*[d_panel] * 2, *[dv_panel] * 2, widest * shape.width, *tiles, tile * widest, *rows], shape)
     sums = -(-problem.kv_len // ROWS) * ROWS * (shape.d_rows + shape.dv_rows) * shape.size
     states = 0 if direct else sums * (heads * splits if splits > 1 else threads)
-    return Plan(_kinds(problem, shape), _sizes(problem, shape, tile, splits, work, direct=direct), work, states)
+    return Plan(_kinds(problem, shape), _sizes(problem, shape, tile, splits, work, threads, direct=direct), work, states)
 
 
 def keys_of_a_tile(width: int, size: int, tiles: int = 1) -> int:
@@ -154,13 +154,32 @@ def _bytes(parts: list[int], shape: _Shape) -> int:
 
 
 def _sizes(
-    problem: Problem, shape: _Shape, tile: int, splits: int, work: int, together: int = 1, direct: bool = False
+    problem: Problem,
+    shape: _Shape,
+    tile: int,
+    splits: int,
+    work: int,
+    threads: int,
+    together: int = 1,
+    direct: bool = False,
 ) -> np.ndarray:
     low, high = problem.band
     sizes = [
         *(problem.batch, problem.q_heads, problem.kv_heads, problem.q_len, problem.kv_len),
         *(problem.head_dim, problem.v_head_dim, low, high, STORAGE[problem.dtype]),
-        *(tile, shape.strip, shape.strips, shape.tiles, splits, together, shape.d_rows, shape.dv_rows, work, direct),
+        *(
+            tile,
+            shape.strip,
+            shape.strips,
+            shape.tiles,
+            splits,
+            together,
+            shape.d_rows,
+            shape.dv_rows,
+            work,
+            direct,
+            threads,
+        ),
     ]
     assert len(sizes) == SIZES
     return np.array(sizes, np.int64)
