@@ -82,7 +82,7 @@ def _machine(environment: Mapping[str, Any]) -> str:
         f"Python {environment.get('python')}",
         *(f"- GPU: {gpu}" for gpu in environment.get("gpus", ())),
         *(
-            f"- measured peak, {name}: {rate / 1e12:.3g} TFLOP/s in a large matrix product"
+            f"- {name}: {rate / 1e12:.3g} TFLOP/s in a large matrix product: *of matmul* is of that"
             for name, rate in environment.get("matmul_flops_per_s", {}).items()
         ),
         "- " + ", ".join(f"{name} {version}" for name, version in environment.get("versions", {}).items()),

@@ -11,6 +11,11 @@ def test_the_readme_shows_the_committed_run():
     assert block in (ROOT / "README.md").read_text(), "run: python results/update_readme.py"
 
 
+def test_the_kernels_ratios_are_those_of_the_committed_runs():
+    for path, text in runpy.run_path(str(ROOT / "results/update_kernels.py"))["pages"]().items():
+        assert path.read_text() == text, "run: python results/update_kernels.py"
+
+
 def test_the_page_on_conformance_shows_the_committed_measurements():
     page = (ROOT / "docs/conformance.md").read_text()
     written = runpy.run_path(str(ROOT / "results/update_conformance.py"))["page"](page)
