@@ -16,11 +16,9 @@ from impls.kernels.fused.masking import adjust, visible, without_padding
 from impls.kernels.fused.memory import (
     as_kind,
     cut,
-    is_half,
     lanes_of,
     load_native,
     load_row,
-    pair_rows,
     size_of,
     store_row,
     view,
@@ -60,11 +58,11 @@ from impls.kernels.fused.operands import (
     received,
 )
 from impls.kernels.fused.packing import pack_lanes, round_up, unpack_lanes
+from impls.kernels.fused.pairs import is_half, pair_rows, parts_of
 from impls.kernels.fused.products import add_keys_by_columns, columns_by_lanes, keys_by_lanes
 from impls.kernels.fused.simd import internal
 from impls.kernels.fused.softcap import soften
 from impls.kernels.fused.team import run
-from impls.kernels.fused.tile import parts_of
 
 BLOCK = 64
 """Rows of dk and dv that a thread adds up at a time."""

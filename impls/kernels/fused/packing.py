@@ -1,16 +1,11 @@
 """Queries in, output out: between rows in memory and columns along a vector's lanes, converting dtypes on the way."""
 
-import numpy as np
-
 from impls.kernels.fused.memory import (
     FLOAT32,
-    interleave,
     lanes_of,
-    load_bits,
     load_row,
     prefetch,
     size_of,
-    store_bits,
     store_row,
     transpose,
 )
@@ -83,30 +78,6 @@ def copy_block(operands, which, sizes, b, kv, row, rows, column, columns, out, o
             line[columns:] = 0
         else:
             line[:] = 0
-
-
-@internal
-def copy_rows_of_pairs(operands, which, sizes, b, kv, row, rows, columns, out, out_rows):
-    """Rows of keys or values as they are stored, with an even number of columns; zeros beyond the array. An address."""
-    padded, step = round_up(columns, 2), operands[which, BY_COLUMN]
-    for r in range(out_rows):
-        source, target = address_of(operands, which, b, kv, row + r, 0), out + r * padded * 2
-        for c in range(padded):
-            store_bits(target + c * 2, load_bits(source + c * step) if r < rows and c < columns else np.uint16(0))
-
-
-@internal
-def interleave_rows(operands, which, sizes, b, kv, row, rows, columns, out, out_columns, kind):
-    """out[j, c] = elements c of rows 2j and 2j + 1 of keys or values; zeros beyond the array. An address."""
-    step = operands[which, BY_COLUMN]
-    for j in range(0, rows, 2):
-        first, target = address_of(operands, which, b, kv, row + j, 0), out + j // 2 * out_columns * 4
-        second = address_of(operands, which, b, kv, row + j + 1, 0)
-        done = interleave(first, second, target, columns, kind) if step == 2 and j + 1 < rows else 0
-        for c in range(done, out_columns):
-            store_bits(target + c * 4, load_bits(first + c * step) if c < columns else np.uint16(0))
-            inside = c < columns and j + 1 < rows
-            store_bits(target + c * 4 + 2, load_bits(second + c * step) if inside else np.uint16(0))
 
 
 @internal

@@ -4,10 +4,11 @@ Keys and values are read where they lie. Where a micro-kernel would read beyond 
 is copied first.
 """
 
-from impls.kernels.fused.memory import FLOAT32, is_half, lanes_of
+from impls.kernels.fused.memory import FLOAT32, lanes_of
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS, product_1, product_2, product_3
 from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, STORAGE, address_of
-from impls.kernels.fused.packing import copy_block, copy_rows_of_pairs, interleave_rows, round_up
+from impls.kernels.fused.packing import copy_block, round_up
+from impls.kernels.fused.pairs import copy_rows_of_pairs, interleave_rows, is_half
 from impls.kernels.fused.simd import internal
 
 

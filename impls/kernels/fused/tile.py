@@ -5,13 +5,11 @@ micro-kernel that is read an element at a time, so they are used where they lie,
 lanes. What is packed is small: the tile's queries on the way in, its output on the way out.
 """
 
-import math
-
 import numpy as np
 
 from impls.kernels.fused.exponential import softmax_1, softmax_2, softmax_3
 from impls.kernels.fused.masking import adjust, visible
-from impls.kernels.fused.memory import FLOAT32, as_kind, cut, is_half, lanes_of, pair_rows
+from impls.kernels.fused.memory import FLOAT32, as_kind, cut, lanes_of
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS
 from impls.kernels.fused.operands import (
     ADDRESS,
@@ -28,6 +26,7 @@ from impls.kernels.fused.operands import (
     V,
 )
 from impls.kernels.fused.packing import pack_lanes, round_up
+from impls.kernels.fused.pairs import is_half, pair_rows, parts_of
 from impls.kernels.fused.products import columns_by_lanes, keys_by_lanes
 from impls.kernels.fused.simd import internal
 from impls.kernels.fused.softcap import soften
@@ -42,13 +41,6 @@ def fold(vectors, s, rows, m, l, o, o_rows, kind):
         softmax_2(s, rows, m, l, o, o_rows, kind)
     else:
         softmax_1(s, rows, m, l, o, o_rows, kind)
-
-
-@internal
-def parts_of(scale):
-    """(power of two, the rest), whose product is the scale; the rest has its sign and lies between 1 and 2 but for that."""
-    mantissa, exponent = math.frexp(scale)
-    return as_kind(math.ldexp(1.0, exponent - 1), scale), as_kind(2 * mantissa, scale)
 
 
 @internal
