@@ -103,7 +103,7 @@ def load_rows(operands, which, sizes, b, kv, lane, lanes, columns, out, padded):
 
 @internal
 def load_log_sums(operands, sizes, b, kv, lane, lanes, lse):
-    """Each lane's log-sum-exp ; inf, which makes every weight zero, where there is nothing to attend to."""
+    """Each lane's log-sum-exp; inf, which makes every weight zero, where there is nothing to attend to."""
     for n in range(lse.size):
         lse[n] = np.inf
         if n < lanes:

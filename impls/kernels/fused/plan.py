@@ -167,19 +167,8 @@ def _sizes(
     sizes = [
         *(problem.batch, problem.q_heads, problem.kv_heads, problem.q_len, problem.kv_len),
         *(problem.head_dim, problem.v_head_dim, low, high, STORAGE[problem.dtype]),
-        *(
-            tile,
-            shape.strip,
-            shape.strips,
-            shape.tiles,
-            splits,
-            together,
-            shape.d_rows,
-            shape.dv_rows,
-            work,
-            direct,
-            threads,
-        ),
+        *(tile, shape.strip, shape.strips, shape.tiles, splits, together),
+        *(shape.d_rows, shape.dv_rows, work, direct, threads),
     ]
     assert len(sizes) == SIZES
     return np.array(sizes, np.int64)

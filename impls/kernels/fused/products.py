@@ -1,7 +1,7 @@
 """The matrix products of a tile, out of micro-kernels: operands of any layout on one side, whole vectors on the other.
 
-Keys and values are read where they lie. Where a micro-kernel would read beyond them, or they are in a half type, the block
-is copied first.
+Keys and values are read where they lie. Where a micro-kernel would read beyond them, or they are in a half type that it
+cannot multiply, the block is copied first.
 """
 
 from impls.kernels.fused.memory import FLOAT32, lanes_of
@@ -32,7 +32,7 @@ def keys_by_lanes(operands, which, sizes, b, kv, k0, keys, depth, vectors, right
     kind, size, width = out[0], out.itemsize, vectors * lanes_of(out[0])
     rows = round_up(keys, ROWS)
     if is_half(stored):
-        of_pairs = operands[which, BY_COLUMN] == 2 and depth % 2 == 0 and operands[which, BY_ROW] % 2 == 0
+        of_pairs = operands[which, BY_COLUMN] == 2 and depth % 2 == 0
         direct, steps, a_step = keys // ROWS * ROWS if of_pairs else 0, (depth + 1) // 2, 2
         row = operands[which, BY_ROW] // 2
     else:
