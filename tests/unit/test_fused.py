@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,6 +86,36 @@ def test_bfloat16_in_pairs(head_dim, v_head_dim, scale):
     np.testing.assert_array_equal(kernels.forward(*turned), o)
 
 
+ROW, KEY = np.arange(150)[:, None], np.arange(170)
+MASKS = {
+    "causal": ROW >= KEY,
+    "blocks": ROW // 40 == KEY // 40,
+    "last-key": np.broadcast_to(KEY == 169, (150, 170)),
+    "all-but-the-last-key": np.broadcast_to(KEY != 169, (150, 170)),
+    "no-keys-for-some": (ROW % 7 > 0) & (KEY < 90),
+}
+
+
+@pytest.mark.parametrize("bias", [None, "normal-bhqk"])
+@pytest.mark.parametrize("name", MASKS)
+def test_masks_of_whole_tiles(name, bias):
+    """Tiles of keys that a mask hides are left out, and it is not applied to those that it shows; however it lies."""
+    problem = Problem(
+        batch=1, q_heads=4, kv_heads=2, q_len=150, kv_len=170, head_dim=16, mask="random-11qk", bias=bias,
+        direction="backward",
+    )  # fmt: skip
+    inputs = replace(make_inputs(problem, 3), mask=np.ascontiguousarray(MASKS[name])[None, None])
+    kernels = Fused(problem, 2, tile_keys=32)
+    lse, extras = kernels.new_lse(), inputs.extras
+    o = kernels.forward(inputs.q, inputs.k, inputs.v, **extras, lse=lse)
+    gradients = kernels.backward(inputs.q, inputs.k, inputs.v, o, lse, inputs.do, **extras)
+    outputs = {"o": o, **dict(zip(("dq", "dk", "dv"), gradients, strict=True))}
+    found = checks.accuracy(outputs, expected(problem, inputs))
+    assert found.correct, checks.finding(found)
+    spread = {field: np.repeat(x, 2, axis=-1)[..., ::2] for field, x in extras.items()}
+    np.testing.assert_array_equal(kernels.forward(inputs.q, inputs.k, inputs.v, **spread), o)
+
+
 @pytest.mark.parametrize("name", WITH_PARTS)
 def test_log_sum_exp(name):
     """Of float64 scores; -inf for a row that has nothing to attend to."""
@@ -125,15 +156,16 @@ for changes in (
     {{"q_len": 1, "head_dim": 16}},
     {{"q_len": 37, "dtype": "bfloat16"}},
     {{"q_len": 3, "dtype": "float16"}},
+    {{"q_len": 37, "mask": "random-bhqk", "bias": "normal-bhqk"}},
 ):
     sizes = {{"batch": 1, "q_heads": 2, "kv_heads": 1, "kv_len": 70, "head_dim": 16, **changes}}
     problem = Problem(**sizes, causal="bottom-right", direction="backward")
     inputs, kernels = make_inputs(problem, 1), Fused(problem, 2)
     lse = kernels.new_lse()
-    o = kernels.forward(inputs.q, inputs.k, inputs.v, lse=lse)
+    o = kernels.forward(inputs.q, inputs.k, inputs.v, **inputs.extras, lse=lse)
     found = checks.accuracy({{"o": o}}, expected(problem.replace(direction="forward"), inputs))
     assert found.correct, checks.finding(found)
-    outputs = kernels.backward(inputs.q, inputs.k, inputs.v, o, lse, inputs.do)
+    outputs = kernels.backward(inputs.q, inputs.k, inputs.v, o, lse, inputs.do, **inputs.extras)
     found = checks.accuracy(dict(zip(("dq", "dk", "dv"), outputs)), expected(problem, inputs))
     assert found.correct, checks.finding(found)
 print("right")

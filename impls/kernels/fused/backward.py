@@ -10,17 +10,15 @@ sums of its own, which a second pass adds in a fixed order: results do not depen
 
 import numpy as np
 
-from impls.kernels.fused.exponential import weights_1, weights_2, weights_3
+from impls.kernels.fused.exponential import weights
 from impls.kernels.fused.forward import tile_in_head
-from impls.kernels.fused.masking import adjust, visible, without_padding
+from impls.kernels.fused.masking import adjust, seen_through_mask, visible, without_padding
 from impls.kernels.fused.memory import (
     as_kind,
     cut,
     lanes_of,
     load_native,
-    load_row,
     size_of,
-    store_row,
     view,
 )
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS
@@ -36,11 +34,11 @@ from impls.kernels.fused.operands import (
     DQ,
     DV,
     DV_ROWS,
+    FIRST,
     HEAD_DIM,
     KV_HEADS,
     KV_LEN,
     LSE,
-    MASK,
     SPLITS,
     STORAGE,
     STRIPS,
@@ -60,6 +58,7 @@ from impls.kernels.fused.operands import (
 from impls.kernels.fused.packing import pack_lanes, round_up, unpack_lanes
 from impls.kernels.fused.pairs import is_half, pair_rows, parts_of
 from impls.kernels.fused.products import add_keys_by_columns, columns_by_lanes, keys_by_lanes
+from impls.kernels.fused.rows import load_row, store_row
 from impls.kernels.fused.simd import internal
 from impls.kernels.fused.softcap import soften
 from impls.kernels.fused.team import run
@@ -82,11 +81,12 @@ def workspace(sizes, address, kind):
     slope, address = cut(address, tile * width, kind)
     copied, address = cut(address, tile * max(d, dv), kind)
     scratch, address = cut(address, lanes_of(kind) * (1 + max(d, dv)), kind)
+    block, address = cut(address, lanes_of(kind) * width, kind)
     first, address = cut(address, width, np.int32(0))
     last, address = cut(address, width, np.int32(0))
     lse, address = cut(address, width, kind)
     delta, address = cut(address, width, kind)
-    return qt, q, dot, do, dqt, s, ds, slope, copied, scratch, first, last, lse, delta
+    return qt, q, dot, do, dqt, s, ds, slope, copied, scratch, block, first, last, lse, delta
 
 
 @internal
@@ -114,43 +114,34 @@ def load_log_sums(operands, sizes, b, kv, lane, lanes, lse):
 
 
 @internal
-def to_weights(vectors, s, ds, rows, lse, delta, scale, kind):
-    """See `impls.kernels.fused.exponential`."""
-    if vectors == 3:
-        weights_3(s, ds, rows, lse, delta, scale, kind)
-    elif vectors == 2:
-        weights_2(s, ds, rows, lse, delta, scale, kind)
-    else:
-        weights_1(s, ds, rows, lse, delta, scale, kind)
-
-
-@internal
 def differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, dk, dv, stored):
     """One tile of queries: writes its dq, adds its part of dk and dv to the sums at those addresses."""
-    qt, q, dot, do, dqt, s, ds, slope, copied, scratch, first, last, lse, delta = work
+    qt, q, dot, do, dqt, s, ds, slope, copied, scratch, block, first, last, lse, delta = work
     kind = s[0]
     width = vectors * lanes_of(kind)
     tile, d, v_dim, d_rows, dv_rows = sizes[TILE_KEYS], sizes[HEAD_DIM], sizes[V_HEAD_DIM], sizes[D_ROWS], sizes[DV_ROWS]
     one = as_kind(1, kind)
-    pack_lanes(operands, O, sizes, b, kv, lane, lanes, v_dim, width, one, dqt, scratch)
-    pack_lanes(operands, DO, sizes, b, kv, lane, lanes, v_dim, width, one, dot, scratch)
+    pack_lanes(operands, O, sizes, b, kv, lane, lanes, FIRST, v_dim, width, one, dqt, scratch)
+    pack_lanes(operands, DO, sizes, b, kv, lane, lanes, FIRST, v_dim, width, one, dot, scratch)
     delta[:width] = 0
     for c in range(v_dim):
         for n in range(width):
             delta[n] += dot[c * width + n] * dqt[c * width + n]
     pair_rows(dot.ctypes.data, round_up(v_dim, 2), width, kind, stored)
     power, rest = parts_of(scale) if is_half(stored) else (scale, one)  # As in the forward pass.
-    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, d, width, power, qt, scratch)
+    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, FIRST, d, width, power, qt, scratch)
     pair_rows(qt.ctypes.data, round_up(d, 2), width, kind, stored)
     load_rows(operands, Q, sizes, b, kv, lane, lanes, d, q[: width * d_rows], d_rows)
     load_rows(operands, DO, sizes, b, kv, lane, lanes, v_dim, do[: width * dv_rows], dv_rows)
     load_log_sums(operands, sizes, b, kv, lane, lanes, lse[:width])
     first_least, first_most, last_least, last_most = visible(sizes, lane, lanes, width, begin, end, first, last)
-    plain = operands[BIAS, ADDRESS] == 0 and operands[MASK, ADDRESS] == 0
     dqt[:] = 0
     size = s.itemsize
     for k0 in range(first_least // ROWS * ROWS, last_most, tile):  # Sums are of whole micro-kernels.
         keys = min(tile, last_most - k0)
+        some, every = seen_through_mask(operands, sizes, b, kv, lane, lanes, k0, keys)
+        if not some:
+            continue
         rows = keys_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, qt, copied, s, stored)
         if rest != 1:
             for n in range(rows * width):
@@ -158,10 +149,12 @@ def differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scal
         if softcap > 0:
             soften(s.ctypes.data, rows * width, softcap, slope.ctypes.data, kind)
         banded = first_most > k0 or last_least < k0 + keys
-        if banded or rows > keys or not plain:
-            adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, s)
+        if banded or rows > keys or not every or operands[BIAS, ADDRESS]:
+            adjust(
+                operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, not every, s, block, scratch
+            )
         keys_by_lanes(operands, V, sizes, b, kv, k0, keys, v_dim, vectors, dot, copied, ds, stored)
-        to_weights(vectors, s.ctypes.data, ds.ctypes.data, rows, lse.ctypes.data, delta.ctypes.data, scale, kind)
+        weights(vectors, s.ctypes.data, ds.ctypes.data, rows, lse.ctypes.data, delta.ctypes.data, scale, kind)
         if softcap > 0:
             for n in range(rows * width):
                 ds[n] *= slope[n]

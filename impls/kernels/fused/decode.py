@@ -13,24 +13,15 @@ import numpy as np
 
 from impls.kernels.fused.exponential import softmax_line
 from impls.kernels.fused.masking import adjust_row, visible, without_padding
-from impls.kernels.fused.memory import as_kind, cut, lanes_of, load_row, size_of, store_native, store_row, view
-from impls.kernels.fused.microkernel import (
-    dots,
-    line_1,
-    line_2,
-    line_4,
-    line_8,
-    lines_1,
-    lines_2,
-    lines_4,
-    rows_of_dots,
-)
+from impls.kernels.fused.memory import as_kind, cut, lanes_of, size_of, store_native, view
+from impls.kernels.fused.microkernel import dots, line, lines, rows_of_dots
 from impls.kernels.fused.operands import (
     ADDRESS,
     BATCH,
     BIAS,
     BY_COLUMN,
     BY_ROW,
+    FIRST,
     HEAD_DIM,
     KV_HEADS,
     LSE,
@@ -54,6 +45,7 @@ from impls.kernels.fused.operands import (
 )
 from impls.kernels.fused.packing import copy_block, round_up
 from impls.kernels.fused.plan import QUERIES
+from impls.kernels.fused.rows import load_row, store_row
 from impls.kernels.fused.simd import internal
 from impls.kernels.fused.softcap import soften
 from impls.kernels.fused.team import run
@@ -76,34 +68,19 @@ def workspace(sizes, address, kind):
 def add_rows(queries, count, s, s_row, v, v_row, columns, o, kind, stored):
     """o[n, c] += Σ_j s[n, j] v[j, c] for j < count. s, v, o are addresses; `columns` is a multiple of a vector's lanes."""
     unit, size, v_size = lanes_of(kind), size_of(kind), size_of(stored)
-    c = 0
+    most, c = 8 if queries == 1 else 4, 0
     while c < columns:
-        left = (columns - c) // unit
+        vectors = most
+        while vectors * unit > columns - c:
+            vectors //= 2
         b, out = v + c * v_size, o + c * size
         if queries == 1:
-            if left >= 8:
-                line_8(count, s, s_row, 1, b, v_row, out, columns, True, kind, stored)
-                c += 8 * unit
-            elif left >= 4:
-                line_4(count, s, s_row, 1, b, v_row, out, columns, True, kind, stored)
-                c += 4 * unit
-            elif left >= 2:
-                line_2(count, s, s_row, 1, b, v_row, out, columns, True, kind, stored)
-                c += 2 * unit
-            else:
-                line_1(count, s, s_row, 1, b, v_row, out, columns, True, kind, stored)
-                c += unit
-            continue
-        step = 4 if left >= 4 else (2 if left >= 2 else 1)
-        for n in range(0, queries, 4):
-            a, rows = s + n * s_row * size, out + n * columns * size
-            if step == 4:
-                lines_4(count, a, s_row, 1, b, v_row, rows, columns, True, kind, stored)
-            elif step == 2:
-                lines_2(count, a, s_row, 1, b, v_row, rows, columns, True, kind, stored)
-            else:
-                lines_1(count, a, s_row, 1, b, v_row, rows, columns, True, kind, stored)
-        c += step * unit
+            line(vectors, count, s, s_row, 1, b, v_row, out, columns, True, kind, stored)
+        else:
+            for n in range(0, queries, 4):
+                a, rows = s + n * s_row * size, out + n * columns * size
+                lines(vectors, count, a, s_row, 1, b, v_row, rows, columns, True, kind, stored)
+        c += vectors * unit
 
 
 @internal
@@ -134,7 +111,7 @@ def attend_rows(operands, sizes, b, kv, begin, end, scale, softcap, work, state,
             for n in range(queries):
                 dots(d, address, k_row, q.ctypes.data + n * d * size, s.ctypes.data + (n * tile + j) * size, kind, stored)
         if whole < keys:
-            copy_block(operands, K, sizes, b, kv, k0 + whole, keys - whole, 0, d, copied, together, d)
+            copy_block(operands, K, sizes, b, kv, k0 + whole, keys - whole, FIRST, d, copied, together, d)
             for n in range(queries):
                 out = s.ctypes.data + (n * tile + whole) * size
                 dots(d, copied.ctypes.data, d, q.ctypes.data + n * d * size, out, kind, kind)

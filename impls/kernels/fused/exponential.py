@@ -5,13 +5,15 @@ nothing is ever summed across a vector.
 """
 
 import math
+from functools import partial
 
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from impls.kernels.fused.simd import INT32, INTP, simd, subroutine
+from impls.kernels.fused.microkernel import WIDTHS
+from impls.kernels.fused.simd import INT32, INTP, each_of, simd, subroutine
 
 LOG2E = math.log2(math.e)
 
@@ -54,52 +56,49 @@ def exp(unit, builder, x):
     return exp2(unit, builder, builder.fmul(x, unit.constant(LOG2E)))
 
 
-def _softmax(vectors: int):
-    """`f(s, rows, m, l, o, o_rows, kind)`: fold a tile of scores, (rows, vectors * lanes) at address s, into the state.
+@intrinsic
+def softmax(typing, vectors, s, rows, m, l, o, o_rows, kind):
+    """Fold a tile of scores, (rows, vectors * lanes) at address s, into the state.
 
     m and l are rows of the state, o is (o_rows, vectors * lanes). s becomes weights relative to the new maximum.
     Invariant: with s the scores seen so far, m = max s, l = Σ exp(s - m), o = Σ exp(s - m) v; m = -inf, l = 0, o = 0 for a
     query that has seen no key.
     """
 
-    @intrinsic
-    def softmax(typing, s, rows, m, l, o, o_rows, kind):
-        unit = simd(str(kind))
-        signature = types.void(*[types.intp] * 6, kind)
+    def generate(context, builder, signature, arguments):
+        for vectors in each_of(builder, arguments[0], WIDTHS):
+            body = partial(_softmax, simd(str(kind)), vectors)
+            subroutine(builder, f"softmax_{vectors}_{kind}", arguments[1:-1], body)
+        return context.get_dummy_value()
 
-        def generate(context, builder, signature, arguments):
-            subroutine(builder, f"softmax_{vectors}_{kind}", arguments[:-1], body)
-            return context.get_dummy_value()
+    return types.void(*[types.intp] * 7, kind), generate
 
-        def body(builder, arguments):
-            s, rows, m, l, o, o_rows = arguments
-            s, m, l, o = (unit.pointer(builder, address) for address in (s, m, l, o))
-            at = [INTP(n * unit.lanes) for n in range(vectors)]
-            width = INTP(vectors * unit.lanes)
-            old = [unit.load(builder, m, place) for place in at]
-            top = [cgutils.alloca_once_value(builder, vector) for vector in old]
-            with cgutils.for_range(builder, rows) as loop:
-                row = builder.gep(s, [builder.mul(loop.index, width)])
-                for n, place in enumerate(at):
-                    builder.store(unit.maximum(builder, unit.load(builder, row, place), builder.load(top[n])), top[n])
-            new = [builder.load(slot) for slot in top]
-            lowest = unit.constant(-math.inf)
-            shift = [builder.select(builder.fcmp_ordered("==", x, lowest), unit.constant(0), x) for x in new]
-            _rescale(unit, builder, at, width, old, new, shift, l, o, o_rows)
-            sums = [cgutils.alloca_once_value(builder, unit.constant(0)) for _ in at]
-            with cgutils.for_range(builder, rows) as loop:
-                row = builder.gep(s, [builder.mul(loop.index, width)])
-                for n, place in enumerate(at):
-                    weight = exp(unit, builder, builder.fsub(unit.load(builder, row, place), shift[n]))
-                    unit.store(builder, weight, row, place)
-                    builder.store(builder.fadd(builder.load(sums[n]), weight), sums[n])
-            for n, place in enumerate(at):
-                unit.store(builder, new[n], m, place)
-                unit.store(builder, builder.fadd(unit.load(builder, l, place), builder.load(sums[n])), l, place)
 
-        return signature, generate
-
-    return softmax
+def _softmax(unit, vectors, builder, arguments):
+    s, rows, m, l, o, o_rows = arguments
+    s, m, l, o = (unit.pointer(builder, address) for address in (s, m, l, o))
+    at = [INTP(n * unit.lanes) for n in range(vectors)]
+    width = INTP(vectors * unit.lanes)
+    old = [unit.load(builder, m, place) for place in at]
+    top = [cgutils.alloca_once_value(builder, vector) for vector in old]
+    with cgutils.for_range(builder, rows) as loop:
+        row = builder.gep(s, [builder.mul(loop.index, width)])
+        for n, place in enumerate(at):
+            builder.store(unit.maximum(builder, unit.load(builder, row, place), builder.load(top[n])), top[n])
+    new = [builder.load(slot) for slot in top]
+    lowest = unit.constant(-math.inf)
+    shift = [builder.select(builder.fcmp_ordered("==", x, lowest), unit.constant(0), x) for x in new]
+    _rescale(unit, builder, at, width, old, new, shift, l, o, o_rows)
+    sums = [cgutils.alloca_once_value(builder, unit.constant(0)) for _ in at]
+    with cgutils.for_range(builder, rows) as loop:
+        row = builder.gep(s, [builder.mul(loop.index, width)])
+        for n, place in enumerate(at):
+            weight = exp(unit, builder, builder.fsub(unit.load(builder, row, place), shift[n]))
+            unit.store(builder, weight, row, place)
+            builder.store(builder.fadd(builder.load(sums[n]), weight), sums[n])
+    for n, place in enumerate(at):
+        unit.store(builder, new[n], m, place)
+        unit.store(builder, builder.fadd(unit.load(builder, l, place), builder.load(sums[n])), l, place)
 
 
 def _rescale(unit, builder, at, width, old, new, shift, l, o, o_rows):
@@ -118,53 +117,44 @@ def _rescale(unit, builder, at, width, old, new, shift, l, o, o_rows):
                 unit.store(builder, builder.fmul(unit.load(builder, row, place), factor), row, place)
 
 
-softmax_1, softmax_2, softmax_3 = (_softmax(vectors) for vectors in (1, 2, 3))
-
-
-def _weights(vectors: int):
-    """`f(s, ds, rows, lse, delta, scale, kind)`: p = exp(s - lse) in place of s, scale p (ds - delta) in place of ds.
+@intrinsic
+def weights(typing, vectors, s, ds, rows, lse, delta, scale, kind):
+    """p = exp(s - lse) in place of s, scale p (ds - delta) in place of ds.
 
     s and ds are (rows, vectors * lanes), lse and delta one row.
     """
 
-    @intrinsic
-    def weights(typing, s, ds, rows, lse, delta, scale, kind):
-        unit = simd(str(kind))
-        signature = types.void(*[types.intp] * 5, kind, kind)
+    def generate(context, builder, signature, arguments):
+        for vectors in each_of(builder, arguments[0], WIDTHS):
+            body = partial(_weights, simd(str(kind)), vectors)
+            subroutine(builder, f"weights_{vectors}_{kind}", arguments[1:-1], body)
+        return context.get_dummy_value()
 
-        def generate(context, builder, signature, arguments):
-            subroutine(builder, f"weights_{vectors}_{kind}", arguments[:-1], body)
-            return context.get_dummy_value()
-
-        def body(builder, arguments):
-            s, ds, rows, lse, delta, scale = arguments
-            s, ds, lse, delta = (unit.pointer(builder, address) for address in (s, ds, lse, delta))
-            at = [INTP(n * unit.lanes) for n in range(vectors)]
-            sums = [unit.load(builder, lse, place) for place in at]
-            deltas = [unit.load(builder, delta, place) for place in at]
-            factor = unit.splat(builder, scale)
-            with cgutils.for_range(builder, rows) as loop:
-                start = builder.mul(loop.index, INTP(vectors * unit.lanes))
-                row, ds_row = builder.gep(s, [start]), builder.gep(ds, [start])
-                for n, place in enumerate(at):
-                    p = exp(unit, builder, builder.fsub(unit.load(builder, row, place), sums[n]))
-                    unit.store(builder, p, row, place)
-                    difference = builder.fsub(unit.load(builder, ds_row, place), deltas[n])
-                    unit.store(builder, builder.fmul(builder.fmul(factor, p), difference), ds_row, place)
-
-        return signature, generate
-
-    return weights
+    return types.void(*[types.intp] * 6, kind, kind), generate
 
 
-weights_1, weights_2, weights_3 = (_weights(vectors) for vectors in (1, 2, 3))
+def _weights(unit, vectors, builder, arguments):
+    s, ds, rows, lse, delta, scale = arguments
+    s, ds, lse, delta = (unit.pointer(builder, address) for address in (s, ds, lse, delta))
+    at = [INTP(n * unit.lanes) for n in range(vectors)]
+    sums = [unit.load(builder, lse, place) for place in at]
+    deltas = [unit.load(builder, delta, place) for place in at]
+    factor = unit.splat(builder, scale)
+    with cgutils.for_range(builder, rows) as loop:
+        start = builder.mul(loop.index, INTP(vectors * unit.lanes))
+        row, ds_row = builder.gep(s, [start]), builder.gep(ds, [start])
+        for n, place in enumerate(at):
+            p = exp(unit, builder, builder.fsub(unit.load(builder, row, place), sums[n]))
+            unit.store(builder, p, row, place)
+            difference = builder.fsub(unit.load(builder, ds_row, place), deltas[n])
+            unit.store(builder, builder.fmul(builder.fmul(factor, p), difference), ds_row, place)
 
 
 @intrinsic
 def softmax_line(typing, s, count, m, l, factor, kind):
     """Fold one query's scores, `count` of them at address s, a multiple of a vector's lanes, into its state.
 
-    m and l are addresses of single numbers, as in `softmax_1`; what o is to be multiplied by is left at `factor`.
+    m and l are addresses of single numbers, as in `softmax`; what o is to be multiplied by is left at `factor`.
     """
     unit = simd(str(kind))
     signature = types.void(*[types.intp] * 5, kind)

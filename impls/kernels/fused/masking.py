@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from impls.kernels.fused.memory import as_kind, load_byte, read
+from impls.kernels.fused.memory import as_kind, bytes_of, lanes_of, load_byte, prefetch, read, view
 from impls.kernels.fused.operands import (
     ADDRESS,
     BIAS,
@@ -18,7 +18,11 @@ from impls.kernels.fused.operands import (
     address_of,
     query_of,
 )
-from impls.kernels.fused.simd import internal
+from impls.kernels.fused.packing import pack_lanes
+from impls.kernels.fused.simd import LINE, internal
+
+EIGHT_TRUE = 0x0101010101010101
+"""Eight booleans of a mask that are all true, as one number."""
 
 
 @internal
@@ -64,16 +68,61 @@ def without_padding(operands, sizes, b):
 
 
 @internal
-def adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, s):
+def seen_through_mask(operands, sizes, b, kv, lane, lanes, k0, keys):
+    """Whether the mask lets a tile's queries see (any, all) of the keys. Only contiguous rows are looked at."""
+    if operands[MASK, ADDRESS] == 0:
+        return True, True
+    if operands[MASK, BY_COLUMN] != 1:
+        return True, False
+    some, every = False, True
+    for n in range(1 if same_for_all_queries(operands) else lanes):
+        h, i = query_of(sizes, kv, lane + n)
+        address = address_of(operands, MASK, b, h, i, k0)
+        words = view(address, keys // 8, np.int64(0))
+        either, both = np.int64(0), np.int64(EIGHT_TRUE)
+        for j in range(words.size):
+            either |= words[j]
+            both &= words[j]
+        for j in range(words.size * 8, keys):
+            seen = load_byte(address + j) != 0
+            some, every = some or seen, every and seen
+        some, every = some or either != 0, every and both == EIGHT_TRUE
+        if some and not every:
+            break
+    return some, every
+
+
+@internal
+def ask_for_bias(operands, sizes, b, kv, lane, lanes, k0, keys, kind):
+    """Prefetch the bias on a tile of scores: its rows are too many and too far apart for the processor to foresee."""
+    size = bytes_of(sizes[STORAGE], kind)
+    if operands[BIAS, ADDRESS] and operands[BIAS, BY_COLUMN] == size:
+        for n in range(lanes):
+            h, i = query_of(sizes, kv, lane + n)
+            address = address_of(operands, BIAS, b, h, i, k0)
+            for at in range(0, keys * size, LINE):
+                prefetch(address + at)
+
+
+@internal
+def adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, masked, s, block, scratch):
     """Bias, mask and band on a tile of scores (rows, width), of which `keys` rows are keys from k0 on.
 
-    Rows beyond the keys become -inf.
+    Rows beyond the keys become -inf. `block` is for (lanes of a vector, width) numbers, `scratch` as in `pack_lanes`.
     """
-    if operands[BIAS, ADDRESS]:
-        _add_bias(operands, sizes, b, kv, lane, lanes, width, k0, keys, s)
-    if operands[MASK, ADDRESS]:
-        _apply_mask(operands, sizes, b, kv, lane, lanes, width, k0, keys, s)
-    nothing = as_kind(-np.inf, s[0])
+    unit, one, nothing = lanes_of(s[0]), as_kind(1, s[0]), as_kind(-np.inf, s[0])
+    if masked or operands[BIAS, ADDRESS]:
+        for j in range(0, keys, unit):
+            count = min(unit, keys - j)
+            part = s[j * width : (j + count) * width]
+            if operands[BIAS, ADDRESS]:
+                pack_lanes(operands, BIAS, sizes, b, kv, lane, lanes, k0 + j, count, width, one, block, scratch)
+                for n in range(part.size):
+                    part[n] += block[n]
+            if masked:
+                pack_lanes(operands, MASK, sizes, b, kv, lane, lanes, k0 + j, count, width, one, block, scratch)
+                for n in range(part.size):
+                    part[n] = part[n] if block[n] != 0 else nothing
     if banded:
         for j in range(keys):
             key = np.int32(k0 + j)
@@ -81,34 +130,6 @@ def adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, la
             for n in range(width):
                 row[n] = row[n] if first[n] <= key and key < last[n] else nothing
     s[keys * width : rows * width] = nothing
-
-
-@internal
-def _add_bias(operands, sizes, b, kv, lane, lanes, width, k0, keys, s):
-    storage, step = sizes[STORAGE], operands[BIAS, BY_COLUMN]
-    for n in range(lanes):
-        h, i = query_of(sizes, kv, lane + n)
-        address = address_of(operands, BIAS, b, h, i, k0)
-        for j in range(keys):
-            s[j * width + n] += read(address + j * step, storage, s[0])
-
-
-@internal
-def _apply_mask(operands, sizes, b, kv, lane, lanes, width, k0, keys, s):
-    nothing = as_kind(-np.inf, s[0])
-    step = operands[MASK, BY_COLUMN]
-    if same_for_all_queries(operands):
-        address = address_of(operands, MASK, b, 0, 0, k0)
-        for j in range(keys):
-            if load_byte(address + j * step) == 0:
-                s[j * width : (j + 1) * width] = nothing
-        return
-    for n in range(lanes):
-        h, i = query_of(sizes, kv, lane + n)
-        address = address_of(operands, MASK, b, h, i, k0)
-        for j in range(keys):
-            if load_byte(address + j * step) == 0:
-                s[j * width + n] = nothing
 
 
 @internal

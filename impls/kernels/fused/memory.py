@@ -1,4 +1,4 @@
-"""What lies at an address: single numbers in any of the stored dtypes, rows of them, and blocks turned around.
+"""What lies at an address: numbers in any of the stored dtypes, and arrays of those that are computed with.
 
 Numba's arrays carry their layout in their type, and a kernel would be compiled for every combination of layouts. Addresses
 and strides are numbers. What is stored may be float64, float32, bfloat16 or float16; what is computed with is float64 or
@@ -7,16 +7,16 @@ float32, the type of the argument that is called `kind` everywhere.
 
 import numba
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic
 
 from impls.kernels.fused.half import narrow, widen
-from impls.kernels.fused.simd import INTP, internal, simd, subroutine
+from impls.kernels.fused.simd import INTP, internal, simd
 
-FLOAT64, FLOAT32, BFLOAT16, FLOAT16 = range(4)
-STORAGE = {"float64": FLOAT64, "float32": FLOAT32, "bfloat16": BFLOAT16, "float16": FLOAT16}
+NATIVE, BFLOAT16, FLOAT16, BOOLEAN = range(4)
+STORAGE = {"float64": NATIVE, "float32": NATIVE, "bfloat16": BFLOAT16, "float16": FLOAT16}
 
-_INT8, _INT16, _INT32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
+_INT8, _INT16 = ir.IntType(8), ir.IntType(16)
 
 
 def _accumulator(kind):
@@ -88,97 +88,6 @@ def fetch_add(typing, address):
 
 
 @intrinsic
-def _load_row(typing, source, destination, count, storage, kind):
-    """Whole vectors of a contiguous row, from storage to numbers of the type of `kind`."""
-
-    def generate(context, builder, signature, arguments):
-        source, destination, count, storage, _ = arguments
-        unit = simd(str(kind))
-        destination = unit.pointer(builder, destination)
-        whole = builder.udiv(count, INTP(unit.lanes))
-        native = builder.icmp_signed("<=", storage, INTP(FLOAT32))
-        is_bfloat16 = builder.icmp_signed("==", storage, INTP(BFLOAT16))
-        with builder.if_else(native) as (then, otherwise):
-            with then, cgutils.for_range(builder, whole) as loop:
-                at = builder.mul(loop.index, INTP(unit.lanes))
-                unit.store(builder, unit.load(builder, unit.pointer(builder, source), at), destination, at)
-            with otherwise:
-                if kind == types.float32:
-                    halves = ir.VectorType(_INT16, unit.lanes)
-                    pointer = builder.inttoptr(source, _INT16.as_pointer())
-                    with cgutils.for_range(builder, whole) as loop:
-                        at = builder.mul(loop.index, INTP(unit.lanes))
-                        bits = builder.load(builder.bitcast(builder.gep(pointer, [at]), halves.as_pointer()), align=2)
-                        unit.store(builder, widen(builder, bits, is_bfloat16), destination, at)
-        return builder.mul(whole, INTP(unit.lanes))
-
-    return types.intp(types.intp, types.intp, types.intp, types.intp, kind), generate
-
-
-@intrinsic
-def _store_row(typing, source, destination, count, storage, kind):
-    """The inverse of `_load_row`: whole vectors to a contiguous row of storage."""
-
-    def generate(context, builder, signature, arguments):
-        source, destination, count, storage, _ = arguments
-        unit = simd(str(kind))
-        source = unit.pointer(builder, source)
-        whole = builder.udiv(count, INTP(unit.lanes))
-        native = builder.icmp_signed("<=", storage, INTP(FLOAT32))
-        is_bfloat16 = builder.icmp_signed("==", storage, INTP(BFLOAT16))
-        with builder.if_else(native) as (then, otherwise):
-            with then, cgutils.for_range(builder, whole) as loop:
-                at = builder.mul(loop.index, INTP(unit.lanes))
-                unit.store(builder, unit.load(builder, source, at), unit.pointer(builder, destination), at)
-            with otherwise:
-                if kind == types.float32:
-                    halves = ir.VectorType(_INT16, unit.lanes)
-                    pointer = builder.inttoptr(destination, _INT16.as_pointer())
-                    with cgutils.for_range(builder, whole) as loop:
-                        at = builder.mul(loop.index, INTP(unit.lanes))
-                        bits = narrow(builder, unit.load(builder, source, at), is_bfloat16)
-                        builder.store(bits, builder.bitcast(builder.gep(pointer, [at]), halves.as_pointer()), align=2)
-        return builder.mul(whole, INTP(unit.lanes))
-
-    return types.intp(types.intp, types.intp, types.intp, types.intp, kind), generate
-
-
-@intrinsic
-def transpose(typing, source, source_row, factors, destination, destination_row, kind):
-    """A square block of lanes x lanes numbers, each row times a vector of factors, turned around in registers.
-
-    Addresses; rows apart in elements.
-    """
-
-    def generate(context, builder, signature, arguments):
-        subroutine(builder, f"transpose_{kind}", arguments[:-1], body)
-        return context.get_dummy_value()
-
-    def body(builder, arguments):
-        source, source_row, factors, destination, destination_row = arguments
-        unit = simd(str(kind))
-        source, destination = unit.pointer(builder, source), unit.pointer(builder, destination)
-        factor = unit.load(builder, unit.pointer(builder, factors), INTP(0))
-        lanes = range(unit.lanes)
-        loaded = [unit.load(builder, source, builder.mul(source_row, INTP(n))) for n in lanes]
-        rows = [builder.fmul(row, factor) for row in loaded]
-        step = 1
-        while step < unit.lanes:  # Rows n and n + step exchange the off-diagonal blocks of their 2 step x 2 step squares.
-            upper = [unit.lanes + (i - step) if i & step else i for i in lanes]
-            lower = [unit.lanes + i if i & step else i + step for i in lanes]
-            for n in lanes:
-                if not n & step:
-                    a, b = rows[n], rows[n + step]
-                    rows[n] = builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INT32, unit.lanes), upper))
-                    rows[n + step] = builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INT32, unit.lanes), lower))
-            step *= 2
-        for n in lanes:
-            unit.store(builder, rows[n], destination, builder.mul(destination_row, INTP(n)))
-
-    return types.void(*[types.intp] * 5, kind), generate
-
-
-@intrinsic
 def prefetch(typing, address):
     """Ask for the cache line of an address that will be read soon."""
 
@@ -236,16 +145,18 @@ def as_kind(typing, value, kind):
 
 @internal
 def read(address, storage, kind):
-    """The stored number at an address in the type of `kind`."""
-    if storage <= FLOAT32:
+    """The stored number at an address in the type of `kind`; 1 and 0 for a boolean."""
+    if storage == NATIVE:
         return load_native(address, kind)
+    if storage == BOOLEAN:
+        return as_kind(load_byte(address), kind)
     return as_kind(load_half(address, storage == BFLOAT16), kind)
 
 
 @internal
 def write(address, value, storage):
     """Round a number to its stored form, to the nearest, ties to even."""
-    if storage <= FLOAT32:
+    if storage == NATIVE:
         store_native(address, value)
     else:
         store_half(address, as_kind(value, numba.float32(0)), storage == BFLOAT16)
@@ -262,18 +173,6 @@ def size_of(typing, kind):
 
 
 @internal
-def load_row(source, step, count, storage, destination, kind):
-    """`count` stored numbers, `step` bytes apart, to contiguous ones of the type of `kind`. Addresses."""
-    size = size_of(kind)
-    done = _load_row(source, destination, count, storage, kind) if step == (size if storage <= FLOAT32 else 2) else 0
-    for c in range(done, count):
-        store_native(destination + c * size, read(source + c * step, storage, kind))
-
-
-@internal
-def store_row(source, count, storage, destination, step, kind):
-    """The inverse of `load_row`: rounded to the nearest stored number, ties to even."""
-    size = size_of(kind)
-    done = _store_row(source, destination, count, storage, kind) if step == (size if storage <= FLOAT32 else 2) else 0
-    for c in range(done, count):
-        write(destination + c * step, load_native(source + c * size, kind), storage)
+def bytes_of(storage, kind):
+    """Bytes of a stored number."""
+    return size_of(kind) if storage == NATIVE else (1 if storage == BOOLEAN else 2)

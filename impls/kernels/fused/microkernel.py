@@ -9,14 +9,19 @@ element of A. Every step of the inner loop loads rows + vectors operands for row
 registers) and 4 x 3 (of 16) keep two multipliers fed.
 """
 
+from functools import partial
+
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from impls.kernels.fused.processor import registers
-from impls.kernels.fused.simd import INT32, INTP, simd, subroutine
+from impls.kernels.fused.simd import INT32, INTP, each_of, simd, subroutine
 
-MOST_VECTORS = 3
+WIDTHS = (1, 2, 3)
+"""Numbers of vectors that a tile of scores may have: there is a micro-kernel for each."""
+
+MOST_VECTORS = WIDTHS[-1]
 ROWS = 8 if registers() == 32 else 4
 """Rows of C in registers."""
 
@@ -24,12 +29,12 @@ AHEAD = 64
 """Rows that are asked for so far ahead where rows come from memory: the processor's own prefetching does not keep up."""
 
 
-def _product(rows: int, vectors: int, streamed: bool = False):
-    """`f(depth, a, a_row, a_step, b, b_row, c, c_row, add, kind, stored)`: C = A B, or C += A B when `add`.
+def _products(rows: int, widths: tuple[int, ...], streamed: bool = False):
+    """`f(vectors, depth, a, a_row, a_step, b, b_row, c, c_row, add, kind, stored)`: C = A B, or C += A B when `add`.
 
     a, b, c are addresses; strides count elements of the type of `kind`, b_row those of `stored`. A is (rows, depth) with
     element [r, k] at a + r * a_row + k * a_step; B is (depth, vectors * lanes) and C (rows, vectors * lanes), each with
-    contiguous rows.
+    contiguous rows. There is a micro-kernel for each number of vectors in `widths`.
 
     If the type of `stored` is int16, numbers of A and B are bfloat16, two at a time: `depth` counts pairs, a_row and a_step
     numbers, b_row pairs. With `streamed`, B comes from memory and not from a cache, and the type says in which form B alone
@@ -37,60 +42,62 @@ def _product(rows: int, vectors: int, streamed: bool = False):
     """
 
     @intrinsic
-    def product(typing, depth, a, a_row, a_step, b, b_row, c, c_row, add, kind, stored):
-        unit = simd(str(kind))
-        signature = types.void(*[types.intp] * 8, types.boolean, kind, stored)
-        paired = not streamed and stored == types.int16
+    def product(typing, vectors, depth, a, a_row, a_step, b, b_row, c, c_row, add, kind, stored):
+        signature = types.void(*[types.intp] * 9, types.boolean, kind, stored)
 
         def generate(context, builder, signature, arguments):
-            subroutine(builder, f"product_{rows}x{vectors}_{kind}_{stored}_{streamed}", arguments[:-2], body)
+            for vectors in each_of(builder, arguments[0], widths):
+                body = partial(_product, simd(str(kind)), rows, vectors, stored, streamed)
+                name = f"product_{rows}x{vectors}_{kind}_{stored}_{streamed}"
+                subroutine(builder, name, arguments[1:-2], body)
             return context.get_dummy_value()
-
-        def body(builder, arguments):
-            depth, a, a_row, a_step, b, b_row, c, c_row, add = arguments
-            c, b = unit.pointer(builder, c), unit.stored_pointer(builder, b, types.int32 if paired else stored)
-            a = builder.inttoptr(a, ir.IntType(16).as_pointer()) if paired else unit.pointer(builder, a)
-            multiply_add = unit.add_pairs if paired else unit.fma
-            sums = [[cgutils.alloca_once(builder, unit.vector) for _ in range(vectors)] for _ in range(rows)]
-            blocks = [(r, n) for r in range(rows) for n in range(vectors)]
-            c_rows = [builder.gep(c, [builder.mul(c_row, INTP(r))]) for r in range(rows)]
-            for r, n in blocks:
-                builder.store(unit.constant(0), sums[r][n])
-            a_rows = [builder.gep(a, [builder.mul(a_row, INTP(r))]) for r in range(rows)]
-            ahead = builder.mul(b_row, INTP(AHEAD))
-            with cgutils.for_range(builder, depth) as loop:
-                row = builder.gep(b, [builder.mul(loop.index, b_row)])
-                if streamed:
-                    for n in range(vectors):
-                        unit.prefetch(builder, row, builder.add(ahead, INTP(n * unit.lanes)))
-                form = types.float32 if paired else stored  # Of pairs, as of float32 numbers, four bytes.
-                right = [unit.load_stored(builder, row, INTP(n * unit.lanes), form) for n in range(vectors)]
-                right = [builder.bitcast(x, unit.integers) for x in right] if paired else right
-                step = builder.mul(loop.index, a_step)
-                for r in range(rows):
-                    element = builder.gep(a_rows[r], [step])
-                    if paired:
-                        element = builder.bitcast(element, INT32.as_pointer())
-                    left = unit.splat(builder, builder.load(element, align=2 if paired else unit.size))
-                    for n in range(vectors):
-                        builder.store(multiply_add(builder, left, right[n], builder.load(sums[r][n])), sums[r][n])
-            with builder.if_then(
-                add
-            ):  # Not before the loop: errors grow with the length of a sum, so long ones are of parts.
-                for r, n in blocks:
-                    before = unit.load(builder, c_rows[r], INTP(n * unit.lanes))
-                    builder.store(builder.fadd(before, builder.load(sums[r][n])), sums[r][n])
-            for r, n in blocks:
-                unit.store(builder, builder.load(sums[r][n]), c_rows[r], INTP(n * unit.lanes))
 
         return signature, generate
 
     return product
 
 
-product_1, product_2, product_3 = (_product(ROWS, vectors) for vectors in (1, 2, 3))
-line_1, line_2, line_4, line_8 = (_product(1, vectors, streamed=True) for vectors in (1, 2, 4, 8))
-lines_1, lines_2, lines_4 = (_product(4, vectors, streamed=True) for vectors in (1, 2, 4))
+def _product(unit, rows, vectors, stored, streamed, builder, arguments):
+    """The body of a micro-kernel."""
+    depth, a, a_row, a_step, b, b_row, c, c_row, add = arguments
+    paired = not streamed and stored == types.int16
+    c, b = unit.pointer(builder, c), unit.stored_pointer(builder, b, types.int32 if paired else stored)
+    a = builder.inttoptr(a, ir.IntType(16).as_pointer()) if paired else unit.pointer(builder, a)
+    multiply_add = unit.add_pairs if paired else unit.fma
+    sums = [[cgutils.alloca_once(builder, unit.vector) for _ in range(vectors)] for _ in range(rows)]
+    blocks = [(r, n) for r in range(rows) for n in range(vectors)]
+    c_rows = [builder.gep(c, [builder.mul(c_row, INTP(r))]) for r in range(rows)]
+    for r, n in blocks:
+        builder.store(unit.constant(0), sums[r][n])
+    a_rows = [builder.gep(a, [builder.mul(a_row, INTP(r))]) for r in range(rows)]
+    ahead = builder.mul(b_row, INTP(AHEAD))
+    with cgutils.for_range(builder, depth) as loop:
+        row = builder.gep(b, [builder.mul(loop.index, b_row)])
+        if streamed:
+            for n in range(vectors):
+                unit.prefetch(builder, row, builder.add(ahead, INTP(n * unit.lanes)))
+        form = types.float32 if paired else stored  # Of pairs, as of float32 numbers, four bytes.
+        right = [unit.load_stored(builder, row, INTP(n * unit.lanes), form) for n in range(vectors)]
+        right = [builder.bitcast(x, unit.integers) for x in right] if paired else right
+        step = builder.mul(loop.index, a_step)
+        for r in range(rows):
+            element = builder.gep(a_rows[r], [step])
+            if paired:
+                element = builder.bitcast(element, INT32.as_pointer())
+            left = unit.splat(builder, builder.load(element, align=2 if paired else unit.size))
+            for n in range(vectors):
+                builder.store(multiply_add(builder, left, right[n], builder.load(sums[r][n])), sums[r][n])
+    with builder.if_then(add):  # Not before the loop: errors grow with the length of a sum, so long ones are of parts.
+        for r, n in blocks:
+            before = unit.load(builder, c_rows[r], INTP(n * unit.lanes))
+            builder.store(builder.fadd(before, builder.load(sums[r][n])), sums[r][n])
+    for r, n in blocks:
+        unit.store(builder, builder.load(sums[r][n]), c_rows[r], INTP(n * unit.lanes))
+
+
+product = _products(ROWS, WIDTHS)
+line = _products(1, (1, 2, 4, 8), streamed=True)
+lines = _products(4, (1, 2, 4), streamed=True)
 
 
 @intrinsic

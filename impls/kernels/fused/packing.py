@@ -1,15 +1,8 @@
 """Queries in, output out: between rows in memory and columns along a vector's lanes, converting dtypes on the way."""
 
-from impls.kernels.fused.memory import (
-    FLOAT32,
-    lanes_of,
-    load_row,
-    prefetch,
-    size_of,
-    store_row,
-    transpose,
-)
-from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, Q_LEN, STORAGE, address_of, query_of
+from impls.kernels.fused.memory import BOOLEAN, NATIVE, bytes_of, lanes_of, prefetch
+from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, MASK, Q_LEN, STORAGE, address_of, query_of
+from impls.kernels.fused.rows import load_row, store_row, transpose
 from impls.kernels.fused.simd import LINE, internal
 
 
@@ -20,46 +13,46 @@ def round_up(n, multiple):
 
 @internal
 def lie_as_they_are(operands, which, sizes, row, columns, unit, size):
-    """Whether the rows of a vector's queries, from `row` on, are one head's, and each is whole vectors of native numbers."""
-    of_one_head = row + unit <= sizes[Q_LEN]
-    return of_one_head and columns % unit == 0 and sizes[STORAGE] <= FLOAT32 and operands[which, BY_COLUMN] == size
+    """Whether the rows of a vector's queries, from `row` on, are one head's, and each is whole vectors of stored numbers."""
+    return row + unit <= sizes[Q_LEN] and columns % unit == 0 and operands[which, BY_COLUMN] == size
 
 
 @internal
-def pack_lanes(operands, which, sizes, b, kv, lane, lanes, columns, width, factor, out, scratch):
-    """out[d, n] = factor times element d of the row of lane n; zeros beyond the last lane and column.
+def pack_lanes(operands, which, sizes, b, kv, lane, lanes, column, columns, width, factor, out, scratch):
+    """out[d, n] = factor times element column + d of the row of lane n; zeros beyond the last lane and column.
 
     The operand has a row for each query. out is (columns rounded up to whole vectors, width), scratch (1 + that many
     columns, lanes of a vector).
     """
-    unit = lanes_of(out[0])
+    unit, native = lanes_of(out[0]), out.itemsize
     padded = round_up(columns, unit)
-    size = out.itemsize
     factors, rows = scratch[:unit], scratch[unit:]
     factors[:] = factor
+    stored_as = BOOLEAN if which == MASK else sizes[STORAGE]
     for n0 in range(0, width, unit):
+        storage, size = stored_as, bytes_of(stored_as, out[0])
         h, i = query_of(sizes, kv, lane + n0)
-        source, apart = address_of(operands, which, b, h, i, 0), operands[which, BY_ROW] // size
+        source, apart = address_of(operands, which, b, h, i, column), operands[which, BY_ROW] // size
         if n0 + unit > lanes or not lie_as_they_are(operands, which, sizes, i, columns, unit, size):
-            source, apart = rows.ctypes.data, padded
             for n in range(unit):
                 row = rows[n * padded : (n + 1) * padded]
                 if n0 + n < lanes:
                     h, i = query_of(sizes, kv, lane + n0 + n)
-                    at = address_of(operands, which, b, h, i, 0)
-                    load_row(at, operands[which, BY_COLUMN], columns, sizes[STORAGE], row.ctypes.data, out[0])
+                    at = address_of(operands, which, b, h, i, column)
+                    load_row(at, operands[which, BY_COLUMN], columns, storage, row.ctypes.data, out[0])
                     row[columns:] = 0
                 else:
                     row[:] = 0
+            source, apart, size, storage = rows.ctypes.data, padded, native, NATIVE
         for d0 in range(0, padded, unit):
-            target = out.ctypes.data + (d0 * width + n0) * size
-            transpose(source + d0 * size, apart, factors.ctypes.data, target, width, out[0])
+            target = out.ctypes.data + (d0 * width + n0) * native
+            transpose(source + d0 * size, apart, storage, factors.ctypes.data, target, width, out[0])
 
 
 @internal
 def ask_for_rows(operands, which, sizes, b, h, rows, columns, kind):
     """Prefetch the first rows of a head, so that they are there when it is its turn."""
-    size = size_of(kind) if sizes[STORAGE] <= FLOAT32 else 2
+    size = bytes_of(sizes[STORAGE], kind)
     if operands[which, BY_COLUMN] == size:
         for row in range(rows):
             address = address_of(operands, which, b, h, row, 0)
@@ -70,14 +63,18 @@ def ask_for_rows(operands, which, sizes, b, h, rows, columns, kind):
 @internal
 def copy_block(operands, which, sizes, b, kv, row, rows, column, columns, out, out_rows, out_columns):
     """A block of keys or values in the type that is computed with, zeros where it goes beyond the array."""
-    for r in range(out_rows):
-        line = out[r * out_columns : (r + 1) * out_columns]
-        if r < rows:
-            source = address_of(operands, which, b, kv, row + r, column)
-            load_row(source, operands[which, BY_COLUMN], columns, sizes[STORAGE], line.ctypes.data, out[0])
-            line[columns:] = 0
-        else:
-            line[:] = 0
+    source, by_row, by_column = (
+        address_of(operands, which, b, kv, row, column),
+        operands[which, BY_ROW],
+        operands[which, BY_COLUMN],
+    )
+    target, apart = out.ctypes.data, out_columns * out.itemsize
+    for r in range(rows):
+        load_row(source + r * by_row, by_column, columns, sizes[STORAGE], target + r * apart, out[0])
+    if columns < out_columns:
+        for r in range(rows):
+            out[r * out_columns + columns : (r + 1) * out_columns] = 0
+    out[rows * out_columns : out_rows * out_columns] = 0
 
 
 @internal
@@ -89,15 +86,16 @@ def unpack_lanes(operands, which, sizes, b, kv, lane, lanes, columns, width, x, 
     unit = lanes_of(x[0])
     padded = round_up(columns, unit)
     storage, step, size = sizes[STORAGE], operands[which, BY_COLUMN], x.itemsize
+    native = storage == NATIVE
     for n0 in range(0, lanes, unit):
         h, i = query_of(sizes, kv, lane + n0)
         target, apart = address_of(operands, which, b, h, i, 0), operands[which, BY_ROW] // size
-        direct = n0 + unit <= lanes and lie_as_they_are(operands, which, sizes, i, columns, unit, size)
+        direct = native and n0 + unit <= lanes and lie_as_they_are(operands, which, sizes, i, columns, unit, size)
         if not direct:
             target, apart = scratch.ctypes.data, padded
         for d0 in range(0, padded, unit):
             source = x.ctypes.data + (d0 * width + n0) * size
-            transpose(source, width, factors.ctypes.data + n0 * size, target + d0 * size, apart, x[0])
+            transpose(source, width, NATIVE, factors.ctypes.data + n0 * size, target + d0 * size, apart, x[0])
         if not direct:
             for n in range(min(unit, lanes - n0)):
                 h, i = query_of(sizes, kv, lane + n0 + n)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.problem import Problem
-from impls.kernels.fused.memory import FLOAT32, STORAGE
+from impls.kernels.fused.memory import NATIVE, STORAGE
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS
 from impls.kernels.fused.operands import SIZES
 from impls.kernels.fused.processor import first_level_cache, has_bfloat16_products
@@ -64,10 +64,12 @@ def plan_forward(problem: Problem, threads: int, tile_keys: int | None = None, s
         splits = max(1, min(parts, problem.kv_len // LEAST_SPLIT)) if count < 2 * threads else 1
     state = (2 + shape.dv_rows) * shape.width
     together = shape.strips * shape.tiles if heads >= MANY_HEADS * threads else 1
-    native = STORAGE[problem.dtype] <= FLOAT32
+    native = STORAGE[problem.dtype] == NATIVE
     copied = [(ROWS if native else tile) * problem.head_dim, tile * (ROWS if native else shape.dv_rows)]
-    scratch = shape.unit * (1 + max(shape.d_rows, shape.dv_rows))
-    work = _bytes([shape.d_rows * shape.width, tile * shape.width, *copied, scratch, shape.width, shape.width, state], shape)
+    scratch = [shape.unit * (1 + max(shape.d_rows, shape.dv_rows)), shape.unit * shape.width]
+    work = _bytes(
+        [shape.d_rows * shape.width, tile * shape.width, *copied, *scratch, shape.width, shape.width, state], shape
+    )
     sizes = _sizes(problem, shape, tile, splits, work, threads, together=together)
     return Plan(_kinds(problem, shape), sizes, work, count * splits * state * shape.size if splits > 1 else 0)
 
@@ -104,10 +106,10 @@ def plan_backward(problem: Problem, threads: int, tile_keys: int | None = None, 
         splits = 1 if heads >= 2 * threads or heads == threads else -(-2 * threads // max(heads, 1))
         splits = max(1, min(splits, shape.strips * shape.tiles))
     whole = problem.head_dim == shape.d_rows and problem.v_head_dim == shape.dv_rows and problem.kv_len % ROWS == 0
-    direct = STORAGE[problem.dtype] <= FLOAT32 and whole and splits == 1
+    direct = STORAGE[problem.dtype] == NATIVE and whole and splits == 1
     d_panel, dv_panel, widest = shape.d_rows * shape.width, shape.dv_rows * shape.width, max(shape.d_rows, shape.dv_rows)
     tiles = [tile * shape.width] * 3
-    rows = [shape.unit * (1 + widest), *[shape.width] * 4]
+    rows = [shape.unit * (1 + widest), shape.unit * shape.width, *[shape.width] * 4]
     work = _bytes([*[d_panel] * 2, *[dv_panel] * 2, widest * shape.width, *tiles, tile * widest, *rows], shape)
     sums = -(-problem.kv_len // ROWS) * ROWS * (shape.d_rows + shape.dv_rows) * shape.size
     states = 0 if direct else sums * (heads * splits if splits > 1 else threads)

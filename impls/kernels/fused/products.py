@@ -4,23 +4,12 @@ Keys and values are read where they lie. Where a micro-kernel would read beyond 
 cannot multiply, the block is copied first.
 """
 
-from impls.kernels.fused.memory import FLOAT32, lanes_of
-from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS, product_1, product_2, product_3
-from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, STORAGE, address_of
+from impls.kernels.fused.memory import NATIVE, lanes_of
+from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS, product
+from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, FIRST, STORAGE, address_of
 from impls.kernels.fused.packing import copy_block, round_up
 from impls.kernels.fused.pairs import copy_rows_of_pairs, interleave_rows, is_half
 from impls.kernels.fused.simd import internal
-
-
-@internal
-def multiply(vectors, depth, a, a_row, a_step, b, b_row, c, c_row, add, kind, stored):
-    """The micro-kernel for so many vectors."""
-    if vectors == 3:
-        product_3(depth, a, a_row, a_step, b, b_row, c, c_row, add, kind, stored)
-    elif vectors == 2:
-        product_2(depth, a, a_row, a_step, b, b_row, c, c_row, add, kind, stored)
-    else:
-        product_1(depth, a, a_row, a_step, b, b_row, c, c_row, add, kind, stored)
 
 
 @internal
@@ -36,23 +25,23 @@ def keys_by_lanes(operands, which, sizes, b, kv, k0, keys, depth, vectors, right
         direct, steps, a_step = keys // ROWS * ROWS if of_pairs else 0, (depth + 1) // 2, 2
         row = operands[which, BY_ROW] // 2
     else:
-        direct = keys // ROWS * ROWS if sizes[STORAGE] <= FLOAT32 else 0
+        direct = keys // ROWS * ROWS if sizes[STORAGE] == NATIVE else 0
         row, a_step, steps = operands[which, BY_ROW] // size, operands[which, BY_COLUMN] // size, depth
     for r in range(0, direct, ROWS):
         a, c = address_of(operands, which, b, kv, k0 + r, 0), out.ctypes.data + r * width * size
-        multiply(vectors, steps, a, row, a_step, right.ctypes.data, width, c, width, False, kind, stored)
+        product(vectors, steps, a, row, a_step, right.ctypes.data, width, c, width, False, kind, stored)
     if direct < rows:
         a, left = copied.ctypes.data, keys - direct
         if is_half(stored):
             copy_rows_of_pairs(operands, which, sizes, b, kv, k0 + direct, left, depth, a, rows - direct)
             row, a_step, row_size = steps * 2, 2, steps * 4
         else:
-            copy_block(operands, which, sizes, b, kv, k0 + direct, left, 0, depth, copied, rows - direct, depth)
+            copy_block(operands, which, sizes, b, kv, k0 + direct, left, FIRST, depth, copied, rows - direct, depth)
             row, a_step, row_size = depth, 1, depth * size
         for r in range(direct, rows, ROWS):
             c = out.ctypes.data + r * width * size
             block = a + (r - direct) * row_size
-            multiply(vectors, steps, block, row, a_step, right.ctypes.data, width, c, width, False, kind, stored)
+            product(vectors, steps, block, row, a_step, right.ctypes.data, width, c, width, False, kind, stored)
     return rows
 
 
@@ -68,19 +57,19 @@ def columns_by_lanes(operands, which, sizes, b, kv, k0, keys, columns, vectors, 
         interleave_rows(operands, which, sizes, b, kv, k0, keys, columns, copied.ctypes.data, padded, kind)
         for c in range(0, padded, ROWS):
             a, o = copied.ctypes.data + c * 4, out.ctypes.data + c * width * size
-            multiply(vectors, (keys + 1) // 2, a, 2, padded * 2, s.ctypes.data, width, o, width, add, kind, stored)
+            product(vectors, (keys + 1) // 2, a, 2, padded * 2, s.ctypes.data, width, o, width, add, kind, stored)
         return
-    direct = columns // ROWS * ROWS if sizes[STORAGE] <= FLOAT32 else 0
+    direct = columns // ROWS * ROWS if sizes[STORAGE] == NATIVE else 0
     row, column = operands[which, BY_ROW] // size, operands[which, BY_COLUMN] // size
     for c in range(0, direct, ROWS):
         a, o = address_of(operands, which, b, kv, k0, c), out.ctypes.data + c * width * size
-        multiply(vectors, keys, a, column, row, s.ctypes.data, width, o, width, add, kind, stored)
+        product(vectors, keys, a, column, row, s.ctypes.data, width, o, width, add, kind, stored)
     if direct < columns:
         padded -= direct
         copy_block(operands, which, sizes, b, kv, k0, keys, direct, columns - direct, copied, keys, padded)
         for c in range(0, padded, ROWS):
             a, o = copied.ctypes.data + c * size, out.ctypes.data + (direct + c) * width * size
-            multiply(vectors, keys, a, 1, padded, s.ctypes.data, width, o, width, add, kind, stored)
+            product(vectors, keys, a, 1, padded, s.ctypes.data, width, o, width, add, kind, stored)
 
 
 @internal
@@ -97,4 +86,4 @@ def add_keys_by_columns(s, rows, width, right, columns, out, out_row, kind):
         b = right.ctypes.data + first * unit * size
         for r in range(0, rows, ROWS):
             a, c = s.ctypes.data + r * width * size, out + (r * out_row + first * unit) * size
-            multiply(last - first, width, a, width, 1, b, columns, c, out_row, True, kind, kind)
+            product(last - first, width, a, width, 1, b, columns, c, out_row, True, kind, kind)

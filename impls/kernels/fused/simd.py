@@ -16,7 +16,7 @@ from impls.kernels.fused.processor import fuses, vector_bytes
 
 INT32 = ir.IntType(32)
 _INT16 = ir.IntType(16)
-_STORED = {"int16": _INT16, "uint16": _INT16}
+_STORED = {"int16": _INT16, "uint16": _INT16, "bool": ir.IntType(8)}
 INTP = ir.IntType(64)
 
 LINE = 64
@@ -70,12 +70,25 @@ class Simd:
         return builder.inttoptr(address, _STORED.get(str(stored), self.scalar).as_pointer())
 
     def load_stored(self, builder, pointer, index, stored):
-        """A vector of numbers that are stored as the Numba type `stored` says: int16 is bfloat16, uint16 float16."""
+        """A vector of numbers that are stored as the Numba type `stored` says.
+
+        int16 is bfloat16, uint16 float16; a boolean becomes 1 or 0.
+        """
         if str(stored) not in _STORED:
             return self.load(builder, pointer, index)
-        halves = ir.VectorType(_INT16, self.lanes)
-        bits = builder.load(builder.bitcast(builder.gep(pointer, [index]), halves.as_pointer()), align=2)
+        kind = _STORED[str(stored)]
+        place = builder.bitcast(builder.gep(pointer, [index]), ir.VectorType(kind, self.lanes).as_pointer())
+        bits = builder.load(place, align=kind.width // 8)
+        if str(stored) == "bool":
+            return builder.uitofp(bits, self.vector)
         return (half.from_bfloat16 if str(stored) == "int16" else half.from_float16)(builder, bits)
+
+    def store_stored(self, builder, value, pointer, index, stored):
+        """The inverse of `load_stored`, for numbers: to the nearest, ties to even."""
+        if str(stored) in _STORED:
+            value = (half.to_bfloat16 if str(stored) == "int16" else half.to_float16)(builder, value)
+        place = builder.bitcast(builder.gep(pointer, [index]), value.type.as_pointer())
+        builder.store(value, place, align=value.type.element.width // 8 if str(stored) in _STORED else self.size)
 
     def prefetch(self, builder, pointer, index):
         """Ask for the cache line of an element that will be read soon."""
@@ -162,6 +175,13 @@ def value_vector(kind, lanes):
 def simd(name: str) -> Simd:
     """The operations for "float32" or "float64"."""
     return Simd(name)
+
+
+def each_of(builder, value, numbers):
+    """Each of some whole numbers, the builder in a branch that is taken where `value`, known at run time, is that one."""
+    for number in numbers:
+        with builder.if_then(builder.icmp_signed("==", value, INTP(number))):
+            yield number
 
 
 def subroutine(builder, name, arguments, body):

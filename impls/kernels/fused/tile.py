@@ -7,17 +7,17 @@ lanes. What is packed is small: the tile's queries on the way in, its output on 
 
 import numpy as np
 
-from impls.kernels.fused.exponential import softmax_1, softmax_2, softmax_3
-from impls.kernels.fused.masking import adjust, visible
-from impls.kernels.fused.memory import FLOAT32, as_kind, cut, lanes_of
+from impls.kernels.fused.exponential import softmax
+from impls.kernels.fused.masking import adjust, ask_for_bias, seen_through_mask, visible
+from impls.kernels.fused.memory import NATIVE, as_kind, cut, lanes_of
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS
 from impls.kernels.fused.operands import (
     ADDRESS,
     BIAS,
     D_ROWS,
     DV_ROWS,
+    FIRST,
     HEAD_DIM,
-    MASK,
     STORAGE,
     TILE_KEYS,
     V_HEAD_DIM,
@@ -33,43 +33,33 @@ from impls.kernels.fused.softcap import soften
 
 
 @internal
-def fold(vectors, s, rows, m, l, o, o_rows, kind):
-    """The softmax step for a tile of so many vectors."""
-    if vectors == 3:
-        softmax_3(s, rows, m, l, o, o_rows, kind)
-    elif vectors == 2:
-        softmax_2(s, rows, m, l, o, o_rows, kind)
-    else:
-        softmax_1(s, rows, m, l, o, o_rows, kind)
-
-
-@internal
 def workspace(sizes, address, kind):
     """What a thread needs for `attend`, cut out of its memory, each part at a multiple of 64 bytes.
 
-    (packed queries, scores, copied keys, copied values, scratch for packing, first keys, last keys, state).
+    (packed queries, scores, copied keys, copied values, scratch and a block for packing, first keys, last keys, state).
     """
-    unit, native = lanes_of(kind), sizes[STORAGE] <= FLOAT32
+    unit, native = lanes_of(kind), sizes[STORAGE] == NATIVE
     width, tile = MOST_VECTORS * unit, sizes[TILE_KEYS]
     packed, address = cut(address, sizes[D_ROWS] * width, kind)
     s, address = cut(address, tile * width, kind)
     keys, address = cut(address, (ROWS if native else tile) * sizes[HEAD_DIM], kind)
     values, address = cut(address, tile * (ROWS if native else sizes[DV_ROWS]), kind)
     scratch, address = cut(address, unit * (1 + max(sizes[D_ROWS], sizes[DV_ROWS])), kind)
+    block, address = cut(address, unit * width, kind)
     first, address = cut(address, width, np.int32(0))
     last, address = cut(address, width, np.int32(0))
     state, address = cut(address, (2 + sizes[DV_ROWS]) * width, kind)
-    return packed, s, keys, values, scratch, first, last, state
+    return packed, s, keys, values, scratch, block, first, last, state
 
 
 @internal
 def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, m, l, o, stored):
     """Fold the keys [begin, end) into the state of `lanes` queries of a key/value head, from lane `lane` on.
 
-    m and l are (vectors * lanes of a vector,), o is (output_rows, that many), all overwritten; see `fold` for what they
+    m and l are (vectors * lanes of a vector,), o is (output_rows, that many), all overwritten; see `softmax` for what they
     mean. Keys that no query of the tile can see are not touched.
     """
-    packed, s, copied_keys, copied_values, scratch, first, last, _ = work
+    packed, s, copied_keys, copied_values, scratch, block, first, last, _ = work
     kind = s[0]
     width = vectors * lanes_of(kind)
     tile = sizes[TILE_KEYS]
@@ -77,12 +67,16 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
     l[:] = 0
     # Half precision is multiplied by a power of two, which does not round; scores by what is left of the scale.
     power, rest = parts_of(scale) if is_half(stored) else (scale, as_kind(1, kind))
-    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, sizes[HEAD_DIM], width, power, packed, scratch)
+    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, FIRST, sizes[HEAD_DIM], width, power, packed, scratch)
     pair_rows(packed.ctypes.data, round_up(sizes[HEAD_DIM], 2), width, kind, stored)
     first_least, first_most, last_least, last_most = visible(sizes, lane, lanes, width, begin, end, first, last)
-    plain = operands[BIAS, ADDRESS] == 0 and operands[MASK, ADDRESS] == 0
+    seen = 0  # Tiles of keys. The first overwrites o.
     for k0 in range(first_least, last_most, tile):
         keys = min(tile, last_most - k0)
+        some, every = seen_through_mask(operands, sizes, b, kv, lane, lanes, k0, keys)
+        if not some:
+            continue
+        ask_for_bias(operands, sizes, b, kv, lane, lanes, k0, keys, kind)
         rows = keys_by_lanes(operands, K, sizes, b, kv, k0, keys, sizes[HEAD_DIM], vectors, packed, copied_keys, s, stored)
         if rest != 1:
             for n in range(rows * width):  # An expression of arrays would make another one.
@@ -90,12 +84,16 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
         if softcap > 0:
             soften(s.ctypes.data, rows * width, softcap, 0, kind)
         banded = first_most > k0 or last_least < k0 + keys
-        if banded or rows > keys or not plain:
-            adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, s)
-        seen = k0 > first_least  # Otherwise o is to be overwritten.
-        o_rows = o.size // width if seen else 0
-        fold(vectors, s.ctypes.data, rows, m.ctypes.data, l.ctypes.data, o.ctypes.data, o_rows, kind)
+        if banded or rows > keys or not every or operands[BIAS, ADDRESS]:
+            adjust(
+                operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, not every, s, block, scratch
+            )
+        o_rows = o.size // width if seen > 0 else 0
+        softmax(vectors, s.ctypes.data, rows, m.ctypes.data, l.ctypes.data, o.ctypes.data, o_rows, kind)
         pair_rows(s.ctypes.data, rows, width, kind, stored)
-        columns_by_lanes(operands, V, sizes, b, kv, k0, keys, sizes[V_HEAD_DIM], vectors, s, copied_values, o, seen, stored)
-    if first_least >= last_most:
+        columns_by_lanes(
+            operands, V, sizes, b, kv, k0, keys, sizes[V_HEAD_DIM], vectors, s, copied_values, o, seen > 0, stored
+        )
+        seen += 1
+    if seen == 0:
         o[:] = 0
