@@ -86,4 +86,4 @@ def keras_attention(problem: Problem):
         any_key = tf.transpose(tf.reduce_any(anything, axis=-1, keepdims=True), [0, 2, 1, 3])
         return tf.where(any_key, o, tf.zeros_like(o))
 
-    return tf.function(attention, reduce_retracing=False)
+    return tf.function(attention, autograph=False)  # See `tensorflow_formula`.

@@ -62,4 +62,5 @@ def _compiled(problem, jit_compile):
         total = tf.reduce_sum(weights, axis=-1, keepdims=True)
         return weights / tf.where(total > 0, total, tf.ones_like(total))
 
-    return tf.function(formula, jit_compile=jit_compile, reduce_retracing=False)
+    # There is no control flow to convert, and AutoGraph would leave a file behind in a process that is ended.
+    return tf.function(formula, jit_compile=jit_compile, autograph=False)
