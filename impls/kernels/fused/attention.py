@@ -87,7 +87,8 @@ class Fused:
         kept = [self._enter(call, place, x) for place, x in ((places.Q, q), (places.K, k), (places.V, v))]
         for place, x in ((places.MASK, mask), (places.BIAS, bias)):
             if x is not None:
-                kept.append(self._enter(call, place, np.broadcast_to(x, self._scores)))
+                whole = x if x.shape == self._scores else np.broadcast_to(x, self._scores)
+                kept.append(self._enter(call, place, whole))
         return kept
 
     def _enter(self, call, place, x):

@@ -58,10 +58,11 @@ from impls.kernels.fused.operands import (
 from impls.kernels.fused.packing import pack_lanes, round_up, unpack_lanes
 from impls.kernels.fused.pairs import is_half, pair_rows, parts_of
 from impls.kernels.fused.products import add_keys_by_columns, columns_by_lanes, keys_by_lanes
-from impls.kernels.fused.rows import load_row, store_row
+from impls.kernels.fused.rows import WRITE, load_row, store_row
 from impls.kernels.fused.simd import internal
 from impls.kernels.fused.softcap import soften
 from impls.kernels.fused.team import run
+from impls.kernels.fused.tile import scores
 
 BLOCK = 64
 """Rows of dk and dv that a thread adds up at a time."""
@@ -81,12 +82,11 @@ def workspace(sizes, address, kind):
     slope, address = cut(address, tile * width, kind)
     copied, address = cut(address, tile * max(d, dv), kind)
     scratch, address = cut(address, lanes_of(kind) * (1 + max(d, dv)), kind)
-    block, address = cut(address, lanes_of(kind) * width, kind)
     first, address = cut(address, width, np.int32(0))
     last, address = cut(address, width, np.int32(0))
     lse, address = cut(address, width, kind)
     delta, address = cut(address, width, kind)
-    return qt, q, dot, do, dqt, s, ds, slope, copied, scratch, block, first, last, lse, delta
+    return qt, q, dot, do, dqt, s, ds, slope, copied, scratch, first, last, lse, delta
 
 
 @internal
@@ -116,20 +116,20 @@ def load_log_sums(operands, sizes, b, kv, lane, lanes, lse):
 @internal
 def differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, dk, dv, stored):
     """One tile of queries: writes its dq, adds its part of dk and dv to the sums at those addresses."""
-    qt, q, dot, do, dqt, s, ds, slope, copied, scratch, block, first, last, lse, delta = work
+    qt, q, dot, do, dqt, s, ds, slope, copied, scratch, first, last, lse, delta = work
     kind = s[0]
     width = vectors * lanes_of(kind)
     tile, d, v_dim, d_rows, dv_rows = sizes[TILE_KEYS], sizes[HEAD_DIM], sizes[V_HEAD_DIM], sizes[D_ROWS], sizes[DV_ROWS]
     one = as_kind(1, kind)
-    pack_lanes(operands, O, sizes, b, kv, lane, lanes, FIRST, v_dim, width, one, dqt, scratch)
-    pack_lanes(operands, DO, sizes, b, kv, lane, lanes, FIRST, v_dim, width, one, dot, scratch)
+    pack_lanes(operands, O, sizes, b, kv, lane, lanes, FIRST, v_dim, width, one, dqt, WRITE, scratch)
+    pack_lanes(operands, DO, sizes, b, kv, lane, lanes, FIRST, v_dim, width, one, dot, WRITE, scratch)
     delta[:width] = 0
     for c in range(v_dim):
         for n in range(width):
             delta[n] += dot[c * width + n] * dqt[c * width + n]
     pair_rows(dot.ctypes.data, round_up(v_dim, 2), width, kind, stored)
     power, rest = parts_of(scale) if is_half(stored) else (scale, one)  # As in the forward pass.
-    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, FIRST, d, width, power, qt, scratch)
+    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, FIRST, d, width, power, qt, WRITE, scratch)
     pair_rows(qt.ctypes.data, round_up(d, 2), width, kind, stored)
     load_rows(operands, Q, sizes, b, kv, lane, lanes, d, q[: width * d_rows], d_rows)
     load_rows(operands, DO, sizes, b, kv, lane, lanes, v_dim, do[: width * dv_rows], dv_rows)
@@ -142,7 +142,7 @@ def differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scal
         some, every = seen_through_mask(operands, sizes, b, kv, lane, lanes, k0, keys)
         if not some:
             continue
-        rows = keys_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, qt, copied, s, stored)
+        rows = scores(operands, sizes, b, kv, lane, lanes, vectors, k0, keys, qt, copied, s, not every, stored)
         if rest != 1:
             for n in range(rows * width):
                 s[n] *= rest
@@ -150,9 +150,7 @@ def differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scal
             soften(s.ctypes.data, rows * width, softcap, slope.ctypes.data, kind)
         banded = first_most > k0 or last_least < k0 + keys
         if banded or rows > keys or not every or operands[BIAS, ADDRESS]:
-            adjust(
-                operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, not every, s, block, scratch
-            )
+            adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, not every, s, scratch)
         keys_by_lanes(operands, V, sizes, b, kv, k0, keys, v_dim, vectors, dot, copied, ds, stored)
         weights(vectors, s.ctypes.data, ds.ctypes.data, rows, lse.ctypes.data, delta.ctypes.data, scale, kind)
         if softcap > 0:

@@ -87,7 +87,7 @@ def attend_part(operands, sizes, numbers, n, work, states, kind, stored):
     size = (2 + sizes[DV_ROWS]) * most
     b, kv, lane, lanes, vectors = tile_at(sizes, n // splits, kind)
     width = vectors * lanes_of(kind)
-    state = work[8] if splits == 1 else view(states + n * size * work[8].itemsize, size, kind)
+    state = work[7] if splits == 1 else view(states + n * size * work[7].itemsize, size, kind)
     m, l, o = state[:width], state[most : most + width], state[2 * most : 2 * most + sizes[DV_ROWS] * width]
     begin, end = without_padding(operands, sizes, b)
     begin, end = part(begin, end, n % splits, splits)

@@ -19,6 +19,7 @@ from impls.kernels.fused.operands import (
     query_of,
 )
 from impls.kernels.fused.packing import pack_lanes
+from impls.kernels.fused.rows import ADD, HIDE
 from impls.kernels.fused.simd import LINE, internal
 
 EIGHT_TRUE = 0x0101010101010101
@@ -93,36 +94,35 @@ def seen_through_mask(operands, sizes, b, kv, lane, lanes, k0, keys):
 
 
 @internal
-def ask_for_bias(operands, sizes, b, kv, lane, lanes, k0, keys, kind):
-    """Prefetch the bias on a tile of scores: its rows are too many and too far apart for the processor to foresee."""
-    size = bytes_of(sizes[STORAGE], kind)
-    if operands[BIAS, ADDRESS] and operands[BIAS, BY_COLUMN] == size:
-        for n in range(lanes):
-            h, i = query_of(sizes, kv, lane + n)
-            address = address_of(operands, BIAS, b, h, i, k0)
-            for at in range(0, keys * size, LINE):
-                prefetch(address + at)
+def is_scattered(operands, which, sizes, keys, kind):
+    """Whether a tile's rows of bias or mask lie apart, so that the processor does not foresee where the next one begins."""
+    size = 1 if which == MASK else bytes_of(sizes[STORAGE], kind)
+    return operands[which, ADDRESS] != 0 and operands[which, BY_COLUMN] == size and operands[which, BY_ROW] > keys * size
 
 
 @internal
-def adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, masked, s, block, scratch):
+def ask_for_lanes(operands, which, sizes, b, kv, first, last, k0, keys, kind):
+    """Prefetch bias or mask for the lanes [first, last)."""
+    size = 1 if which == MASK else bytes_of(sizes[STORAGE], kind)
+    for n in range(first, last):
+        h, i = query_of(sizes, kv, n)
+        address = address_of(operands, which, b, h, i, k0)
+        for at in range(0, keys * size, LINE):
+            prefetch(address + at)
+
+
+@internal
+def adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, masked, s, scratch):
     """Bias, mask and band on a tile of scores (rows, width), of which `keys` rows are keys from k0 on.
 
-    Rows beyond the keys become -inf. `block` is for (lanes of a vector, width) numbers, `scratch` as in `pack_lanes`.
+    Rows beyond the keys become -inf. `scratch` is as in `pack_lanes`.
     """
     unit, one, nothing = lanes_of(s[0]), as_kind(1, s[0]), as_kind(-np.inf, s[0])
-    if masked or operands[BIAS, ADDRESS]:
-        for j in range(0, keys, unit):
-            count = min(unit, keys - j)
-            part = s[j * width : (j + count) * width]
-            if operands[BIAS, ADDRESS]:
-                pack_lanes(operands, BIAS, sizes, b, kv, lane, lanes, k0 + j, count, width, one, block, scratch)
-                for n in range(part.size):
-                    part[n] += block[n]
-            if masked:
-                pack_lanes(operands, MASK, sizes, b, kv, lane, lanes, k0 + j, count, width, one, block, scratch)
-                for n in range(part.size):
-                    part[n] = part[n] if block[n] != 0 else nothing
+    for which, use, wanted in ((BIAS, ADD, operands[BIAS, ADDRESS] != 0), (MASK, HIDE, masked)):
+        if wanted:
+            for j in range(0, keys, unit):
+                count, part = min(unit, keys - j), s[j * width : (j + unit) * width]
+                pack_lanes(operands, which, sizes, b, kv, lane, lanes, k0 + j, count, width, one, part, use, scratch)
     if banded:
         for j in range(keys):
             key = np.int32(k0 + j)

@@ -2,7 +2,7 @@
 
 from impls.kernels.fused.memory import BOOLEAN, NATIVE, bytes_of, lanes_of, prefetch
 from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, MASK, Q_LEN, STORAGE, address_of, query_of
-from impls.kernels.fused.rows import load_row, store_row, transpose
+from impls.kernels.fused.rows import WRITE, load_row, store_row, transpose
 from impls.kernels.fused.simd import LINE, internal
 
 
@@ -18,8 +18,10 @@ def lie_as_they_are(operands, which, sizes, row, columns, unit, size):
 
 
 @internal
-def pack_lanes(operands, which, sizes, b, kv, lane, lanes, column, columns, width, factor, out, scratch):
+def pack_lanes(operands, which, sizes, b, kv, lane, lanes, column, columns, width, factor, out, use, scratch):
     """out[d, n] = factor times element column + d of the row of lane n; zeros beyond the last lane and column.
+
+    Or, with another `use` than WRITE, what `transpose` makes of out.
 
     The operand has a row for each query. out is (columns rounded up to whole vectors, width), scratch (1 + that many
     columns, lanes of a vector).
@@ -46,7 +48,7 @@ def pack_lanes(operands, which, sizes, b, kv, lane, lanes, column, columns, widt
             source, apart, size, storage = rows.ctypes.data, padded, native, NATIVE
         for d0 in range(0, padded, unit):
             target = out.ctypes.data + (d0 * width + n0) * native
-            transpose(source + d0 * size, apart, storage, factors.ctypes.data, target, width, out[0])
+            transpose(source + d0 * size, apart, storage, factors.ctypes.data, target, width, use, out[0])
 
 
 @internal
@@ -95,7 +97,7 @@ def unpack_lanes(operands, which, sizes, b, kv, lane, lanes, columns, width, x, 
             target, apart = scratch.ctypes.data, padded
         for d0 in range(0, padded, unit):
             source = x.ctypes.data + (d0 * width + n0) * size
-            transpose(source, width, NATIVE, factors.ctypes.data + n0 * size, target + d0 * size, apart, x[0])
+            transpose(source, width, NATIVE, factors.ctypes.data + n0 * size, target + d0 * size, apart, WRITE, x[0])
         if not direct:
             for n in range(min(unit, lanes - n0)):
                 h, i = query_of(sizes, kv, lane + n0 + n)

@@ -66,10 +66,8 @@ def plan_forward(problem: Problem, threads: int, tile_keys: int | None = None, s
     together = shape.strips * shape.tiles if heads >= MANY_HEADS * threads else 1
     native = STORAGE[problem.dtype] == NATIVE
     copied = [(ROWS if native else tile) * problem.head_dim, tile * (ROWS if native else shape.dv_rows)]
-    scratch = [shape.unit * (1 + max(shape.d_rows, shape.dv_rows)), shape.unit * shape.width]
-    work = _bytes(
-        [shape.d_rows * shape.width, tile * shape.width, *copied, *scratch, shape.width, shape.width, state], shape
-    )
+    scratch = shape.unit * (1 + max(shape.d_rows, shape.dv_rows))
+    work = _bytes([shape.d_rows * shape.width, tile * shape.width, *copied, scratch, shape.width, shape.width, state], shape)
     sizes = _sizes(problem, shape, tile, splits, work, threads, together=together)
     return Plan(_kinds(problem, shape), sizes, work, count * splits * state * shape.size if splits > 1 else 0)
 
@@ -109,7 +107,7 @@ def plan_backward(problem: Problem, threads: int, tile_keys: int | None = None, 
     direct = STORAGE[problem.dtype] == NATIVE and whole and splits == 1
     d_panel, dv_panel, widest = shape.d_rows * shape.width, shape.dv_rows * shape.width, max(shape.d_rows, shape.dv_rows)
     tiles = [tile * shape.width] * 3
-    rows = [shape.unit * (1 + widest), shape.unit * shape.width, *[shape.width] * 4]
+    rows = [shape.unit * (1 + widest), *[shape.width] * 4]
     work = _bytes([*[d_panel] * 2, *[dv_panel] * 2, widest * shape.width, *tiles, tile * widest, *rows], shape)
     sums = -(-problem.kv_len // ROWS) * ROWS * (shape.d_rows + shape.dv_rows) * shape.size
     states = 0 if direct else sums * (heads * splits if splits > 1 else threads)
@@ -117,11 +115,12 @@ def plan_backward(problem: Problem, threads: int, tile_keys: int | None = None, 
 
 
 def keys_of_a_tile(width: int, size: int, tiles: int = 1) -> int:
-    """Keys for which so many tiles of scores take half of the first-level cache, in whole micro-kernels.
+    """Keys for which so many tiles of scores take half of the first-level cache, in whole micro-kernels and vectors.
 
     The other half is for what passes through beside them: rows of keys and values, and the block of output in the making.
     """
-    return max(ROWS, first_level_cache() // 2 // (tiles * width * size) // ROWS * ROWS)
+    whole = max(ROWS, width // MOST_VECTORS)
+    return max(whole, first_level_cache() // 2 // (tiles * width * size) // whole * whole)
 
 
 def _shape(problem: Problem) -> _Shape:

@@ -1,5 +1,8 @@
 """Rows of stored numbers, and square blocks of them turned around: whole vectors at a time where they are contiguous."""
 
+import math
+
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -17,6 +20,9 @@ from impls.kernels.fused.memory import (
     write,
 )
 from impls.kernels.fused.simd import INT32, INTP, each_of, internal, simd, subroutine
+
+WRITE, ADD, HIDE = np.arange(3)
+"""What a transposed block does to what is at its destination: see `transpose`."""
 
 
 def _forms(builder, kind, storage):
@@ -68,10 +74,11 @@ def _store_vectors(typing, source, destination, count, storage, kind):
 
 
 @intrinsic
-def transpose(typing, source, source_row, storage, factors, destination, destination_row, kind):
+def transpose(typing, source, source_row, storage, factors, destination, destination_row, use, kind):
     """A square block of lanes x lanes numbers, each row times a vector of factors, turned around in registers.
 
-    Addresses; rows apart in elements. The source is as `storage` says, the destination of the type of `kind`.
+    Addresses; rows apart in elements. The source is as `storage` says, the destination of the type of `kind`. `use` says
+    what becomes of that: with WRITE it is overwritten, with ADD added to, with HIDE it is -inf where the source is zero.
     """
 
     def generate(context, builder, signature, arguments):
@@ -79,7 +86,7 @@ def transpose(typing, source, source_row, storage, factors, destination, destina
         return context.get_dummy_value()
 
     def body(builder, arguments):
-        source, source_row, storage, factors, destination, destination_row = arguments
+        source, source_row, storage, factors, destination, destination_row, use = arguments
         unit = simd(str(kind))
         destination = unit.pointer(builder, destination)
         factor = unit.load(builder, unit.pointer(builder, factors), INTP(0))
@@ -87,10 +94,18 @@ def transpose(typing, source, source_row, storage, factors, destination, destina
             pointer = unit.stored_pointer(builder, source, stored)
             places = [builder.mul(source_row, INTP(n)) for n in range(unit.lanes)]
             rows = [builder.fmul(unit.load_stored(builder, pointer, place, stored), factor) for place in places]
-            for n, row in enumerate(_turned(builder, unit.lanes, rows)):
-                unit.store(builder, row, destination, builder.mul(destination_row, INTP(n)))
+            rows = _turned(builder, unit.lanes, rows)
+            for chosen in each_of(builder, use, (WRITE, ADD, HIDE)):
+                for n, row in enumerate(rows):
+                    place = builder.mul(destination_row, INTP(n))
+                    if chosen == ADD:
+                        row = builder.fadd(unit.load(builder, destination, place), row)
+                    if chosen == HIDE:
+                        shown = builder.fcmp_unordered("!=", row, unit.constant(0))
+                        row = builder.select(shown, unit.load(builder, destination, place), unit.constant(-math.inf))
+                    unit.store(builder, row, destination, place)
 
-    return types.void(*[types.intp] * 6, kind), generate
+    return types.void(*[types.intp] * 7, kind), generate
 
 
 def _turned(builder, lanes, rows):

@@ -8,7 +8,7 @@ lanes. What is packed is small: the tile's queries on the way in, its output on 
 import numpy as np
 
 from impls.kernels.fused.exponential import softmax
-from impls.kernels.fused.masking import adjust, ask_for_bias, seen_through_mask, visible
+from impls.kernels.fused.masking import adjust, ask_for_lanes, is_scattered, seen_through_mask, visible
 from impls.kernels.fused.memory import NATIVE, as_kind, cut, lanes_of
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS
 from impls.kernels.fused.operands import (
@@ -18,6 +18,7 @@ from impls.kernels.fused.operands import (
     DV_ROWS,
     FIRST,
     HEAD_DIM,
+    MASK,
     STORAGE,
     TILE_KEYS,
     V_HEAD_DIM,
@@ -28,15 +29,19 @@ from impls.kernels.fused.operands import (
 from impls.kernels.fused.packing import pack_lanes, round_up
 from impls.kernels.fused.pairs import is_half, pair_rows, parts_of
 from impls.kernels.fused.products import columns_by_lanes, keys_by_lanes
+from impls.kernels.fused.rows import WRITE
 from impls.kernels.fused.simd import internal
 from impls.kernels.fused.softcap import soften
+
+AT_ONCE = 2 * ROWS
+"""Keys for whose products a share of the bias is asked for: a processor has some 24 requests under way, and then waits."""
 
 
 @internal
 def workspace(sizes, address, kind):
     """What a thread needs for `attend`, cut out of its memory, each part at a multiple of 64 bytes.
 
-    (packed queries, scores, copied keys, copied values, scratch and a block for packing, first keys, last keys, state).
+    (packed queries, scores, copied keys, copied values, scratch for packing, first keys, last keys, state).
     """
     unit, native = lanes_of(kind), sizes[STORAGE] == NATIVE
     width, tile = MOST_VECTORS * unit, sizes[TILE_KEYS]
@@ -45,11 +50,27 @@ def workspace(sizes, address, kind):
     keys, address = cut(address, (ROWS if native else tile) * sizes[HEAD_DIM], kind)
     values, address = cut(address, tile * (ROWS if native else sizes[DV_ROWS]), kind)
     scratch, address = cut(address, unit * (1 + max(sizes[D_ROWS], sizes[DV_ROWS])), kind)
-    block, address = cut(address, unit * width, kind)
     first, address = cut(address, width, np.int32(0))
     last, address = cut(address, width, np.int32(0))
     state, address = cut(address, (2 + sizes[DV_ROWS]) * width, kind)
-    return packed, s, keys, values, scratch, block, first, last, state
+    return packed, s, keys, values, scratch, first, last, state
+
+
+@internal
+def scores(operands, sizes, b, kv, lane, lanes, vectors, k0, keys, packed, copied, s, masked, stored):
+    """The tile's scores as `keys_by_lanes` has them. Bias and mask, which will be applied to them, are prefetched."""
+    depth, width, kind = sizes[HEAD_DIM], vectors * lanes_of(s[0]), s[0]
+    if masked and is_scattered(operands, MASK, sizes, keys, kind):
+        ask_for_lanes(operands, MASK, sizes, b, kv, lane, lane + lanes, k0, keys, kind)
+    scattered = is_scattered(operands, BIAS, sizes, keys, kind)
+    part = AT_ONCE if scattered else keys
+    for r in range(0, keys, part):
+        if scattered:
+            first, last = lane + lanes * r // keys, lane + lanes * min(r + part, keys) // keys
+            ask_for_lanes(operands, BIAS, sizes, b, kv, first, last, k0, keys, kind)
+        left, out = min(part, keys - r), s[r * width :]
+        keys_by_lanes(operands, K, sizes, b, kv, k0 + r, left, depth, vectors, packed, copied, out, stored)
+    return round_up(keys, ROWS)
 
 
 @internal
@@ -59,7 +80,7 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
     m and l are (vectors * lanes of a vector,), o is (output_rows, that many), all overwritten; see `softmax` for what they
     mean. Keys that no query of the tile can see are not touched.
     """
-    packed, s, copied_keys, copied_values, scratch, block, first, last, _ = work
+    packed, s, copied_keys, copied_values, scratch, first, last, _ = work
     kind = s[0]
     width = vectors * lanes_of(kind)
     tile = sizes[TILE_KEYS]
@@ -67,7 +88,7 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
     l[:] = 0
     # Half precision is multiplied by a power of two, which does not round; scores by what is left of the scale.
     power, rest = parts_of(scale) if is_half(stored) else (scale, as_kind(1, kind))
-    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, FIRST, sizes[HEAD_DIM], width, power, packed, scratch)
+    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, FIRST, sizes[HEAD_DIM], width, power, packed, WRITE, scratch)
     pair_rows(packed.ctypes.data, round_up(sizes[HEAD_DIM], 2), width, kind, stored)
     first_least, first_most, last_least, last_most = visible(sizes, lane, lanes, width, begin, end, first, last)
     seen = 0  # Tiles of keys. The first overwrites o.
@@ -76,8 +97,7 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
         some, every = seen_through_mask(operands, sizes, b, kv, lane, lanes, k0, keys)
         if not some:
             continue
-        ask_for_bias(operands, sizes, b, kv, lane, lanes, k0, keys, kind)
-        rows = keys_by_lanes(operands, K, sizes, b, kv, k0, keys, sizes[HEAD_DIM], vectors, packed, copied_keys, s, stored)
+        rows = scores(operands, sizes, b, kv, lane, lanes, vectors, k0, keys, packed, copied_keys, s, not every, stored)
         if rest != 1:
             for n in range(rows * width):  # An expression of arrays would make another one.
                 s[n] *= rest
@@ -85,9 +105,7 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
             soften(s.ctypes.data, rows * width, softcap, 0, kind)
         banded = first_most > k0 or last_least < k0 + keys
         if banded or rows > keys or not every or operands[BIAS, ADDRESS]:
-            adjust(
-                operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, not every, s, block, scratch
-            )
+            adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, not every, s, scratch)
         o_rows = o.size // width if seen > 0 else 0
         softmax(vectors, s.ctypes.data, rows, m.ctypes.data, l.ctypes.data, o.ctypes.data, o_rows, kind)
         pair_rows(s.ctypes.data, rows, width, kind, stored)
