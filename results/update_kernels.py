@@ -72,7 +72,7 @@ def family(problem: Problem) -> str:
     elif problem.batch > 1:
         kind = "many small"
     else:
-        kind = "forward, causal" if problem.causal else "forward"
+        kind = "forward" + (", causal" if problem.causal else ", mask or bias" if problem.mask or problem.bias else "")
     return f"{problem.dtype} {kind}"
 
 
