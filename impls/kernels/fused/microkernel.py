@@ -66,33 +66,38 @@ def _product(unit, rows, vectors, stored, streamed, builder, arguments):
     multiply_add = unit.add_pairs if paired else unit.fma
     sums = [[cgutils.alloca_once(builder, unit.vector) for _ in range(vectors)] for _ in range(rows)]
     blocks = [(r, n) for r in range(rows) for n in range(vectors)]
-    c_rows = [builder.gep(c, [builder.mul(c_row, INTP(r))]) for r in range(rows)]
-    for r, n in blocks:
-        builder.store(unit.constant(0), sums[r][n])
     a_rows = [builder.gep(a, [builder.mul(a_row, INTP(r))]) for r in range(rows)]
+    c_rows = [builder.gep(c, [builder.mul(c_row, INTP(r))]) for r in range(rows)]
     ahead = builder.mul(b_row, INTP(AHEAD))
-    with cgutils.for_range(builder, depth) as loop:
-        row = builder.gep(b, [builder.mul(loop.index, b_row)])
-        if streamed:
-            for n in range(vectors):
-                unit.prefetch(builder, row, builder.add(ahead, INTP(n * unit.lanes)))
-        form = types.float32 if paired else stored  # Of pairs, as of float32 numbers, four bytes.
-        right = [unit.load_stored(builder, row, INTP(n * unit.lanes), form) for n in range(vectors)]
-        right = [builder.bitcast(x, unit.integers) for x in right] if paired else right
-        step = builder.mul(loop.index, a_step)
-        for r in range(rows):
-            element = builder.gep(a_rows[r], [step])
-            if paired:
-                element = builder.bitcast(element, INT32.as_pointer())
-            left = unit.splat(builder, builder.load(element, align=2 if paired else unit.size))
-            for n in range(vectors):
-                builder.store(multiply_add(builder, left, right[n], builder.load(sums[r][n])), sums[r][n])
-    with builder.if_then(add):  # Not before the loop: errors grow with the length of a sum, so long ones are of parts.
+    # Errors grow with the length of a sum: each is of two halves, but where bfloat16 is coarser anyway.
+    length = depth if paired or streamed else builder.udiv(builder.add(depth, INTP(1)), INTP(2))
+    with cgutils.for_range_slice(builder, INTP(0), depth, length, inc=True) as (start, _):
         for r, n in blocks:
-            before = unit.load(builder, c_rows[r], INTP(n * unit.lanes))
-            builder.store(builder.fadd(before, builder.load(sums[r][n])), sums[r][n])
-    for r, n in blocks:
-        unit.store(builder, builder.load(sums[r][n]), c_rows[r], INTP(n * unit.lanes))
+            builder.store(unit.constant(0), sums[r][n])
+        end = builder.add(start, length)
+        end = builder.select(builder.icmp_signed("<", end, depth), end, depth)
+        with cgutils.for_range_slice(builder, start, end, INTP(1), inc=True) as (k, _):
+            row = builder.gep(b, [builder.mul(k, b_row)])
+            if streamed:
+                for n in range(vectors):
+                    unit.prefetch(builder, row, builder.add(ahead, INTP(n * unit.lanes)))
+            form = types.float32 if paired else stored  # Of pairs, as of float32 numbers, four bytes.
+            right = [unit.load_stored(builder, row, INTP(n * unit.lanes), form) for n in range(vectors)]
+            right = [builder.bitcast(x, unit.integers) for x in right] if paired else right
+            step = builder.mul(k, a_step)
+            for r in range(rows):
+                element = builder.gep(a_rows[r], [step])
+                if paired:
+                    element = builder.bitcast(element, INT32.as_pointer())
+                left = unit.splat(builder, builder.load(element, align=2 if paired else unit.size))
+                for n in range(vectors):
+                    builder.store(multiply_add(builder, left, right[n], builder.load(sums[r][n])), sums[r][n])
+        with builder.if_then(builder.or_(add, builder.icmp_signed(">", start, INTP(0)))):
+            for r, n in blocks:
+                before = unit.load(builder, c_rows[r], INTP(n * unit.lanes))
+                builder.store(builder.fadd(before, builder.load(sums[r][n])), sums[r][n])
+        for r, n in blocks:
+            unit.store(builder, builder.load(sums[r][n]), c_rows[r], INTP(n * unit.lanes))
 
 
 product = _products(ROWS, WIDTHS)
