@@ -10,7 +10,7 @@ sums of its own, which a second pass adds in a fixed order: results do not depen
 
 import numpy as np
 
-from impls.kernels.fused.exponential import LOG2E, weights
+from impls.kernels.fused.exponential import weights
 from impls.kernels.fused.forward import tile_in_head
 from impls.kernels.fused.masking import adjust, seen_through_mask, visible, without_padding
 from impls.kernels.fused.memory import (
@@ -103,14 +103,14 @@ def load_rows(operands, which, sizes, b, kv, lane, lanes, columns, out, padded):
 
 @internal
 def load_log_sums(operands, sizes, b, kv, lane, lanes, lse):
-    """Each lane's log-sum-exp, a binary logarithm; inf, which makes every weight zero, where there is no key."""
+    """Each lane's log-sum-exp; inf, which makes every weight zero, where there is nothing to attend to."""
     for n in range(lse.size):
         lse[n] = np.inf
         if n < lanes:
             h, i = query_of(sizes, kv, lane + n)
             value = load_native(address_of(operands, LSE, b, h, i, 0), lse[0])
             if value != -np.inf:
-                lse[n] = LOG2E * value
+                lse[n] = value
 
 
 @internal
@@ -128,8 +128,7 @@ def differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scal
         for n in range(width):
             delta[n] += dot[c * width + n] * dqt[c * width + n]
     pair_rows(dot.ctypes.data, round_up(v_dim, 2), width, kind, stored)
-    in_bits = as_kind(LOG2E * scale, kind)
-    power, factor = parts_of(in_bits) if is_half(stored) else (in_bits, one)  # As in the forward pass.
+    power, rest = parts_of(scale) if is_half(stored) else (scale, one)  # As in the forward pass.
     pack_lanes(operands, Q, sizes, b, kv, lane, lanes, FIRST, d, width, power, qt, WRITE, scratch)
     pair_rows(qt.ctypes.data, round_up(d, 2), width, kind, stored)
     load_rows(operands, Q, sizes, b, kv, lane, lanes, d, q[: width * d_rows], d_rows)
@@ -143,17 +142,17 @@ def differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scal
         some, every = seen_through_mask(operands, sizes, b, kv, lane, lanes, k0, keys)
         if not some:
             continue
-        masked = not every
-        rows = scores(operands, sizes, b, kv, lane, lanes, vectors, k0, keys, qt, copied, s, masked, stored)
+        rows = scores(operands, sizes, b, kv, lane, lanes, vectors, k0, keys, qt, copied, s, not every, stored)
+        if rest != 1:
+            for n in range(rows * width):
+                s[n] *= rest
         if softcap > 0:
-            soften(s.ctypes.data, rows * width, as_kind(LOG2E * softcap, kind) / factor, slope.ctypes.data, kind)
+            soften(s.ctypes.data, rows * width, softcap, slope.ctypes.data, kind)
         banded = first_most > k0 or last_least < k0 + keys
-        if banded or rows > keys or masked or operands[BIAS, ADDRESS]:
-            adjust(
-                operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, masked, factor, s, scratch
-            )
+        if banded or rows > keys or not every or operands[BIAS, ADDRESS]:
+            adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, not every, s, scratch)
         keys_by_lanes(operands, V, sizes, b, kv, k0, keys, v_dim, vectors, dot, copied, ds, stored)
-        weights(vectors, s.ctypes.data, ds.ctypes.data, rows, lse.ctypes.data, delta.ctypes.data, scale, factor, kind)
+        weights(vectors, s.ctypes.data, ds.ctypes.data, rows, lse.ctypes.data, delta.ctypes.data, scale, kind)
         if softcap > 0:
             for n in range(rows * width):
                 ds[n] *= slope[n]

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from impls.kernels.fused.exponential import LN2, LOG2E, softmax_line
+from impls.kernels.fused.exponential import softmax_line
 from impls.kernels.fused.masking import adjust_row, visible, without_padding
 from impls.kernels.fused.memory import as_kind, cut, lanes_of, size_of, store_native, view
 from impls.kernels.fused.microkernel import dots, line, lines, rows_of_dots
@@ -141,7 +141,7 @@ def finish_rows(operands, sizes, b, kv, state, kind):
         h, i = query_of(sizes, kv, n)
         m, l, o = state[n], state[QUERIES + n], state[2 * QUERIES + n * dv : 2 * QUERIES + (n + 1) * dv]
         if operands[LSE, ADDRESS]:
-            store_native(address_of(operands, LSE, b, h, i, 0), as_kind(LN2 * (m + math.log2(l)), kind))
+            store_native(address_of(operands, LSE, b, h, i, 0), as_kind(m + math.log(l), kind))
         if l != 0:
             o /= l
         store_row(o.ctypes.data, dv, sizes[STORAGE], address_of(operands, O, b, h, i, 0), operands[O, BY_COLUMN], kind)
@@ -151,7 +151,7 @@ def finish_rows(operands, sizes, b, kv, state, kind):
 def decode_parts(arguments, thread, kind, stored):
     """What one thread does: take the next part of a head's keys until there is none."""
     operands, sizes, numbers, counters, memory, states = received(arguments, 0)
-    scale, softcap = as_kind(LOG2E * numbers[0], kind), as_kind(LOG2E * numbers[1], kind)
+    scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
     work = workspace(sizes, memory + thread * sizes[WORK], kind)
     splits, state = sizes[SPLITS], work[6]
     count = sizes[BATCH] * sizes[KV_HEADS] * splits
@@ -172,7 +172,7 @@ def decode_parts(arguments, thread, kind, stored):
 
 @internal
 def merge_parts(arguments, thread, kind):
-    """What one thread does of the second pass: M = max m, l = Σ l 2^(m - M), o = Σ o 2^(m - M) over a head's parts."""
+    """What one thread does of the second pass: M = max m, l = Σ l exp(m - M), o = Σ o exp(m - M) over a head's parts."""
     operands, sizes, _, counters, _, states = received(arguments, 1)
     splits, dv = sizes[SPLITS], sizes[V_HEAD_DIM]
     queries, size = sizes[Q_LEN] * (sizes[Q_HEADS] // sizes[KV_HEADS]), QUERIES * (2 + sizes[V_HEAD_DIM])
@@ -188,7 +188,7 @@ def merge_parts(arguments, thread, kind):
             for p in range(1, splits):
                 top = max(top, parts[p, n])
             for p in range(splits):
-                factor = as_kind(2 ** (parts[p, n] - top) if parts[p, n] > -np.inf else 0, kind)
+                factor = as_kind(math.exp(parts[p, n] - top) if parts[p, n] > -np.inf else 0, kind)
                 for c in range(1 + dv):
                     at = QUERIES + n if c == 0 else 2 * QUERIES + n * dv + c - 1
                     total[at] = (total[at] if p else 0) + factor * parts[p, at]

@@ -1,7 +1,7 @@
 """The softmax of one tile of scores, in vectors: running maximum, powers of two, running sum, and the rescaling of o.
 
-Scores are binary logarithms: whoever computes them multiplies by log2(e), once for a query and not for every weight, so
-that exp(s) is 2^s. Lanes are queries, so nothing is ever summed across a vector.
+exp(x) is 2^(x log2(e)): its whole part is an exponent, its fraction f in [-1/2, 1/2] a polynomial. Lanes are queries, so
+nothing is ever summed across a vector.
 """
 
 import math
@@ -16,21 +16,19 @@ from impls.kernels.fused.microkernel import WIDTHS
 from impls.kernels.fused.simd import INT32, INTP, each_of, simd, subroutine
 
 LOG2E = math.log2(math.e)
-LN2 = math.log(2)
 
 
-def _coefficients(degree: int, half: float) -> list[float]:
-    """Of the polynomial in f, highest power first, that interpolates 2^f at Chebyshev's points of [-half, half].
+def _coefficients(degree: int) -> list[float]:
+    """Of the polynomial in f, highest power first, that interpolates 2^f at Chebyshev's points of [-1/2, 1/2].
 
-    Its relative error is near 2 (half ln 2 / 2)^(n+1) / (n+1)! for degree n. Those below keep it under a tenth of a
-    roundoff: 1e-9 and 2e-9 for float32, 2e-18 and 5e-19 for float64.
+    Its relative error is near (ln 2 / 4)^(n+1) 2 / (n+1)! for degree n: 2e-9 for 6 and 5e-19 for 12, below a tenth of a
+    roundoff of float32 and float64.
     """
-    fit = np.polynomial.Chebyshev.interpolate(lambda f: np.exp2(f), degree, domain=[-half, half])
+    fit = np.polynomial.Chebyshev.interpolate(lambda f: np.exp2(f), degree, domain=[-0.5, 0.5])
     return fit.convert(kind=np.polynomial.Polynomial).coef[::-1].tolist()
 
 
-_POLYNOMIAL = {4: _coefficients(6, 1 / 2), 8: _coefficients(12, 1 / 2)}
-_BESIDE_TABLE = {4: _coefficients(3, 1 / 32), 8: _coefficients(7, 1 / 16)}
+_POLYNOMIAL = {4: _coefficients(6), 8: _coefficients(12)}
 _MANTISSA = {4: 23, 8: 52}
 _LEAST = {4: -126.0, 8: -1022.0}
 """Powers below the smallest normal number are taken as zero."""
@@ -38,25 +36,14 @@ _LEAST = {4: -126.0, 8: -1022.0}
 
 def exp2(unit, builder, x):
     """2**x for x <= 0 (or nan); below the smallest normal number possibly zero, and zero for -inf."""
-    return (_from_table if unit.scales else _from_exponent)(unit, builder, x)
-
-
-def _from_table(unit, builder, x):
-    """2^x = 2^n 2^(i/lanes) 2^f with |f| <= 1 / (2 lanes): VSCALEF, a table in one register, a short polynomial."""
-    shift = unit.constant(1.5 * 2 ** _MANTISSA[unit.size] / unit.lanes)
-    shifted = builder.fadd(x, shift)  # Rounds to multiples of 1 / lanes: the lowest bits count them.
-    nearest = builder.fsub(shifted, shift)
-    f = builder.fsub(x, nearest)
-    root = unit.select(builder, [2 ** (i / unit.lanes) for i in range(unit.lanes)], builder.bitcast(shifted, unit.integers))
-    slope = _horner(unit, builder, f, _BESIDE_TABLE[unit.size][:-1])  # Of 2^f: the last coefficient is 1.
-    power = unit.fma(builder, slope, builder.fmul(root, f), root)
-    return unit.scale(builder, power, nearest)
-
-
-def _from_exponent(unit, builder, x):
-    """2^x = 2^n 2^f with |f| <= 1/2: n is added to the exponent of the polynomial's value."""
     whole = unit.round(builder, x)
-    power = _horner(unit, builder, builder.fsub(x, whole), _POLYNOMIAL[unit.size])
+    f = builder.fsub(x, whole)
+    first, *rest = _POLYNOMIAL[unit.size]
+    power = unit.constant(first)
+    for coefficient in rest:
+        power = unit.fma(builder, power, f, unit.constant(coefficient))
+    if unit.scales:
+        return unit.scale(builder, power, whole)
     inside = builder.fcmp_unordered(">", x, unit.constant(_LEAST[unit.size]))  # True for nan, which must come through.
     exponent = builder.fptosi(builder.select(inside, whole, unit.constant(0)), unit.integers)
     shifted = builder.shl(exponent, unit.integer_constant(_MANTISSA[unit.size]))
@@ -64,20 +51,17 @@ def _from_exponent(unit, builder, x):
     return builder.select(inside, scaled, unit.constant(0))
 
 
-def _horner(unit, builder, x, coefficients):
-    first, *rest = coefficients
-    value = unit.constant(first)
-    for coefficient in rest:
-        value = unit.fma(builder, value, x, unit.constant(coefficient))
-    return value
+def exp(unit, builder, x):
+    """e**x, as `exp2`."""
+    return exp2(unit, builder, builder.fmul(x, unit.constant(LOG2E)))
 
 
 @intrinsic
-def softmax(typing, vectors, s, rows, m, l, o, o_rows, factor, kind):
-    """Fold a tile of scores, (rows, vectors * lanes) at address s but for the factor > 0, into the state.
+def softmax(typing, vectors, s, rows, m, l, o, o_rows, kind):
+    """Fold a tile of scores, (rows, vectors * lanes) at address s, into the state.
 
     m and l are rows of the state, o is (o_rows, vectors * lanes). s becomes weights relative to the new maximum.
-    Invariant: with s the scores seen so far, m = max s, l = Σ 2^(s - m), o = Σ 2^(s - m) v; m = -inf, l = 0, o = 0 for a
+    Invariant: with s the scores seen so far, m = max s, l = Σ exp(s - m), o = Σ exp(s - m) v; m = -inf, l = 0, o = 0 for a
     query that has seen no key.
     """
 
@@ -87,22 +71,21 @@ def softmax(typing, vectors, s, rows, m, l, o, o_rows, factor, kind):
             subroutine(builder, f"softmax_{vectors}_{kind}", arguments[1:-1], body)
         return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 7, kind, kind), generate
+    return types.void(*[types.intp] * 7, kind), generate
 
 
 def _softmax(unit, vectors, builder, arguments):
-    s, rows, m, l, o, o_rows, factor = arguments
-    factor = unit.splat(builder, factor)
+    s, rows, m, l, o, o_rows = arguments
     s, m, l, o = (unit.pointer(builder, address) for address in (s, m, l, o))
     at = [INTP(n * unit.lanes) for n in range(vectors)]
     width = INTP(vectors * unit.lanes)
     old = [unit.load(builder, m, place) for place in at]
-    top = [cgutils.alloca_once_value(builder, unit.constant(-math.inf)) for _ in at]
+    top = [cgutils.alloca_once_value(builder, vector) for vector in old]
     with cgutils.for_range(builder, rows) as loop:
         row = builder.gep(s, [builder.mul(loop.index, width)])
         for n, place in enumerate(at):
             builder.store(unit.maximum(builder, unit.load(builder, row, place), builder.load(top[n])), top[n])
-    new = [unit.maximum(builder, builder.fmul(builder.load(x), factor), before) for x, before in zip(top, old, strict=True)]
+    new = [builder.load(slot) for slot in top]
     lowest = unit.constant(-math.inf)
     shift = [builder.select(builder.fcmp_ordered("==", x, lowest), unit.constant(0), x) for x in new]
     _rescale(unit, builder, at, width, old, new, shift, l, o, o_rows)
@@ -110,8 +93,7 @@ def _softmax(unit, vectors, builder, arguments):
     with cgutils.for_range(builder, rows) as loop:
         row = builder.gep(s, [builder.mul(loop.index, width)])
         for n, place in enumerate(at):
-            exponent = unit.fma(builder, unit.load(builder, row, place), factor, builder.fneg(shift[n]))
-            weight = exp2(unit, builder, exponent)
+            weight = exp(unit, builder, builder.fsub(unit.load(builder, row, place), shift[n]))
             unit.store(builder, weight, row, place)
             builder.store(builder.fadd(builder.load(sums[n]), weight), sums[n])
     for n, place in enumerate(at):
@@ -126,7 +108,7 @@ def _rescale(unit, builder, at, width, old, new, shift, l, o, o_rows):
         bits = builder.bitcast(builder.fcmp_unordered("!=", before, after), ir.IntType(unit.lanes))
         grown = builder.or_(grown, builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(unit.lanes), 0)))
     with builder.if_then(grown):
-        factors = [exp2(unit, builder, builder.fsub(before, x)) for before, x in zip(old, shift, strict=True)]
+        factors = [exp(unit, builder, builder.fsub(before, x)) for before, x in zip(old, shift, strict=True)]
         for factor, place in zip(factors, at, strict=True):
             unit.store(builder, builder.fmul(unit.load(builder, l, place), factor), l, place)
         with cgutils.for_range(builder, o_rows) as loop:
@@ -136,8 +118,8 @@ def _rescale(unit, builder, at, width, old, new, shift, l, o, o_rows):
 
 
 @intrinsic
-def weights(typing, vectors, s, ds, rows, lse, delta, scale, factor, kind):
-    """p = 2^(s factor - lse) in place of s, scale p (ds - delta) in place of ds.
+def weights(typing, vectors, s, ds, rows, lse, delta, scale, kind):
+    """p = exp(s - lse) in place of s, scale p (ds - delta) in place of ds.
 
     s and ds are (rows, vectors * lanes), lse and delta one row.
     """
@@ -148,25 +130,24 @@ def weights(typing, vectors, s, ds, rows, lse, delta, scale, factor, kind):
             subroutine(builder, f"weights_{vectors}_{kind}", arguments[1:-1], body)
         return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 6, kind, kind, kind), generate
+    return types.void(*[types.intp] * 6, kind, kind), generate
 
 
 def _weights(unit, vectors, builder, arguments):
-    s, ds, rows, lse, delta, scale, factor = arguments
+    s, ds, rows, lse, delta, scale = arguments
     s, ds, lse, delta = (unit.pointer(builder, address) for address in (s, ds, lse, delta))
     at = [INTP(n * unit.lanes) for n in range(vectors)]
     sums = [unit.load(builder, lse, place) for place in at]
     deltas = [unit.load(builder, delta, place) for place in at]
-    scale, factor = unit.splat(builder, scale), unit.splat(builder, factor)
+    factor = unit.splat(builder, scale)
     with cgutils.for_range(builder, rows) as loop:
         start = builder.mul(loop.index, INTP(vectors * unit.lanes))
         row, ds_row = builder.gep(s, [start]), builder.gep(ds, [start])
         for n, place in enumerate(at):
-            exponent = unit.fma(builder, unit.load(builder, row, place), factor, builder.fneg(sums[n]))
-            p = exp2(unit, builder, exponent)
+            p = exp(unit, builder, builder.fsub(unit.load(builder, row, place), sums[n]))
             unit.store(builder, p, row, place)
             difference = builder.fsub(unit.load(builder, ds_row, place), deltas[n])
-            unit.store(builder, builder.fmul(builder.fmul(scale, p), difference), ds_row, place)
+            unit.store(builder, builder.fmul(builder.fmul(factor, p), difference), ds_row, place)
 
 
 @intrinsic
@@ -196,11 +177,11 @@ def softmax_line(typing, s, count, m, l, factor, kind):
         total = cgutils.alloca_once_value(builder, unit.constant(0))
         with cgutils.for_range(builder, whole) as loop:
             at = builder.mul(loop.index, INTP(unit.lanes))
-            weight = exp2(unit, builder, builder.fsub(unit.load(builder, s, at), shift))
+            weight = exp(unit, builder, builder.fsub(unit.load(builder, s, at), shift))
             unit.store(builder, weight, s, at)
             builder.store(builder.fadd(builder.load(total), weight), total)
         added = unit.reduce(builder, builder.load(total), builder.fadd)
-        scaled = exp2(unit, builder, builder.fsub(before, shift))
+        scaled = exp(unit, builder, builder.fsub(before, shift))
         first = INT32(0)
         kept = builder.extract_element(scaled, first)
         builder.store(builder.fadd(builder.fmul(builder.load(l), kept), builder.extract_element(added, first)), l)

@@ -1,14 +1,13 @@
 """The forward pass: tiles of queries shared out among threads, and where those are too few, the keys as well.
 
 With the keys in several parts (Flash-Decoding: Dao, Haziza, Massa, Sizov 2023) each part leaves its state (m, l, o) behind,
-and a second pass merges them: with M = max m, l = Σ l 2^(m - M) and o = Σ o 2^(m - M).
+and a second pass merges them: with M = max m, l = Σ l exp(m - M) and o = Σ o exp(m - M).
 """
 
 import math
 
 import numpy as np
 
-from impls.kernels.fused.exponential import LN2, LOG2E
 from impls.kernels.fused.masking import without_padding
 from impls.kernels.fused.memory import as_kind, lanes_of, store_native, view
 from impls.kernels.fused.microkernel import AHEAD, MOST_VECTORS
@@ -75,7 +74,7 @@ def finish(operands, sizes, b, kv, lane, lanes, width, m, l, o, scratch):
     for n in range(width):
         if operands[LSE, ADDRESS] and n < lanes:
             h, i = query_of(sizes, kv, lane + n)
-            log_sum = LN2 * (m[n] + math.log2(l[n]))
+            log_sum = m[n] + math.log(l[n])
             store_native(address_of(operands, LSE, b, h, i, 0), as_kind(log_sum, l[0]))
         l[n] = 1 / l[n] if l[n] != 0 else 0
     unpack_lanes(operands, O, sizes, b, kv, lane, lanes, sizes[V_HEAD_DIM], width, o, l, scratch)
@@ -92,7 +91,7 @@ def attend_part(operands, sizes, numbers, n, work, states, kind, stored):
     m, l, o = state[:width], state[most : most + width], state[2 * most : 2 * most + sizes[DV_ROWS] * width]
     begin, end = without_padding(operands, sizes, b)
     begin, end = part(begin, end, n % splits, splits)
-    scale, softcap = as_kind(LOG2E * numbers[0], kind), as_kind(LOG2E * numbers[1], kind)
+    scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
     attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, m, l, o, stored)
     if splits == 1:
         finish(operands, sizes, b, kv, lane, lanes, width, m, l, o, work[4])
@@ -147,7 +146,7 @@ def merge_tiles(arguments, thread, kind):
                 top[n] = max(top[n], parts[p, n])
         for p in range(splits):
             for n in range(width):
-                factor[n] = 2 ** (parts[p, n] - top[n]) if parts[p, n] > -np.inf else 0
+                factor[n] = math.exp(parts[p, n] - top[n]) if parts[p, n] > -np.inf else 0
             for r in range(1, 2 + dv_rows):
                 at = r * most if r < 2 else 2 * most + (r - 2) * width
                 for n in range(width):

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from impls.kernels.fused.exponential import LOG2E
 from impls.kernels.fused.memory import as_kind, bytes_of, lanes_of, load_byte, prefetch, read, view
 from impls.kernels.fused.operands import (
     ADDRESS,
@@ -113,17 +112,17 @@ def ask_for_lanes(operands, which, sizes, b, kv, first, last, k0, keys, kind):
 
 
 @internal
-def adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, masked, factor, s, scratch):
-    """Bias, mask and band on a tile of scores (rows, width) but for a factor, of which `keys` rows are keys from k0 on.
+def adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, masked, s, scratch):
+    """Bias, mask and band on a tile of scores (rows, width), of which `keys` rows are keys from k0 on.
 
     Rows beyond the keys become -inf. `scratch` is as in `pack_lanes`.
     """
-    unit, weight, nothing = lanes_of(s[0]), as_kind(LOG2E / factor, s[0]), as_kind(-np.inf, s[0])
+    unit, one, nothing = lanes_of(s[0]), as_kind(1, s[0]), as_kind(-np.inf, s[0])
     for which, use, wanted in ((BIAS, ADD, operands[BIAS, ADDRESS] != 0), (MASK, HIDE, masked)):
         if wanted:
             for j in range(0, keys, unit):
                 count, part = min(unit, keys - j), s[j * width : (j + unit) * width]
-                pack_lanes(operands, which, sizes, b, kv, lane, lanes, k0 + j, count, width, weight, part, use, scratch)
+                pack_lanes(operands, which, sizes, b, kv, lane, lanes, k0 + j, count, width, one, part, use, scratch)
     if banded:
         for j in range(keys):
             key = np.int32(k0 + j)
@@ -141,7 +140,7 @@ def adjust_row(operands, sizes, b, kv, lane, k0, first, last, s):
     if operands[BIAS, ADDRESS]:
         address, step = address_of(operands, BIAS, b, h, i, k0), operands[BIAS, BY_COLUMN]
         for j in range(s.size):
-            s[j] += as_kind(LOG2E, s[0]) * read(address + j * step, storage, s[0])
+            s[j] += read(address + j * step, storage, s[0])
     if operands[MASK, ADDRESS]:
         address, step = address_of(operands, MASK, b, h, i, k0), operands[MASK, BY_COLUMN]
         for j in range(s.size):

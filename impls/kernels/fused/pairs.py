@@ -32,11 +32,9 @@ def is_half(typing, stored):
 
 @internal
 def parts_of(scale):
-    """(power of two with the scale's sign, the rest between 1 and 2), whose product is the scale; (0, 1) for zero."""
+    """(power of two, the rest), whose product is the scale; the rest has its sign and lies between 1 and 2 but for that."""
     mantissa, exponent = math.frexp(scale)
-    if mantissa == 0:
-        return scale, as_kind(1, scale)
-    return as_kind(math.ldexp(math.copysign(1.0, mantissa), exponent - 1), scale), as_kind(2 * abs(mantissa), scale)
+    return as_kind(math.ldexp(1.0, exponent - 1), scale), as_kind(2 * mantissa, scale)
 
 
 @intrinsic

@@ -162,13 +162,6 @@ class Simd:
         function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.avx512.mask.scalef.{name}.512")
         return builder.call(function, [a, power, self.constant(0), mask(-1), rounding])
 
-    def select(self, builder, table, index):
-        """Of a table of as many numbers as lanes, for each lane the one that the lowest bits of its index name (VPERMPS)."""
-        name = "sf" if self.size == 4 else "df"
-        kind = ir.FunctionType(self.vector, [self.vector, self.integers])
-        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.avx512.permvar.{name}.512")
-        return builder.call(function, [ir.Constant(self.vector, [float(self.dtype.type(x)) for x in table]), index])
-
     def maximum(self, builder, a, b):
         """The larger of two; the second where either is nan, as x86 has it."""
         return builder.select(builder.fcmp_ordered(">", a, b), a, b)

@@ -78,7 +78,7 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
     """Fold the keys [begin, end) into the state of `lanes` queries of a key/value head, from lane `lane` on.
 
     m and l are (vectors * lanes of a vector,), o is (output_rows, that many), all overwritten; see `softmax` for what they
-    mean. Scale and softcap are of binary logarithms. Keys that no query of the tile can see are not touched.
+    mean. Keys that no query of the tile can see are not touched.
     """
     packed, s, copied_keys, copied_values, scratch, first, last, _ = work
     kind = s[0]
@@ -87,7 +87,7 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
     m[:] = -np.inf
     l[:] = 0
     # Half precision is multiplied by a power of two, which does not round; scores by what is left of the scale.
-    power, factor = parts_of(scale) if is_half(stored) else (scale, as_kind(1, kind))
+    power, rest = parts_of(scale) if is_half(stored) else (scale, as_kind(1, kind))
     pack_lanes(operands, Q, sizes, b, kv, lane, lanes, FIRST, sizes[HEAD_DIM], width, power, packed, WRITE, scratch)
     pair_rows(packed.ctypes.data, round_up(sizes[HEAD_DIM], 2), width, kind, stored)
     first_least, first_most, last_least, last_most = visible(sizes, lane, lanes, width, begin, end, first, last)
@@ -97,17 +97,17 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
         some, every = seen_through_mask(operands, sizes, b, kv, lane, lanes, k0, keys)
         if not some:
             continue
-        masked = not every
-        rows = scores(operands, sizes, b, kv, lane, lanes, vectors, k0, keys, packed, copied_keys, s, masked, stored)
+        rows = scores(operands, sizes, b, kv, lane, lanes, vectors, k0, keys, packed, copied_keys, s, not every, stored)
+        if rest != 1:
+            for n in range(rows * width):  # An expression of arrays would make another one.
+                s[n] *= rest
         if softcap > 0:
-            soften(s.ctypes.data, rows * width, softcap / factor, 0, kind)
+            soften(s.ctypes.data, rows * width, softcap, 0, kind)
         banded = first_most > k0 or last_least < k0 + keys
-        if banded or rows > keys or masked or operands[BIAS, ADDRESS]:
-            adjust(
-                operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, masked, factor, s, scratch
-            )
+        if banded or rows > keys or not every or operands[BIAS, ADDRESS]:
+            adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, not every, s, scratch)
         o_rows = o.size // width if seen > 0 else 0
-        softmax(vectors, s.ctypes.data, rows, m.ctypes.data, l.ctypes.data, o.ctypes.data, o_rows, factor, kind)
+        softmax(vectors, s.ctypes.data, rows, m.ctypes.data, l.ctypes.data, o.ctypes.data, o_rows, kind)
         pair_rows(s.ctypes.data, rows, width, kind, stored)
         columns_by_lanes(
             operands, V, sizes, b, kv, k0, keys, sizes[V_HEAD_DIM], vectors, s, copied_values, o, seen > 0, stored
