@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import ml_dtypes
 import numpy as np
 import pytest
 from llvmlite import binding
@@ -133,6 +134,25 @@ def test_log_sum_exp(name):
     assert (lse == -np.inf).any() == (name == "nothing")
     # A sum of n positive terms, each a rounding off, and a logarithm.
     np.testing.assert_allclose(lse, right, rtol=0, atol=problem.kv_len * np.finfo(float).eps)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+@pytest.mark.parametrize("q_len", [1, 40])
+def test_lowest_number_as_bias(q_len, dtype):
+    """The lowest finite number hides a key beside others, but is not -inf: where all keys have it, they weigh the same."""
+    problem = Problem(batch=1, q_heads=1, q_len=q_len, kv_len=64, head_dim=16, dtype=dtype, bias="normal-bhqk")
+    inputs, kernels = make_inputs(problem, 6), Fused(problem, 2)
+    low, half = ml_dtypes.finfo(inputs.bias.dtype).min, problem.kv_len // 2
+    bias = np.full_like(inputs.bias, low)  # Scores are lost in it.
+    bias[..., :half] = -np.inf
+    lse = kernels.new_lse()
+    o = kernels.forward(inputs.q, inputs.k, inputs.v, bias=bias, lse=lse)
+    v = inputs.v[:, :, half:].astype(float)
+    # A sum of so many terms and a division, then a rounding to the output's dtype.
+    roundoff = float(ml_dtypes.finfo(inputs.v.dtype).eps) + half * np.finfo(kernels.lse_dtype).eps
+    right = np.broadcast_to(v.mean(axis=2, keepdims=True), o.shape)
+    np.testing.assert_allclose(o.astype(float), right, rtol=0, atol=roundoff * np.abs(v).max())
+    np.testing.assert_array_equal(lse, kernels.lse_dtype.type(low))
 
 
 def run(code, **environment):
