@@ -10,7 +10,7 @@ import numpy as np
 
 from impls.kernels.fused.masking import without_padding
 from impls.kernels.fused.memory import as_kind, lanes_of, store_native, view
-from impls.kernels.fused.microkernel import AHEAD, MOST_VECTORS
+from impls.kernels.fused.microkernel import MOST_VECTORS
 from impls.kernels.fused.operands import (
     ADDRESS,
     BATCH,
@@ -42,6 +42,9 @@ from impls.kernels.fused.packing import ask_for_rows, round_up, unpack_lanes
 from impls.kernels.fused.simd import internal
 from impls.kernels.fused.team import run
 from impls.kernels.fused.tile import attend, workspace
+
+AHEAD = 64
+"""Rows of the next head that are asked for before it is its turn."""
 
 
 @internal

@@ -25,11 +25,8 @@ MOST_VECTORS = WIDTHS[-1]
 ROWS = 8 if registers() == 32 else 4
 """Rows of C in registers."""
 
-AHEAD = 64
-"""Rows that are asked for so far ahead where rows come from memory: the processor's own prefetching does not keep up."""
 
-
-def _products(rows: int, widths: tuple[int, ...], streamed: bool = False):
+def _products(rows: int, widths: tuple[int, ...], widened: bool = False):
     """`f(vectors, depth, a, a_row, a_step, b, b_row, c, c_row, add, kind, stored)`: C = A B, or C += A B when `add`.
 
     a, b, c are addresses; strides count elements of the type of `kind`, b_row those of `stored`. A is (rows, depth) with
@@ -37,8 +34,8 @@ def _products(rows: int, widths: tuple[int, ...], streamed: bool = False):
     contiguous rows. There is a micro-kernel for each number of vectors in `widths`.
 
     If the type of `stored` is int16, numbers of A and B are bfloat16, two at a time: `depth` counts pairs, a_row and a_step
-    numbers, b_row pairs. With `streamed`, B comes from memory and not from a cache, and the type says in which form B alone
-    is: see `Simd.load_stored`.
+    numbers, b_row pairs. With `widened`, A is in the type that is computed with, and the type says in which form B alone is:
+    see `Simd.load_stored`.
     """
 
     @intrinsic
@@ -47,8 +44,8 @@ def _products(rows: int, widths: tuple[int, ...], streamed: bool = False):
 
         def generate(context, builder, signature, arguments):
             for vectors in each_of(builder, arguments[0], widths):
-                body = partial(_product, simd(str(kind)), rows, vectors, stored, streamed)
-                name = f"product_{rows}x{vectors}_{kind}_{stored}_{streamed}"
+                body = partial(_product, simd(str(kind)), rows, vectors, stored, widened)
+                name = f"product_{rows}x{vectors}_{kind}_{stored}_{widened}"
                 subroutine(builder, name, arguments[1:-2], body)
             return context.get_dummy_value()
 
@@ -57,10 +54,10 @@ def _products(rows: int, widths: tuple[int, ...], streamed: bool = False):
     return product
 
 
-def _product(unit, rows, vectors, stored, streamed, builder, arguments):
+def _product(unit, rows, vectors, stored, widened, builder, arguments):
     """The body of a micro-kernel."""
     depth, a, a_row, a_step, b, b_row, c, c_row, add = arguments
-    paired = not streamed and stored == types.int16
+    paired = not widened and stored == types.int16
     c, b = unit.pointer(builder, c), unit.stored_pointer(builder, b, types.int32 if paired else stored)
     a = builder.inttoptr(a, ir.IntType(16).as_pointer()) if paired else unit.pointer(builder, a)
     multiply_add = unit.add_pairs if paired else unit.fma
@@ -68,9 +65,8 @@ def _product(unit, rows, vectors, stored, streamed, builder, arguments):
     blocks = [(r, n) for r in range(rows) for n in range(vectors)]
     a_rows = [builder.gep(a, [builder.mul(a_row, INTP(r))]) for r in range(rows)]
     c_rows = [builder.gep(c, [builder.mul(c_row, INTP(r))]) for r in range(rows)]
-    ahead = builder.mul(b_row, INTP(AHEAD))
     # Errors grow with the length of a sum: each is of two halves, but where bfloat16 is coarser anyway.
-    length = depth if paired or streamed else builder.udiv(builder.add(depth, INTP(1)), INTP(2))
+    length = depth if paired or widened else builder.udiv(builder.add(depth, INTP(1)), INTP(2))
     with cgutils.for_range_slice(builder, INTP(0), depth, length, inc=True) as (start, _):
         for r, n in blocks:
             builder.store(unit.constant(0), sums[r][n])
@@ -78,9 +74,6 @@ def _product(unit, rows, vectors, stored, streamed, builder, arguments):
         end = builder.select(builder.icmp_signed("<", end, depth), end, depth)
         with cgutils.for_range_slice(builder, start, end, INTP(1), inc=True) as (k, _):
             row = builder.gep(b, [builder.mul(k, b_row)])
-            if streamed:
-                for n in range(vectors):
-                    unit.prefetch(builder, row, builder.add(ahead, INTP(n * unit.lanes)))
             form = types.float32 if paired else stored  # Of pairs, as of float32 numbers, four bytes.
             right = [unit.load_stored(builder, row, INTP(n * unit.lanes), form) for n in range(vectors)]
             right = [builder.bitcast(x, unit.integers) for x in right] if paired else right
@@ -101,8 +94,8 @@ def _product(unit, rows, vectors, stored, streamed, builder, arguments):
 
 
 product = _products(ROWS, WIDTHS)
-line = _products(1, (1, 2, 4, 8), streamed=True)
-lines = _products(4, (1, 2, 4), streamed=True)
+line = _products(1, (1, 2, 4, 8), widened=True)
+lines = _products(4, (1, 2, 4), widened=True)
 
 
 @intrinsic
@@ -125,14 +118,21 @@ def dots(typing, columns, a, a_row, b, out, kind, stored):
         a, b, out = unit.stored_pointer(builder, a, stored), unit.pointer(builder, b), unit.pointer(builder, out)
         a_rows = [builder.gep(a, [builder.mul(a_row, INTP(r))]) for r in rows]
         sums = [cgutils.alloca_once_value(builder, unit.constant(0)) for _ in rows]
-        ahead = builder.mul(a_row, INTP(AHEAD))
-        with cgutils.for_range(builder, builder.udiv(columns, INTP(unit.lanes))) as loop:
-            at = builder.mul(loop.index, INTP(unit.lanes))
-            right = unit.load(builder, b, at)
-            for r in rows:
-                unit.prefetch(builder, a_rows[r], builder.add(at, ahead))
-                left = unit.load_stored(builder, a_rows[r], at, stored)
-                builder.store(unit.fma(builder, left, right, builder.load(sums[r])), sums[r])
+        def add(at, count):
+            """Each row's next `count` vectors, row after row: in the order of their addresses, as prefetchers like it."""
+            places = [builder.add(at, INTP(c * unit.lanes)) for c in range(count)]
+            right = [unit.load(builder, b, place) for place in places]
+            for row, total in zip(a_rows, sums, strict=True):
+                for place, factor in zip(places, right, strict=True):
+                    left = unit.load_stored(builder, row, place, stored)
+                    builder.store(unit.fma(builder, left, factor, builder.load(total)), total)
+
+        several = INTP(4 * unit.lanes)
+        whole = builder.mul(builder.udiv(columns, several), several)
+        with cgutils.for_range_slice(builder, INTP(0), whole, several, inc=True) as (at, _):
+            add(at, 4)
+        with cgutils.for_range_slice(builder, whole, columns, INTP(unit.lanes), inc=True) as (at, _):
+            add(at, 1)
         vectors, terms = [builder.load(total) for total in sums], unit.lanes
         while terms > 1:
             terms //= 2
