@@ -26,7 +26,7 @@ def environment(threads: int) -> dict[str, Any]:
     cpu = _cpu()
     found: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "processor": cpu.get("model name", platform.processor() or platform.machine()),
+        "processor": _processor(cpu),
         "instruction_sets": [name for name in _SIMD if name in cpu.get("flags", cpu.get("Features", "")).split()],
         "cores": psutil.cpu_count(logical=False),
         "logical_cpus": psutil.cpu_count(),
@@ -57,6 +57,12 @@ def _cpu() -> dict[str, str]:
     except OSError:
         pass
     return fields
+
+
+def _processor(cpu: dict[str, str]) -> str:
+    """Its name, and on x86 the numbers that tell generations apart: virtual machines often shorten the name."""
+    name = cpu.get("model name", platform.processor() or platform.machine())
+    return f"{name} (family {cpu['cpu family']}, model {cpu['model']})" if {"cpu family", "model"} <= cpu.keys() else name
 
 
 def _versions() -> dict[str, str]:

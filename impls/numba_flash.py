@@ -4,7 +4,9 @@ from harness.problem import Problem
 from harness.registry import EVERYTHING, Differentiable, implementation
 
 
-@implementation("numba-flash", framework="numba", supports=EVERYTHING, tunables={"tile_keys": (32, 64, 96, 128, 192, 256)})
+@implementation(
+    "numba-flash", framework="numba", supports=EVERYTHING, tunables={"tile_keys": (64, 128, 256, 384, 512, 1024)}
+)
 def numba_flash(problem: Problem, tile_keys: int | None = None):
     """Fused, on vector micro-kernels; workspace of a few tiles a thread. Dao 2023, algorithms 1 and 2."""
     from impls.kernels.fused.attention import Fused

@@ -17,7 +17,7 @@ from harness.reference import expected
 from impls.kernels.fused import plan
 from impls.kernels.fused.attention import Fused
 from impls.kernels.fused.microkernel import ROWS
-from impls.kernels.fused.operands import TILE_KEYS
+from impls.kernels.fused.operands import CHUNK, TILE_KEYS
 
 # Vectors of 16, 8 and 4 float32: AVX-512 without its instructions for bfloat16, AVX2, and what every x86-64 processor has.
 PROCESSORS = {
@@ -244,12 +244,39 @@ def test_other_arrays_are_refused(changes, said):
         Fused(problem, 1).forward(**{"q": q, "k": k, "v": k, **changes})
 
 
+IN_CHUNKS = {
+    "plain": {},
+    "causal": {"causal": "top-left"},
+    "causal-grouped": {"q_heads": 4, "kv_heads": 2, "causal": "bottom-right"},
+    "window": {"causal": "bottom-right", "window": (40, 0)},
+    "padding": {"batch": 3, "mask": "padding"},
+    "empty-rows": {"mask": "empty-rows-b1qk"},
+    "bfloat16": {"dtype": "bfloat16", "head_dim": 32},
+    "many-heads": {"batch": 8, "q_heads": 2, "q_len": 500},
+}
+
+
+@pytest.mark.parametrize("name", IN_CHUNKS)
+def test_keys_in_chunks(name, monkeypatch):
+    """Tiles go together through chunks of a head's keys, as its length, or the cache's size, makes them."""
+    sizes = {"batch": 1, "q_heads": 2, "q_len": 530, "kv_len": 210, "head_dim": 16, **IN_CHUNKS[name]}
+    problem = Problem(**{"kv_heads": sizes["q_heads"], **sizes})
+    inputs, _, whole_lse, _ = forward(problem, 1)
+    monkeypatch.setattr(plan, "second_level_cache", lambda: 12 * 1024)
+    _, o, lse, kernels = forward(problem, 1)
+    assert kernels.plan_forward.sizes[CHUNK] < problem.kv_len
+    found = checks.accuracy({"o": o}, expected(problem, inputs))
+    assert found.correct, checks.finding(found)
+    np.testing.assert_array_equal(np.isinf(lse), np.isinf(whole_lse))
+
+
 @pytest.mark.parametrize("kilobytes", [16, 24, 32, 33, 48, 64, 128])
 def test_tiles_are_of_whole_micro_kernels(kilobytes, monkeypatch):
     """Whatever the size of the cache: a tile's products are written in blocks of so many rows."""
     monkeypatch.setattr(plan, "first_level_cache", lambda: kilobytes * 1024)
+    monkeypatch.setattr(plan, "second_level_cache", lambda: 10 * kilobytes * 1024)
     for dtype in ("float32", "float64"):
-        problem = Problem(q_len=64, head_dim=32, dtype=dtype)
+        problem = Problem(q_len=64, kv_len=1000, head_dim=32, dtype=dtype)
         for one in plan.plan_forward(problem, 2), plan.plan_backward(problem, 2):
             assert one.sizes[TILE_KEYS] % ROWS == 0
 

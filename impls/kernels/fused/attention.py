@@ -12,7 +12,7 @@ from impls.kernels.fused import operands as places
 from impls.kernels.fused.backward import backward
 from impls.kernels.fused.decode import decode
 from impls.kernels.fused.forward import forward
-from impls.kernels.fused.plan import Plan, plan_backward, plan_decode, plan_forward, suits_decode
+from impls.kernels.fused.plan import WHOLE, Plan, plan_backward, plan_decode, plan_forward, suits_decode
 
 
 class Fused:
@@ -23,8 +23,8 @@ class Fused:
     """
 
     def __init__(self, problem: Problem, threads: int | None = None, tile_keys: int | None = None):
-        if tile_keys is not None and (tile_keys < 16 or tile_keys % 16):
-            raise ValueError(f"tile_keys must be a multiple of 16, not {tile_keys}")  # A tile is of whole micro-kernels.
+        if tile_keys is not None and (tile_keys < WHOLE or tile_keys % WHOLE):
+            raise ValueError(f"tile_keys must be a multiple of {WHOLE}, not {tile_keys}")
         self.problem = problem
         self.threads = threads or numba.get_num_threads()
         self.dtype = np.dtype(ml_dtypes.bfloat16 if problem.dtype == "bfloat16" else problem.dtype)

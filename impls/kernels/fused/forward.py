@@ -9,13 +9,15 @@ import math
 import numpy as np
 
 from impls.kernels.fused.masking import without_padding
-from impls.kernels.fused.memory import as_kind, lanes_of, store_native, view
+from impls.kernels.fused.memory import as_kind, lanes_of, size_of, store_native, view
 from impls.kernels.fused.microkernel import MOST_VECTORS
 from impls.kernels.fused.operands import (
     ADDRESS,
     BATCH,
+    CHUNK,
     DV_ROWS,
     HEAD_DIM,
+    KEPT,
     KV_HEADS,
     KV_LEN,
     LSE,
@@ -41,7 +43,7 @@ from impls.kernels.fused.operands import (
 from impls.kernels.fused.packing import ask_for_rows, round_up, unpack_lanes
 from impls.kernels.fused.simd import internal
 from impls.kernels.fused.team import run
-from impls.kernels.fused.tile import attend, workspace
+from impls.kernels.fused.tile import attend, is_fresh, workspace
 
 AHEAD = 64
 """Rows of the next head that are asked for before it is its turn."""
@@ -84,20 +86,41 @@ def finish(operands, sizes, b, kv, lane, lanes, width, m, l, o, scratch):
 
 
 @internal
-def attend_part(operands, sizes, numbers, n, work, states, kind, stored):
-    """Part n of all: one tile of queries against one part of its keys."""
-    splits, most = sizes[SPLITS], MOST_VECTORS * lanes_of(kind)
-    size = (2 + sizes[DV_ROWS]) * most
-    b, kv, lane, lanes, vectors = tile_at(sizes, n // splits, kind)
-    width = vectors * lanes_of(kind)
-    state = work[7] if splits == 1 else view(states + n * size * work[7].itemsize, size, kind)
-    m, l, o = state[:width], state[most : most + width], state[2 * most : 2 * most + sizes[DV_ROWS] * width]
-    begin, end = without_padding(operands, sizes, b)
-    begin, end = part(begin, end, n % splits, splits)
+def state_at(address, vectors, dv_rows, kind):
+    """(m, l, o) of a tile, of so many vectors, at an address."""
+    unit = lanes_of(kind)
+    width, most = vectors * unit, MOST_VECTORS * unit
+    state = view(address, (2 + dv_rows) * most, kind)
+    return state[:width], state[most : most + width], state[2 * most : 2 * most + dv_rows * width]
+
+
+@internal
+def attend_tiles(operands, sizes, numbers, head, first, last, work, states, kind, stored):
+    """Tiles [first, last) of a head, chunk by chunk of its keys: what one tile has read is in the cache for the next one.
+
+    With keys in parts, each part of a tile counts as one.
+    """
+    b, kv, splits = head // sizes[KV_HEADS], head % sizes[KV_HEADS], sizes[SPLITS]
+    dv_rows, of_head = sizes[DV_ROWS], sizes[STRIPS] * sizes[TILES] * splits
+    size = (2 + dv_rows) * MOST_VECTORS * lanes_of(kind) * size_of(kind)
+    kept = work[7].ctypes.data if splits == 1 else states + (head * of_head + first) * size
     scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
-    attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, m, l, o, stored)
-    if splits == 1:
-        finish(operands, sizes, b, kv, lane, lanes, width, m, l, o, work[4])
+    begin, end = without_padding(operands, sizes, b)
+    for k0 in range(begin, max(end, begin + 1), sizes[CHUNK]):
+        k1 = min(k0 + sizes[CHUNK], end)
+        for n in range(first, last):
+            lane, lanes, vectors = tile_in_head(sizes, n // splits, kind)
+            m, l, o = state_at(kept + (n - first) * size, vectors, dv_rows, kind)
+            if k0 == begin:
+                m[:] = -np.inf
+                l[:] = 0
+            some, others = part(k0, k1, n % splits, splits)
+            attend(operands, sizes, b, kv, lane, lanes, vectors, some, others, scale, softcap, work, m, l, o, stored)
+            if k1 == end:
+                if is_fresh(m):
+                    o[:] = 0
+                if splits == 1:
+                    finish(operands, sizes, b, kv, lane, lanes, vectors * lanes_of(kind), m, l, o, work[4])
 
 
 @internal
@@ -111,19 +134,22 @@ def ask_for_head(operands, sizes, head, kind):
 
 
 @internal
-def attend_tiles(arguments, thread, kind, stored):
-    """What one thread does: take the next task, a part of a tile or a head's tiles, until there is none."""
+def attend_heads(arguments, thread, kind, stored):
+    """What one thread does: take the next task, some tiles of a head, until there is none."""
     operands, sizes, numbers, counters, memory, states = received(arguments, 0)
     work = workspace(sizes, memory + thread * sizes[WORK], kind)
-    of_head, together = sizes[STRIPS] * sizes[TILES] * sizes[SPLITS], sizes[TOGETHER]
-    count = sizes[BATCH] * sizes[KV_HEADS] * of_head // together
+    of_head, together, kept = sizes[STRIPS] * sizes[TILES] * sizes[SPLITS], sizes[TOGETHER], sizes[KEPT]
+    tasks = round_up(of_head, together) // together
+    count = sizes[BATCH] * sizes[KV_HEADS] * tasks
     following = next_task(counters, sizes, thread, count)
     while following < count:
         task, following = following, next_task(counters, sizes, thread, count)
-        for n in range(task * together, (task + 1) * together):
-            if together == of_head and n == (task + 1) * together - 1 and following < count:
+        head, first = task // tasks, task % tasks * together
+        last = min(first + together, of_head)
+        for n in range(first, last, kept):
+            if tasks == 1 and n + kept >= last and following < count:
                 ask_for_head(operands, sizes, following, kind)
-            attend_part(operands, sizes, numbers, n, work, states, kind, stored)
+            attend_tiles(operands, sizes, numbers, head, n, min(n + kept, last), work, states, kind, stored)
 
 
 @internal
@@ -155,11 +181,11 @@ def merge_tiles(arguments, thread, kind):
                 for n in range(width):
                     first[at + n] = (first[at + n] if p else 0) + factor[n] * parts[p, at + n]
         first[:width] = top[:width]
-        m, l, o = first[:width], first[most : most + width], first[2 * most : 2 * most + dv_rows * width]
+        m, l, o = state_at(first.ctypes.data, vectors, dv_rows, kind)
         finish(operands, sizes, b, kv, lane, lanes, width, m, l, o, work[4])
 
 
 def forward(plan, call, threads):
     """o, and the log-sum-exp where it has an address."""
-    passes = [(attend_tiles, plan.kinds), (merge_tiles, plan.kinds[:1])]
+    passes = [(attend_heads, plan.kinds), (merge_tiles, plan.kinds[:1])]
     run(passes if plan.states else passes[:1], call, plan, threads)

@@ -118,6 +118,7 @@ def dots(typing, columns, a, a_row, b, out, kind, stored):
         a, b, out = unit.stored_pointer(builder, a, stored), unit.pointer(builder, b), unit.pointer(builder, out)
         a_rows = [builder.gep(a, [builder.mul(a_row, INTP(r))]) for r in rows]
         sums = [cgutils.alloca_once_value(builder, unit.constant(0)) for _ in rows]
+
         def add(at, count):
             """Each row's next `count` vectors, row after row: in the order of their addresses, as prefetchers like it."""
             places = [builder.add(at, INTP(c * unit.lanes)) for c in range(count)]

@@ -11,8 +11,8 @@ from impls.kernels.fused.simd import internal
 
 (
     BATCH, Q_HEADS, KV_HEADS, Q_LEN, KV_LEN, HEAD_DIM, V_HEAD_DIM, LOW, HIGH, STORAGE,
-    TILE_KEYS, STRIP, STRIPS, TILES, SPLITS, TOGETHER, D_ROWS, DV_ROWS, WORK, DIRECT, THREADS, SIZES,
-) = range(22)  # fmt: skip
+    TILE_KEYS, STRIP, STRIPS, TILES, SPLITS, TOGETHER, KEPT, CHUNK, D_ROWS, DV_ROWS, WORK, DIRECT, THREADS, SIZES,
+) = range(24)  # fmt: skip
 """Places in the array of sizes. LOW and HIGH are the band: query i may see key j when LOW <= j - i <= HIGH. The second line
 is the plan: see `impls.kernels.fused.plan`."""
 

@@ -8,11 +8,17 @@ from harness.problem import Problem
 from impls.kernels.fused.memory import NATIVE, STORAGE
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS
 from impls.kernels.fused.operands import SIZES
-from impls.kernels.fused.processor import first_level_cache, has_bfloat16_products
+from impls.kernels.fused.processor import first_level_cache, has_bfloat16_products, second_level_cache
 from impls.kernels.fused.simd import LINE, simd
 
 MANY_HEADS = 8
 """Heads for each thread from which on a task is a whole head: its keys and values stay in one thread's cache then."""
+
+WHOLE = 16
+"""A tile's keys are a multiple of this, so of whole micro-kernels and vectors."""
+
+TOGETHER = 8
+"""Tiles that go through a long head's keys together: what is beyond the second-level cache is read once for all."""
 
 LEAST_SPLIT = 256
 """Keys below which a part of them is not worth a thread's while."""
@@ -56,19 +62,24 @@ class _Shape:
 def plan_forward(problem: Problem, threads: int, tile_keys: int | None = None, splits: int | None = None) -> Plan:
     """Tiles of queries are the tasks; where they are few, the keys are cut into parts as well."""
     shape = _shape(problem)
-    tile = tile_keys or keys_of_a_tile(shape.width, shape.size)
+    tile = tile_keys or keys_of_a_tile(shape.width * shape.size, second_level_cache() // 16, problem.kv_len)
     heads = problem.batch * problem.kv_heads
     count = heads * shape.strips * shape.tiles
     if splits is None:
         parts = -(-4 * threads // max(count, 1))
         splits = max(1, min(parts, problem.kv_len // LEAST_SPLIT)) if count < 2 * threads else 1
     state = (2 + shape.dv_rows) * shape.width
-    together = shape.strips * shape.tiles if heads >= MANY_HEADS * threads else 1
+    chunk = keys_of_a_chunk(problem, tile)
+    chunked = splits == 1 and chunk < problem.kv_len
+    kept = max(1, min(TOGETHER, count // (4 * threads))) if chunked else 1  # Every thread should have some tasks.
+    together = max(1, shape.strips * shape.tiles) if heads >= MANY_HEADS * threads else kept
     native = STORAGE[problem.dtype] == NATIVE
     copied = [(ROWS if native else tile) * problem.head_dim, tile * (ROWS if native else shape.dv_rows)]
     scratch = shape.unit * (1 + max(shape.d_rows, shape.dv_rows))
-    work = _bytes([shape.d_rows * shape.width, tile * shape.width, *copied, scratch, shape.width, shape.width, state], shape)
-    sizes = _sizes(problem, shape, tile, splits, work, threads, together=together)
+    rows = [shape.d_rows * shape.width, tile * shape.width, *copied, scratch, shape.width, shape.width]
+    work = _bytes([*rows, kept * state], shape)
+    chunks = (together, kept, chunk if chunked else max(problem.kv_len, 1))
+    sizes = _sizes(problem, shape, tile, splits, work, threads, chunks=chunks)
     return Plan(_kinds(problem, shape), sizes, work, count * splits * state * shape.size if splits > 1 else 0)
 
 
@@ -98,7 +109,7 @@ def suits_decode(problem: Problem) -> bool:
 def plan_backward(problem: Problem, threads: int, tile_keys: int | None = None, splits: int | None = None) -> Plan:
     """Key/value heads are the tasks; where they are few, their tiles of queries are dealt out to several tasks."""
     shape = _shape(problem)
-    tile = tile_keys or keys_of_a_tile(shape.width, shape.size, tiles=2)
+    tile = tile_keys or keys_of_a_tile(2 * shape.width * shape.size, first_level_cache() // 2, problem.kv_len)
     heads = problem.batch * problem.kv_heads
     if splits is None:
         splits = 1 if heads >= 2 * threads or heads == threads else -(-2 * threads // max(heads, 1))
@@ -114,13 +125,23 @@ def plan_backward(problem: Problem, threads: int, tile_keys: int | None = None, 
     return Plan(_kinds(problem, shape), _sizes(problem, shape, tile, splits, work, threads, direct=direct), work, states)
 
 
-def keys_of_a_tile(width: int, size: int, tiles: int = 1) -> int:
-    """Keys for which so many tiles of scores take half of the first-level cache, in whole micro-kernels and vectors.
+def keys_of_a_tile(bytes_of_a_key: int, room: int, most: int) -> int:
+    """Keys of which so many bytes each fit, in whole micro-kernels and vectors; no more than there are.
 
-    The other half is for what passes through beside them: rows of keys and values, and the block of output in the making.
+    Forward, scores have a sixteenth of the second-level cache: they and what passes through beside them stay there, and long
+    tiles make long sums. Backward, where three more products read scores and their gradients, both have half of the
+    first-level cache.
     """
-    whole = max(ROWS, width // MOST_VECTORS)
-    return max(whole, first_level_cache() // 2 // (tiles * width * size) // whole * whole)
+    return max(1, min(-(-most // WHOLE), room // bytes_of_a_key // WHOLE)) * WHOLE
+
+
+def keys_of_a_chunk(problem: Problem, tile: int) -> int:
+    """Keys that half of the second-level cache holds with their values, in whole tiles.
+
+    The other half is for scores, and for the queries and states of the tiles that go through them.
+    """
+    size = {"float64": 8, "float32": 4}.get(problem.dtype, 2)
+    return max(1, second_level_cache() // 2 // max(1, (problem.head_dim + problem.v_head_dim) * size) // tile) * tile
 
 
 def _shape(problem: Problem) -> _Shape:
@@ -161,14 +182,14 @@ def _sizes(
     splits: int,
     work: int,
     threads: int,
-    together: int = 1,
+    chunks: tuple[int, int, int] = (1, 1, 1),
     direct: bool = False,
 ) -> np.ndarray:
     low, high = problem.band
     sizes = [
         *(problem.batch, problem.q_heads, problem.kv_heads, problem.q_len, problem.kv_len),
         *(problem.head_dim, problem.v_head_dim, low, high, STORAGE[problem.dtype]),
-        *(tile, shape.strip, shape.strips, shape.tiles, splits, together),
+        *(tile, shape.strip, shape.strips, shape.tiles, splits, *chunks),
         *(shape.d_rows, shape.dv_rows, work, direct, threads),
     ]
     assert len(sizes) == SIZES

@@ -44,11 +44,20 @@ def has_bfloat16_products() -> bool:
     return {"avx512f", "avx512bf16"} <= features()
 
 
-@cache
 def first_level_cache() -> int:
     """Bytes of a core's first-level data cache; 32 KiB, the least of today's, where Linux does not tell."""
+    return _cache("1", "Data") or 32 * 1024
+
+
+def second_level_cache() -> int:
+    """Bytes of a core's second-level cache; 256 KiB, the least of today's, where Linux does not tell."""
+    return _cache("2", "Unified") or 256 * 1024
+
+
+@cache
+def _cache(level: str, kind: str) -> int:
     for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        level, kind, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
-        if level == "1" and kind == "Data" and size.endswith("K"):
+        *which, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
+        if which == [level, kind] and size.endswith("K"):
             return int(size[:-1]) * 1024
-    return 32 * 1024
+    return 0

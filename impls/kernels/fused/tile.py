@@ -18,6 +18,7 @@ from impls.kernels.fused.operands import (
     DV_ROWS,
     FIRST,
     HEAD_DIM,
+    KEPT,
     MASK,
     STORAGE,
     TILE_KEYS,
@@ -41,7 +42,7 @@ AT_ONCE = 2 * ROWS
 def workspace(sizes, address, kind):
     """What a thread needs for `attend`, cut out of its memory, each part at a multiple of 64 bytes.
 
-    (packed queries, scores, copied keys, copied values, scratch for packing, first keys, last keys, state).
+    (packed queries, scores, copied keys, copied values, scratch for packing, first keys, last keys, states).
     """
     unit, native = lanes_of(kind), sizes[STORAGE] == NATIVE
     width, tile = MOST_VECTORS * unit, sizes[TILE_KEYS]
@@ -52,8 +53,8 @@ def workspace(sizes, address, kind):
     scratch, address = cut(address, unit * (1 + max(sizes[D_ROWS], sizes[DV_ROWS])), kind)
     first, address = cut(address, width, np.int32(0))
     last, address = cut(address, width, np.int32(0))
-    state, address = cut(address, (2 + sizes[DV_ROWS]) * width, kind)
-    return packed, s, keys, values, scratch, first, last, state
+    states, address = cut(address, sizes[KEPT] * (2 + sizes[DV_ROWS]) * width, kind)
+    return packed, s, keys, values, scratch, first, last, states
 
 
 @internal
@@ -74,24 +75,30 @@ def scores(operands, sizes, b, kv, lane, lanes, vectors, k0, keys, packed, copie
 
 
 @internal
+def is_fresh(m):
+    """Whether a state has seen no key; what its o is does not matter then."""
+    return m.max() == -np.inf
+
+
+@internal
 def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, m, l, o, stored):
     """Fold the keys [begin, end) into the state of `lanes` queries of a key/value head, from lane `lane` on.
 
-    m and l are (vectors * lanes of a vector,), o is (output_rows, that many), all overwritten; see `softmax` for what they
-    mean. Keys that no query of the tile can see are not touched.
+    m and l are (vectors * lanes of a vector,), o is (output_rows, that many); see `softmax` for what they mean. Keys that no
+    query of the tile can see are not touched.
     """
     packed, s, copied_keys, copied_values, scratch, first, last, _ = work
     kind = s[0]
     width = vectors * lanes_of(kind)
     tile = sizes[TILE_KEYS]
-    m[:] = -np.inf
-    l[:] = 0
+    first_least, first_most, last_least, last_most = visible(sizes, lane, lanes, width, begin, end, first, last)
+    if first_least >= last_most:
+        return
     # Half precision is multiplied by a power of two, which does not round; scores by what is left of the scale.
     power, rest = parts_of(scale) if is_half(stored) else (scale, as_kind(1, kind))
     pack_lanes(operands, Q, sizes, b, kv, lane, lanes, FIRST, sizes[HEAD_DIM], width, power, packed, WRITE, scratch)
     pair_rows(packed.ctypes.data, round_up(sizes[HEAD_DIM], 2), width, kind, stored)
-    first_least, first_most, last_least, last_most = visible(sizes, lane, lanes, width, begin, end, first, last)
-    seen = 0  # Tiles of keys. The first overwrites o.
+    fresh = is_fresh(m)  # Then o is overwritten, and not added to.
     for k0 in range(first_least, last_most, tile):
         keys = min(tile, last_most - k0)
         some, every = seen_through_mask(operands, sizes, b, kv, lane, lanes, k0, keys)
@@ -106,12 +113,10 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
         banded = first_most > k0 or last_least < k0 + keys
         if banded or rows > keys or not every or operands[BIAS, ADDRESS]:
             adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, not every, s, scratch)
-        o_rows = o.size // width if seen > 0 else 0
+        o_rows = 0 if fresh else o.size // width
         softmax(vectors, s.ctypes.data, rows, m.ctypes.data, l.ctypes.data, o.ctypes.data, o_rows, kind)
         pair_rows(s.ctypes.data, rows, width, kind, stored)
         columns_by_lanes(
-            operands, V, sizes, b, kv, k0, keys, sizes[V_HEAD_DIM], vectors, s, copied_values, o, seen > 0, stored
+            operands, V, sizes, b, kv, k0, keys, sizes[V_HEAD_DIM], vectors, s, copied_values, o, not fresh, stored
         )
-        seen += 1
-    if seen == 0:
-        o[:] = 0
+        fresh = False
