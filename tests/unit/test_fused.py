@@ -8,7 +8,7 @@ from dataclasses import replace
 import ml_dtypes
 import numpy as np
 import pytest
-from llvmlite import binding
+from llvmlite import binding, ir
 
 from harness.conformance import checks
 from harness.inputs import make_inputs
@@ -18,6 +18,9 @@ from impls.kernels.fused import plan
 from impls.kernels.fused.attention import Fused
 from impls.kernels.fused.microkernel import ROWS
 from impls.kernels.fused.operands import CHUNK, TILE_KEYS
+from impls.kernels.fused.processor import has_bfloat16_products, tiles
+from impls.kernels.fused.simd import INTP
+from impls.kernels.fused.tiles import Registers, product_of
 
 # Vectors of 16, 8 and 4 float32: AVX-512 without its instructions for bfloat16, AVX2, and what every x86-64 processor has.
 PROCESSORS = {
@@ -155,6 +158,51 @@ def test_lowest_number_as_bias(q_len, dtype):
     np.testing.assert_array_equal(lse, kernels.lse_dtype.type(low))
 
 
+BACKWARD_IN_CHUNKS = {
+    "plain": {},
+    "bfloat16": {"dtype": "bfloat16"},
+    "float16": {"dtype": "float16", "head_dim": 20},
+    "causal": {"dtype": "bfloat16", "causal": "top-left", "kv_len": 202},
+    "window": {"dtype": "bfloat16", "causal": "bottom-right", "window": (20, 0), "q_len": 230},
+    "padding": {"batch": 3, "mask": "padding", "dtype": "bfloat16"},
+    "empty-rows": {"mask": "empty-rows-b1qk", "softcap": 3.0},
+    "grouped": {"q_heads": 4, "kv_heads": 2, "bias": "normal-bhqk", "dtype": "bfloat16"},
+}
+
+
+@pytest.mark.parametrize("threads", [1, 3, 8])
+@pytest.mark.parametrize("name", BACKWARD_IN_CHUNKS)
+def test_gradients_in_chunks(name, threads, monkeypatch):
+    """dk and dv chunk by chunk of the keys, while dq waits in its own memory, whether a task is a head or a part of one."""
+    sizes = {"batch": 1, "q_heads": 3, "q_len": 110, "kv_len": 203, "head_dim": 18, **BACKWARD_IN_CHUNKS[name]}
+    problem = Problem(**{"kv_heads": sizes["q_heads"], **sizes}, direction="backward")
+    monkeypatch.setattr(plan, "LEAST_SUMS", 32)
+    inputs, o, lse, kernels = forward(problem, threads)
+    assert kernels.plan_backward.sizes[CHUNK] < problem.kv_len / 3
+    arguments = inputs.q, inputs.k, inputs.v, o, lse, inputs.do
+    outputs = dict(zip(("dq", "dk", "dv"), kernels.backward(*arguments, **inputs.extras), strict=True))
+    found = checks.accuracy(outputs, expected(problem, inputs))
+    assert found.correct, checks.finding(found)
+    for gradient, again in zip(outputs, kernels.backward(*arguments, **inputs.extras), strict=True):
+        np.testing.assert_array_equal(outputs[gradient], again)
+
+
+@pytest.mark.parametrize("heads", [1, 3, 8, 64])
+@pytest.mark.parametrize("threads", [1, 2, 16])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_sums_of_gradients_take_little_memory(dtype, threads, heads):
+    """What lies behind the threads' tiles: halves of dq at most, and chunks of dk and dv for each task at once.
+
+    A task for each head and thread, or where heads are few, two for each thread and one more for each head.
+    """
+    problem = Problem(q_heads=heads, q_len=8192, kv_len=8192, head_dim=64, dtype=dtype, direction="backward")
+    planned = plan.plan_backward(problem, threads)
+    halves = problem.q_heads * problem.q_len * (problem.head_dim * 2 + 8)
+    chunk = planned.sizes[CHUNK] * (problem.head_dim + problem.v_head_dim) * 4
+    tasks = 2 * threads + heads if heads < 2 * threads else threads
+    assert planned.states <= 1.01 * halves + tasks * chunk
+
+
 def run(code, **environment):
     return subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, timeout=300
@@ -201,6 +249,81 @@ def test_other_processors(name):
         pytest.skip(f"this processor lacks {', '.join(sorted(missing))}")
     done = run(ON_A_PROCESSOR.format(lanes=lanes), NUMBA_CPU_NAME=processor, NUMBA_CPU_FEATURES=features)
     assert done.stdout.strip() == "right", done.stderr[-2000:]
+
+
+IN_MATRIX_TILES = """
+from harness.conformance import checks
+from harness.inputs import make_inputs
+from harness.problem import Problem
+from harness.reference import expected
+from impls.kernels.fused import plan
+from impls.kernels.fused.attention import Fused
+from impls.kernels.fused.operands import TURNED
+
+plan.second_level_cache = lambda: 60 * 1024
+for changes in (
+    {},
+    {"kv_len": 31},
+    {"q_len": 530, "kv_len": 700, "v_head_dim": 48},
+    {"q_len": 530, "causal": "top-left"},
+    {"q_len": 530, "causal": "bottom-right", "window": (75, 3)},
+    {"kv_len": 224, "mask": "padding", "batch": 3},
+    {"mask": "random-11qk", "bias": "normal-bhqk", "scale": -0.3},
+    {"head_dim": 64, "v_head_dim": 24},
+    {"head_dim": 40, "v_head_dim": 16},
+):
+    sizes = {"batch": 2, "q_heads": 4, "kv_heads": 2, "q_len": 200, "kv_len": 213, "head_dim": 32, **changes}
+    problem = Problem(**sizes, dtype="bfloat16", direction="backward")
+    inputs, kernels = make_inputs(problem, 1), Fused(problem, 1, tile_keys=80)
+    assert (kernels.plan_forward.sizes[TURNED] > 0) == (problem.v_head_dim % 16 == 0)
+    lse = kernels.new_lse()
+    o = kernels.forward(inputs.q, inputs.k, inputs.v, **inputs.extras, lse=lse)
+    found = checks.accuracy({"o": o}, expected(problem.replace(direction="forward"), inputs))
+    assert found.correct, checks.finding(found)
+    turned = [x.swapaxes(-1, -2).copy().swapaxes(-1, -2) for x in (inputs.q, inputs.k, inputs.v)]
+    again = kernels.forward(*turned, **inputs.extras)
+    found = checks.accuracy({"o": again}, expected(problem.replace(direction="forward"), inputs))
+    assert found.correct, checks.finding(found)
+    outputs = kernels.backward(inputs.q, inputs.k, inputs.v, o, lse, inputs.do, **inputs.extras)
+    found = checks.accuracy(dict(zip(("dq", "dk", "dv"), outputs)), expected(problem, inputs))
+    assert found.correct, checks.finding(found)
+print("right")
+"""
+
+
+@pytest.mark.skipif(not has_bfloat16_products(), reason="this processor has no AVX512-BF16")
+@pytest.mark.parametrize("by", ["", "emulated"])
+def test_matrix_tiles(by):
+    """Whole tiles and what is left beside them, with the processor's tiles and with vectors in their place."""
+    if by == "" and tiles() != "processor":
+        pytest.skip("this processor has no AMX, or the system does not let it be used")
+    done = run(IN_MATRIX_TILES, NUMBA_FLASH_TILES=by)
+    assert done.stdout.strip() == "right", done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_instructions_on_matrix_tiles(count):
+    """Compiled for a processor with AMX: a product of 16 rows is so many instructions, however many steps."""
+    module = ir.Module()
+    module.triple = "x86_64-unknown-linux-gnu"
+    kind = ir.FunctionType(ir.VoidType(), [INTP] * 7 + [ir.IntType(1)])
+    function = ir.Function(module, kind, "tile_product")
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    registers = Registers()
+    registers.configure(builder)
+    product_of(registers, count)(builder, function.args)
+    registers.release(builder)
+    builder.ret_void()
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    target = binding.Target.from_triple(module.triple)
+    machine = target.create_target_machine(cpu="sapphirerapids", features="+amx-tile,+amx-bf16", opt=2)
+    code = machine.emit_assembly(binding.parse_assembly(str(module)))
+    found = {name: code.count(f"\t{name}\t") for name in ("tdpbf16ps", "tileloadd", "tilezero", "tilestored", "ldtilecfg")}
+    assert found == {
+        "tdpbf16ps": count, "tileloadd": 1 + 2 * count, "tilezero": count, "tilestored": count, "ldtilecfg": 1
+    }  # fmt: skip
+    assert "\ttilerelease" in code
 
 
 WORK = """

@@ -70,6 +70,7 @@ class Fused:
         gradients = tuple(np.empty(shape, self.dtype) for shape in shapes)
         for place, x in zip((places.DQ, places.DK, places.DV), gradients, strict=True):
             self._enter(call, place, x)
+        self._enter(call, places.UNFINISHED, gradients[0])
         backward(self.plan_backward, call, self.threads)
         del kept
         return gradients
@@ -123,7 +124,7 @@ def _operands(problem: Problem, dtype: np.dtype, lse_dtype: np.dtype) -> list[_O
     expected = [
         *((name, shape, dtype) for name, shape in inputs.items()),
         *(("mask", scores, np.dtype(bool)), ("bias", scores, dtype), ("lse", scores[:3], lse_dtype)),
-        *((f"d{name}", inputs[name], dtype) for name in "oqkv"),
+        *((f"d{name}", inputs[name], dtype) for name in "oqkvq"),
     ]
     return [_Operand(*each, _contiguous(each[1], each[2].itemsize)) for each in expected]
 

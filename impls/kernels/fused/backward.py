@@ -3,9 +3,14 @@
 With p = exp(s - lse), dp = do vᵀ and D = Σ_c do o:  dv = pᵀ do,  ds = scale p (dp - D),  dq = ds k,  dk = dsᵀ q;
 a softcap adds the factor 1 - tanh² of its slope to ds.
 
-A task is a key/value head: it goes over the head's tiles of queries, each against its keys, and adds up dk and dv, which
-nobody else touches. Where heads are fewer than threads, their tiles of queries are dealt out to several tasks, each with
-sums of its own, which a second pass adds in a fixed order: results do not depend on which thread was first.
+A task is a key/value head. It goes over the head's keys chunk by chunk, over all tiles of queries for each chunk, and adds
+up dk and dv of a chunk, which nobody else touches, while dq of a tile grows from chunk to chunk. Where heads are fewer than
+threads, their tiles of queries are dealt out to several tasks, each with sums of its own, which a second pass for each
+chunk adds in a fixed order: results do not depend on which thread was first.
+
+All sums are of the type that is computed with. Where gradients are stored in it, and are whole micro-kernels, dk and dv are
+added up in place, and a head is one chunk. A dq that is not finished lies in its own memory; of a float32 that is stored in
+two bytes, the upper half does, and the lower half is left beside it (`leave`).
 """
 
 import numpy as np
@@ -14,6 +19,7 @@ from impls.kernels.fused.exponential import weights
 from impls.kernels.fused.forward import tile_in_head
 from impls.kernels.fused.masking import adjust, seen_through_mask, visible, without_padding
 from impls.kernels.fused.memory import (
+    NATIVE,
     as_kind,
     cut,
     lanes_of,
@@ -27,6 +33,7 @@ from impls.kernels.fused.operands import (
     BATCH,
     BIAS,
     BY_COLUMN,
+    CHUNK,
     D_ROWS,
     DIRECT,
     DK,
@@ -38,12 +45,15 @@ from impls.kernels.fused.operands import (
     HEAD_DIM,
     KV_HEADS,
     KV_LEN,
+    LEFT,
     LSE,
     SPLITS,
     STORAGE,
     STRIPS,
+    THREADS,
     TILE_KEYS,
     TILES,
+    UNFINISHED,
     V_HEAD_DIM,
     WORK,
     K,
@@ -52,6 +62,8 @@ from impls.kernels.fused.operands import (
     V,
     address_of,
     next_task,
+    pass_of,
+    query_after,
     query_of,
     received,
 )
@@ -63,6 +75,10 @@ from impls.kernels.fused.simd import internal
 from impls.kernels.fused.softcap import soften
 from impls.kernels.fused.team import run
 from impls.kernels.fused.tile import scores
+from impls.kernels.fused.tiles import close_tiles, open_tiles
+
+NOWHERE = np.int64(0)
+"""No place for keys that are turned around: what is multiplied by them is not rounded to pairs here."""
 
 BLOCK = 64
 """Rows of dk and dv that a thread adds up at a time."""
@@ -92,53 +108,107 @@ def workspace(sizes, address, kind):
 @internal
 def load_rows(operands, which, sizes, b, kv, lane, lanes, columns, out, padded):
     """out[n] = the row of lane n, zeros beyond the last lane and column."""
-    for n in range(out.size // padded):
-        row = out[n * padded : (n + 1) * padded]
-        row[:] = 0
-        if n < lanes:
-            h, i = query_of(sizes, kv, lane + n)
-            address = address_of(operands, which, b, h, i, 0)
-            load_row(address, operands[which, BY_COLUMN], columns, sizes[STORAGE], row.ctypes.data, out[0])
+    h, i = query_of(sizes, kv, lane)
+    for n in range(lanes):
+        row, address = out[n * padded : (n + 1) * padded], address_of(operands, which, b, h, i, 0)
+        load_row(address, operands[which, BY_COLUMN], columns, sizes[STORAGE], row.ctypes.data, out[0])
+        row[columns:] = 0
+        h, i = query_after(sizes, h, i)
+    out[lanes * padded :] = 0
 
 
 @internal
 def load_log_sums(operands, sizes, b, kv, lane, lanes, lse):
     """Each lane's log-sum-exp; inf, which makes every weight zero, where there is nothing to attend to."""
-    for n in range(lse.size):
-        lse[n] = np.inf
-        if n < lanes:
-            h, i = query_of(sizes, kv, lane + n)
-            value = load_native(address_of(operands, LSE, b, h, i, 0), lse[0])
-            if value != -np.inf:
-                lse[n] = value
+    h, i = query_of(sizes, kv, lane)
+    for n in range(lanes):
+        value = load_native(address_of(operands, LSE, b, h, i, 0), lse[0])
+        lse[n] = value if value != -np.inf else np.inf
+        h, i = query_after(sizes, h, i)
+    lse[lanes:] = np.inf
 
 
 @internal
-def differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, dk, dv, stored):
-    """One tile of queries: writes its dq, adds its part of dk and dv to the sums at those addresses."""
-    qt, q, dot, do, dqt, s, ds, slope, copied, scratch, first, last, lse, delta = work
-    kind = s[0]
-    width = vectors * lanes_of(kind)
-    tile, d, v_dim, d_rows, dv_rows = sizes[TILE_KEYS], sizes[HEAD_DIM], sizes[V_HEAD_DIM], sizes[D_ROWS], sizes[DV_ROWS]
-    one = as_kind(1, kind)
-    pack_lanes(operands, O, sizes, b, kv, lane, lanes, FIRST, v_dim, width, one, dqt, WRITE, scratch)
-    pack_lanes(operands, DO, sizes, b, kv, lane, lanes, FIRST, v_dim, width, one, dot, WRITE, scratch)
+def leave(operands, sizes, b, kv, lane, lanes, width, dqt, ones, left, scratch):
+    """Put away a tile's dq until the next chunk: by halves if it is stored in two bytes, the lower ones at `left`."""
+    if sizes[STORAGE] != NATIVE:
+        bits, low = view(dqt.ctypes.data, dqt.size, np.uint32(0)), view(left, dqt.size, np.uint16(0))
+        for n in range(sizes[D_ROWS] * width):
+            low[n] = bits[n] & np.uint32(0xFFFF)
+            bits[n] &= np.uint32(0xFFFF0000)
+    unpack_lanes(operands, UNFINISHED, sizes, b, kv, lane, lanes, sizes[HEAD_DIM], width, dqt, ones, scratch)
+
+
+@internal
+def take_up(operands, sizes, b, kv, lane, lanes, width, dqt, left, scratch):
+    """What `leave` has put away, into dqt."""
+    one = as_kind(1, dqt[0])
+    pack_lanes(operands, UNFINISHED, sizes, b, kv, lane, lanes, FIRST, sizes[HEAD_DIM], width, one, dqt, WRITE, scratch)
+    if sizes[STORAGE] != NATIVE:
+        bits, low = view(dqt.ctypes.data, dqt.size, np.uint32(0)), view(left, dqt.size, np.uint16(0))
+        for n in range(sizes[D_ROWS] * width):
+            bits[n] |= np.uint32(low[n])
+
+
+@internal
+def chunks_of(sizes):
+    """How many chunks a head's keys are; one if there are none, since dq is written with the last."""
+    return max(1, round_up(sizes[KV_LEN], sizes[CHUNK]) // sizes[CHUNK])
+
+
+@internal
+def chunk_of(sizes, n):
+    """[first, last) of the keys of chunk n."""
+    return n * sizes[CHUNK], min((n + 1) * sizes[CHUNK], sizes[KV_LEN])
+
+
+@internal
+def load_output_sums(operands, sizes, b, kv, lane, lanes, width, dot, ot, delta, scratch):
+    """delta[n] = Σ_c do[n, c] o[n, c], of which `dot` has the former by lanes; `ot` is scratch for the latter."""
+    one, v_dim = as_kind(1, delta[0]), sizes[V_HEAD_DIM]
+    pack_lanes(operands, O, sizes, b, kv, lane, lanes, FIRST, v_dim, width, one, ot, WRITE, scratch)
     delta[:width] = 0
     for c in range(v_dim):
         for n in range(width):
-            delta[n] += dot[c * width + n] * dqt[c * width + n]
+            delta[n] += dot[c * width + n] * ot[c * width + n]
+
+
+@internal
+def differentiate(operands, sizes, b, kv, tile, chunk, begin, end, scale, softcap, work, left, dk, dv, stored):
+    """One tile of queries and one chunk of keys, of which [begin, end) are not padding: adds up their part of dq, dk and dv.
+
+    dk and dv are the addresses of sums for the chunk's keys; at `left` is what the tile leaves from one chunk to the next.
+    """
+    qt, q, dot, do, dqt, s, ds, slope, copied, scratch, first, last, lse, delta = work
+    kind = s[0]
+    lane, lanes, vectors = tile_in_head(sizes, tile, kind)
+    width, chunks = vectors * lanes_of(kind), chunks_of(sizes)
+    start, stop = chunk_of(sizes, chunk)
+    begin, end = max(begin, start), max(begin, start, min(end, stop))
+    first_least, first_most, last_least, last_most = visible(sizes, lane, lanes, width, begin, end, first, last)
+    if first_least >= last_most and 0 < chunk < chunks - 1:
+        return
+    step, d, v_dim, d_rows, dv_rows = sizes[TILE_KEYS], sizes[HEAD_DIM], sizes[V_HEAD_DIM], sizes[D_ROWS], sizes[DV_ROWS]
+    one, lefts, low = as_kind(1, kind), view(left, 2 * width, kind), left + 2 * width * s.itemsize
+    pack_lanes(operands, DO, sizes, b, kv, lane, lanes, FIRST, v_dim, width, one, dot, WRITE, scratch)
+    if chunk == 0:
+        load_output_sums(operands, sizes, b, kv, lane, lanes, width, dot, dqt, delta, scratch)
+        load_log_sums(operands, sizes, b, kv, lane, lanes, lse[:width])
+        dqt[:] = 0
+        if chunks > 1:
+            lefts[:width], lefts[width:] = delta[:width], lse[:width]
+    else:
+        delta[:width], lse[:width] = lefts[:width], lefts[width:]
+        take_up(operands, sizes, b, kv, lane, lanes, width, dqt, low, scratch)
     pair_rows(dot.ctypes.data, round_up(v_dim, 2), width, kind, stored)
     power, rest = parts_of(scale) if is_half(stored) else (scale, one)  # As in the forward pass.
     pack_lanes(operands, Q, sizes, b, kv, lane, lanes, FIRST, d, width, power, qt, WRITE, scratch)
     pair_rows(qt.ctypes.data, round_up(d, 2), width, kind, stored)
     load_rows(operands, Q, sizes, b, kv, lane, lanes, d, q[: width * d_rows], d_rows)
     load_rows(operands, DO, sizes, b, kv, lane, lanes, v_dim, do[: width * dv_rows], dv_rows)
-    load_log_sums(operands, sizes, b, kv, lane, lanes, lse[:width])
-    first_least, first_most, last_least, last_most = visible(sizes, lane, lanes, width, begin, end, first, last)
-    dqt[:] = 0
     size = s.itemsize
-    for k0 in range(first_least // ROWS * ROWS, last_most, tile):  # Sums are of whole micro-kernels.
-        keys = min(tile, last_most - k0)
+    for k0 in range(first_least // ROWS * ROWS, last_most, step):  # Sums are of whole micro-kernels.
+        keys = min(step, last_most - k0)
         some, every = seen_through_mask(operands, sizes, b, kv, lane, lanes, k0, keys)
         if not some:
             continue
@@ -156,21 +226,36 @@ def differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scal
         if softcap > 0:
             for n in range(rows * width):
                 ds[n] *= slope[n]
-        add_keys_by_columns(s, rows, width, do, dv_rows, dv + k0 * dv_rows * size, dv_rows, kind)
-        add_keys_by_columns(ds, rows, width, q, d_rows, dk + k0 * d_rows * size, d_rows, kind)
-        columns_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, ds, copied, dqt, True, kind)
+        add_keys_by_columns(s, rows, width, do, dv_rows, dv + (k0 - start) * dv_rows * size, dv_rows, kind)
+        add_keys_by_columns(ds, rows, width, q, d_rows, dk + (k0 - start) * d_rows * size, d_rows, kind)
+        columns_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, ds, copied, NOWHERE, dqt, True, kind)
     delta[:] = 1
-    unpack_lanes(operands, DQ, sizes, b, kv, lane, lanes, d, width, dqt, delta, scratch)
+    if chunk == chunks - 1:
+        unpack_lanes(operands, DQ, sizes, b, kv, lane, lanes, d, width, dqt, delta, scratch)
+    else:
+        leave(operands, sizes, b, kv, lane, lanes, width, dqt, delta, low, scratch)
+
+
+@internal
+def size_of_sums(sizes, kind):
+    """Bytes of a task's sums of dk and of dv."""
+    rows = min(sizes[CHUNK], round_up(sizes[KV_LEN], ROWS))
+    return rows * sizes[D_ROWS] * size_of(kind), rows * sizes[DV_ROWS] * size_of(kind)
 
 
 @internal
 def differentiate_heads(arguments, thread, kind, stored):
-    """What one thread does: take the next head, or the next part of its queries, until there is none."""
-    operands, sizes, numbers, counters, memory, states = received(arguments, 0)
+    """What one thread does: take the next head, or the next part of a head's queries for a chunk, until there is none."""
+    operands, sizes, numbers, counters, memory, states = received(arguments)
     scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
     work = workspace(sizes, memory + thread * sizes[WORK], kind)
-    splits, rows, size = sizes[SPLITS], round_up(sizes[KV_LEN], ROWS), work[0].itemsize
+    open_tiles(stored)
+    splits, tiles = sizes[SPLITS], sizes[STRIPS] * sizes[TILES]
+    bytes_of_dk, bytes_of_dv = size_of_sums(sizes, kind)
     count = sizes[BATCH] * sizes[KV_HEADS] * splits
+    sums, lefts = states, states + (count if splits > 1 else sizes[THREADS]) * (bytes_of_dk + bytes_of_dv)
+    first_chunk = 0 if splits == 1 else pass_of(arguments) // 2
+    last_chunk = chunks_of(sizes) if splits == 1 else first_chunk + 1
     while True:
         n = next_task(counters, sizes, thread, count)
         if n == count:
@@ -180,54 +265,62 @@ def differentiate_heads(arguments, thread, kind, stored):
         if sizes[DIRECT]:
             dk, dv = address_of(operands, DK, b, kv, 0, 0), address_of(operands, DV, b, kv, 0, 0)
         else:
-            dk = states + (n if splits > 1 else thread) * rows * (sizes[D_ROWS] + sizes[DV_ROWS]) * size
-            dv = dk + rows * sizes[D_ROWS] * size
-        view(dk, rows * sizes[D_ROWS], kind)[:] = 0
-        view(dv, rows * sizes[DV_ROWS], kind)[:] = 0
+            dk = sums + (n if splits > 1 else thread) * (bytes_of_dk + bytes_of_dv)
+            dv = dk + bytes_of_dk
+        left = lefts + (head if splits > 1 else thread) * tiles * sizes[LEFT]
         begin, end = without_padding(operands, sizes, b)
-        for tile in range(n % splits, sizes[STRIPS] * sizes[TILES], splits):
-            lane, lanes, vectors = tile_in_head(sizes, tile, kind)
-            differentiate(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, dk, dv, stored)
-        if not sizes[DIRECT] and splits == 1:
-            store_sums(operands, DK, sizes, b, kv, 0, sizes[KV_LEN], sizes[HEAD_DIM], dk, sizes[D_ROWS], kind)
-            store_sums(operands, DV, sizes, b, kv, 0, sizes[KV_LEN], sizes[V_HEAD_DIM], dv, sizes[DV_ROWS], kind)
+        for chunk in range(first_chunk, last_chunk):
+            view(dk, bytes_of_dk // work[0].itemsize, kind)[:] = 0
+            view(dv, bytes_of_dv // work[0].itemsize, kind)[:] = 0
+            for tile in range(n % splits, tiles, splits):
+                at = left + tile * sizes[LEFT]
+                differentiate(operands, sizes, b, kv, tile, chunk, begin, end, scale, softcap, work, at, dk, dv, stored)
+            if not sizes[DIRECT] and splits == 1:
+                start, stop = chunk_of(sizes, chunk)
+                store_sums(operands, DK, sizes, b, kv, start, stop, sizes[HEAD_DIM], dk, sizes[D_ROWS], kind)
+                store_sums(operands, DV, sizes, b, kv, start, stop, sizes[V_HEAD_DIM], dv, sizes[DV_ROWS], kind)
+    close_tiles(stored)
 
 
 @internal
 def store_sums(operands, which, sizes, b, kv, first, last, columns, sums, row, kind):
-    """Rows [first, last) of the sums at an address, `row` elements apart, rounded to their stored form."""
+    """Rows [first, last) of dk or dv, rounded to their stored form, from sums at an address, `row` elements apart."""
     for j in range(first, last):
-        target = address_of(operands, which, b, kv, j, 0)
-        source = sums + j * row * size_of(kind)
+        target, source = address_of(operands, which, b, kv, j, 0), sums + (j - first) * row * size_of(kind)
         store_row(source, columns, sizes[STORAGE], target, operands[which, BY_COLUMN], kind)
 
 
 @internal
 def add_up_heads(arguments, thread, kind):
-    """What one thread does of the second pass: add the parts of the next block of rows into the first of them."""
-    operands, sizes, _, counters, _, states = received(arguments, 1)
-    splits, rows, size = sizes[SPLITS], round_up(sizes[KV_LEN], ROWS), size_of(kind)
-    part = rows * (sizes[D_ROWS] + sizes[DV_ROWS])
-    blocks = round_up(sizes[KV_LEN], BLOCK) // BLOCK
+    """What one thread does of a chunk's second pass: add the parts of the next block of rows into the first of them."""
+    operands, sizes, _, counters, _, states = received(arguments)
+    splits, (bytes_of_dk, bytes_of_dv) = sizes[SPLITS], size_of_sums(sizes, kind)
+    start, stop = chunk_of(sizes, pass_of(arguments) // 2)
+    blocks = round_up(stop - start, BLOCK) // BLOCK
     count = sizes[BATCH] * sizes[KV_HEADS] * blocks
     while True:
         n = next_task(counters, sizes, thread, count)
         if n == count:
             break
-        head, first = n // blocks, n % blocks * BLOCK
-        last = min(first + BLOCK, sizes[KV_LEN])
-        b, kv, sums = head // sizes[KV_HEADS], head % sizes[KV_HEADS], states + head * splits * part * size
-        for which, start, row, columns in (
+        head, block = n // blocks, n % blocks * BLOCK
+        last = min(block + BLOCK, stop - start)
+        b, kv, sums = head // sizes[KV_HEADS], head % sizes[KV_HEADS], states + head * splits * (bytes_of_dk + bytes_of_dv)
+        for which, behind, row, columns in (
             (DK, 0, sizes[D_ROWS], sizes[HEAD_DIM]),
-            (DV, rows * sizes[D_ROWS], sizes[DV_ROWS], sizes[V_HEAD_DIM]),
+            (DV, bytes_of_dk, sizes[DV_ROWS], sizes[V_HEAD_DIM]),
         ):
-            total = view(sums + (start + first * row) * size, (last - first) * row, kind)
+            at = sums + behind + block * row * size_of(kind)
+            total = view(at, (last - block) * row, kind)
             for p in range(1, splits):
-                total += view(sums + (p * part + start + first * row) * size, total.size, kind)
-            store_sums(operands, which, sizes, b, kv, first, last, columns, sums + start * size, row, kind)
+                total += view(at + p * (bytes_of_dk + bytes_of_dv), total.size, kind)
+            store_sums(operands, which, sizes, b, kv, start + block, start + last, columns, at, row, kind)
 
 
 def backward(plan, call, threads):
     """dq, dk and dv."""
-    passes = [(differentiate_heads, plan.kinds), (add_up_heads, plan.kinds[:1])]
-    run(passes if plan.sizes[SPLITS] > 1 else passes[:1], call, plan, threads)
+    if plan.sizes[SPLITS] == 1:
+        passes = [(differentiate_heads, plan.kinds)]
+    else:
+        chunks = max(1, -(-plan.sizes[KV_LEN] // plan.sizes[CHUNK]))
+        passes = [(differentiate_heads, plan.kinds), (add_up_heads, plan.kinds[:1])] * chunks
+    run(passes, call, plan, threads)

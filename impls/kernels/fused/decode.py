@@ -150,7 +150,7 @@ def finish_rows(operands, sizes, b, kv, state, kind):
 @internal
 def decode_parts(arguments, thread, kind, stored):
     """What one thread does: take the next part of a head's keys until there is none."""
-    operands, sizes, numbers, counters, memory, states = received(arguments, 0)
+    operands, sizes, numbers, counters, memory, states = received(arguments)
     scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
     work = workspace(sizes, memory + thread * sizes[WORK], kind)
     splits, state = sizes[SPLITS], work[6]
@@ -173,7 +173,7 @@ def decode_parts(arguments, thread, kind, stored):
 @internal
 def merge_parts(arguments, thread, kind):
     """What one thread does of the second pass: M = max m, l = Σ l exp(m - M), o = Σ o exp(m - M) over a head's parts."""
-    operands, sizes, _, counters, _, states = received(arguments, 1)
+    operands, sizes, _, counters, _, states = received(arguments)
     splits, dv = sizes[SPLITS], sizes[V_HEAD_DIM]
     queries, size = sizes[Q_LEN] * (sizes[Q_HEADS] // sizes[KV_HEADS]), QUERIES * (2 + sizes[V_HEAD_DIM])
     count = sizes[BATCH] * sizes[KV_HEADS]

@@ -44,6 +44,7 @@ from impls.kernels.fused.packing import ask_for_rows, round_up, unpack_lanes
 from impls.kernels.fused.simd import internal
 from impls.kernels.fused.team import run
 from impls.kernels.fused.tile import attend, is_fresh, workspace
+from impls.kernels.fused.tiles import close_tiles, forget_values, open_tiles
 
 AHEAD = 64
 """Rows of the next head that are asked for before it is its turn."""
@@ -108,6 +109,7 @@ def attend_tiles(operands, sizes, numbers, head, first, last, work, states, kind
     begin, end = without_padding(operands, sizes, b)
     for k0 in range(begin, max(end, begin + 1), sizes[CHUNK]):
         k1 = min(k0 + sizes[CHUNK], end)
+        forget_values(work[8], k0)
         for n in range(first, last):
             lane, lanes, vectors = tile_in_head(sizes, n // splits, kind)
             m, l, o = state_at(kept + (n - first) * size, vectors, dv_rows, kind)
@@ -136,11 +138,12 @@ def ask_for_head(operands, sizes, head, kind):
 @internal
 def attend_heads(arguments, thread, kind, stored):
     """What one thread does: take the next task, some tiles of a head, until there is none."""
-    operands, sizes, numbers, counters, memory, states = received(arguments, 0)
+    operands, sizes, numbers, counters, memory, states = received(arguments)
     work = workspace(sizes, memory + thread * sizes[WORK], kind)
     of_head, together, kept = sizes[STRIPS] * sizes[TILES] * sizes[SPLITS], sizes[TOGETHER], sizes[KEPT]
     tasks = round_up(of_head, together) // together
     count = sizes[BATCH] * sizes[KV_HEADS] * tasks
+    open_tiles(stored)
     following = next_task(counters, sizes, thread, count)
     while following < count:
         task, following = following, next_task(counters, sizes, thread, count)
@@ -150,12 +153,13 @@ def attend_heads(arguments, thread, kind, stored):
             if tasks == 1 and n + kept >= last and following < count:
                 ask_for_head(operands, sizes, following, kind)
             attend_tiles(operands, sizes, numbers, head, n, min(n + kept, last), work, states, kind, stored)
+    close_tiles(stored)
 
 
 @internal
 def merge_tiles(arguments, thread, kind):
     """What one thread does of the second pass: merge the parts of the next tile into the first of them."""
-    operands, sizes, _, counters, memory, states = received(arguments, 1)
+    operands, sizes, _, counters, memory, states = received(arguments)
     work = workspace(sizes, memory + thread * sizes[WORK], kind)
     splits, most, dv_rows = sizes[SPLITS], MOST_VECTORS * lanes_of(kind), sizes[DV_ROWS]
     size = (2 + dv_rows) * most

@@ -6,18 +6,22 @@ is compiled once for each type it computes with.
 
 import numpy as np
 
-from impls.kernels.fused.memory import fetch_add, view
+from impls.kernels.fused.memory import BFLOAT16, BOOLEAN, NATIVE, fetch_add, view
 from impls.kernels.fused.simd import internal
 
 (
     BATCH, Q_HEADS, KV_HEADS, Q_LEN, KV_LEN, HEAD_DIM, V_HEAD_DIM, LOW, HIGH, STORAGE,
-    TILE_KEYS, STRIP, STRIPS, TILES, SPLITS, TOGETHER, KEPT, CHUNK, D_ROWS, DV_ROWS, WORK, DIRECT, THREADS, SIZES,
-) = range(24)  # fmt: skip
+    TILE_KEYS, STRIP, STRIPS, TILES, SPLITS, TOGETHER, KEPT, CHUNK, D_ROWS, DV_ROWS, WORK, DIRECT, LEFT, TURNED, THREADS,
+    SIZES,
+) = range(26)  # fmt: skip
 """Places in the array of sizes. LOW and HIGH are the band: query i may see key j when LOW <= j - i <= HIGH. The second line
 is the plan: see `impls.kernels.fused.plan`."""
 
-Q, K, V, O, MASK, BIAS, LSE, DO, DQ, DK, DV = np.arange(11)
-"""Rows of the array of operands: an address (0 for none), then strides in bytes along batch, head, row and column."""
+Q, K, V, O, MASK, BIAS, LSE, DO, DQ, DK, DV, UNFINISHED = np.arange(12)
+"""Rows of the array of operands: an address (0 for none), then strides in bytes along batch, head, row and column.
+
+UNFINISHED is DQ again, while there are sums in it: see `storage_of`.
+"""
 
 FIRST = np.int64(0)
 """A first column. Numba makes a type of a number written out, and another function of one that is given such a number; hence
@@ -25,29 +29,35 @@ also `arange` above."""
 
 ADDRESS, BY_BATCH, BY_HEAD, BY_ROW, BY_COLUMN = range(5)
 
-SIZES_AT, NUMBERS_AT, WORKSPACE, STATES, OPERANDS = range(5)
+SIZES_AT, NUMBERS_AT, WORKSPACE, STATES, PASS, OPERANDS = range(6)
 """Places in the array of a call: addresses of sizes and numbers, which stay the same from call to call; the addresses of the
-threads' workspaces and of the states behind them; and the array of operands."""
+threads' workspaces and of the states behind them; the number of the pass; and the array of operands."""
 
-_COUNTERS = OPERANDS + 11 * 5 + 8
-"""Then a counter of tasks for each thread and each of two passes, in cache lines of their own, since all threads write."""
+COUNTERS = OPERANDS + 12 * 5 + 8
+"""Then a counter of tasks for each thread, in cache lines of their own, since all threads write. Passes start with zeros."""
 
 
 def call_size(threads):
     """Numbers in the array of a call."""
-    return _COUNTERS + 2 * threads * 8
+    return COUNTERS + threads * 8
 
 
 @internal
-def received(arguments, number):
-    """What a call brings, for pass `number` of it: operands, sizes, numbers, addresses of counters, workspaces and states.
+def received(arguments):
+    """What a call brings: operands, sizes, numbers, addresses of counters, workspaces and states.
 
     `numbers` are the scale and the softcap, 0 for none.
     """
-    call = view(arguments, _COUNTERS, np.int64(0))
-    operands = call[OPERANDS : OPERANDS + 11 * 5].reshape(11, 5)
+    call = view(arguments, COUNTERS, np.int64(0))
+    operands = call[OPERANDS : OPERANDS + 12 * 5].reshape(12, 5)
     sizes, numbers = view(call[SIZES_AT], SIZES, np.int64(0)), view(call[NUMBERS_AT], 2, np.float64(0))
-    return operands, sizes, numbers, arguments + (_COUNTERS + 8 * number * sizes[THREADS]) * 8, call[WORKSPACE], call[STATES]
+    return operands, sizes, numbers, arguments + COUNTERS * 8, call[WORKSPACE], call[STATES]
+
+
+@internal
+def pass_of(arguments):
+    """Which pass of a call it is, from 0 on."""
+    return view(arguments, COUNTERS, np.int64(0))[PASS]
 
 
 @internal
@@ -73,6 +83,17 @@ def next_task(counters, sizes, thread, count):
 
 
 @internal
+def storage_of(sizes, which):
+    """How an operand's numbers are stored.
+
+    Sums that are not finished have a float32's upper half where there is room for two bytes, and that is a bfloat16.
+    """
+    if which == MASK:
+        return np.int64(BOOLEAN)
+    return np.int64(BFLOAT16) if which == UNFINISHED and sizes[STORAGE] != NATIVE else sizes[STORAGE]
+
+
+@internal
 def address_of(operands, which, b, h, row, column):
     """The address of an element of an operand."""
     x = operands[which]
@@ -84,3 +105,9 @@ def query_of(sizes, kv, lane):
     """(head, row) of the query of a lane: lanes count the queries of a key/value head, one query head after the other."""
     head = lane // sizes[Q_LEN]
     return kv * (sizes[Q_HEADS] // sizes[KV_HEADS]) + head, lane - head * sizes[Q_LEN]
+
+
+@internal
+def query_after(sizes, h, i):
+    """(head, row) of the query of the lane after that of (h, i), without a division."""
+    return (h, i + 1) if i + 1 < sizes[Q_LEN] else (h + 1, np.int64(0))

@@ -1,7 +1,7 @@
 """Queries in, output out: between rows in memory and columns along a vector's lanes, converting dtypes on the way."""
 
-from impls.kernels.fused.memory import BOOLEAN, NATIVE, bytes_of, lanes_of, prefetch
-from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, MASK, Q_LEN, STORAGE, address_of, query_of
+from impls.kernels.fused.memory import NATIVE, bytes_of, lanes_of, prefetch
+from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, Q_LEN, STORAGE, address_of, query_after, query_of, storage_of
 from impls.kernels.fused.rows import WRITE, load_row, store_row, transpose
 from impls.kernels.fused.simd import LINE, internal
 
@@ -30,7 +30,7 @@ def pack_lanes(operands, which, sizes, b, kv, lane, lanes, column, columns, widt
     padded = round_up(columns, unit)
     factors, rows = scratch[:unit], scratch[unit:]
     factors[:] = factor
-    stored_as = BOOLEAN if which == MASK else sizes[STORAGE]
+    stored_as = storage_of(sizes, which)
     for n0 in range(0, width, unit):
         storage, size = stored_as, bytes_of(stored_as, out[0])
         h, i = query_of(sizes, kv, lane + n0)
@@ -39,10 +39,10 @@ def pack_lanes(operands, which, sizes, b, kv, lane, lanes, column, columns, widt
             for n in range(unit):
                 row = rows[n * padded : (n + 1) * padded]
                 if n0 + n < lanes:
-                    h, i = query_of(sizes, kv, lane + n0 + n)
                     at = address_of(operands, which, b, h, i, column)
                     load_row(at, operands[which, BY_COLUMN], columns, storage, row.ctypes.data, out[0])
                     row[columns:] = 0
+                    h, i = query_after(sizes, h, i)
                 else:
                     row[:] = 0
             source, apart, size, storage = rows.ctypes.data, padded, native, NATIVE
@@ -87,7 +87,7 @@ def unpack_lanes(operands, which, sizes, b, kv, lane, lanes, columns, width, x, 
     """
     unit = lanes_of(x[0])
     padded = round_up(columns, unit)
-    storage, step, size = sizes[STORAGE], operands[which, BY_COLUMN], x.itemsize
+    storage, step, size = storage_of(sizes, which), operands[which, BY_COLUMN], x.itemsize
     native = storage == NATIVE
     for n0 in range(0, lanes, unit):
         h, i = query_of(sizes, kv, lane + n0)
@@ -100,6 +100,6 @@ def unpack_lanes(operands, which, sizes, b, kv, lane, lanes, columns, width, x, 
             transpose(source, width, NATIVE, factors.ctypes.data + n0 * size, target + d0 * size, apart, WRITE, x[0])
         if not direct:
             for n in range(min(unit, lanes - n0)):
-                h, i = query_of(sizes, kv, lane + n0 + n)
                 row = address_of(operands, which, b, h, i, 0)
                 store_row(scratch.ctypes.data + n * padded * size, columns, storage, row, step, x[0])
+                h, i = query_after(sizes, h, i)

@@ -8,8 +8,9 @@ from harness.problem import Problem
 from impls.kernels.fused.memory import NATIVE, STORAGE
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS
 from impls.kernels.fused.operands import SIZES
-from impls.kernels.fused.processor import first_level_cache, has_bfloat16_products, second_level_cache
+from impls.kernels.fused.processor import first_level_cache, has_bfloat16_products, second_level_cache, tiles
 from impls.kernels.fused.simd import LINE, simd
+from impls.kernels.fused.tiles import DEPTH, SIDE
 
 MANY_HEADS = 8
 """Heads for each thread from which on a task is a whole head: its keys and values stay in one thread's cache then."""
@@ -19,6 +20,9 @@ WHOLE = 16
 
 TOGETHER = 8
 """Tiles that go through a long head's keys together: what is beyond the second-level cache is read once for all."""
+
+LEAST_SUMS = 256
+"""Keys at least whose dk and dv are added up together: for fewer, reading the queries again takes too long."""
 
 LEAST_SPLIT = 256
 """Keys below which a part of them is not worth a thread's while."""
@@ -69,17 +73,23 @@ def plan_forward(problem: Problem, threads: int, tile_keys: int | None = None, s
         parts = -(-4 * threads // max(count, 1))
         splits = max(1, min(parts, problem.kv_len // LEAST_SPLIT)) if count < 2 * threads else 1
     state = (2 + shape.dv_rows) * shape.width
+    in_tiles = problem.dtype == "bfloat16" and bool(tiles())
+    if in_tiles and tile_keys is None and tile > DEPTH:
+        tile -= tile % DEPTH
     chunk = keys_of_a_chunk(problem, tile)
     chunked = splits == 1 and chunk < problem.kv_len
-    kept = max(1, min(TOGETHER, count // (4 * threads))) if chunked else 1  # Every thread should have some tasks.
+    kept = max(1, min(TOGETHER, count // (4 * threads)))  # Every thread should have some tasks.
+    turns = in_tiles and splits == 1 and kept > 1 and problem.v_head_dim % SIDE == 0  # Once for all that are kept.
+    kept = kept if chunked or turns else 1
+    turned = 2 * (-(-min(chunk, problem.kv_len) // DEPTH) + 1) * DEPTH if turns else 0
     together = max(1, shape.strips * shape.tiles) if heads >= MANY_HEADS * threads else kept
     native = STORAGE[problem.dtype] == NATIVE
     copied = [(ROWS if native else tile) * problem.head_dim, tile * (ROWS if native else shape.dv_rows)]
     scratch = shape.unit * (1 + max(shape.d_rows, shape.dv_rows))
     rows = [shape.d_rows * shape.width, tile * shape.width, *copied, scratch, shape.width, shape.width]
-    work = _bytes([*rows, kept * state], shape)
+    work = _bytes([*rows, kept * state], shape) + (LINE + shape.dv_rows * turned if turns else 0)
     chunks = (together, kept, chunk if chunked else max(problem.kv_len, 1))
-    sizes = _sizes(problem, shape, tile, splits, work, threads, chunks=chunks)
+    sizes = _sizes(problem, shape, tile, splits, work, threads, chunks=chunks, turned=turned)
     return Plan(_kinds(problem, shape), sizes, work, count * splits * state * shape.size if splits > 1 else 0)
 
 
@@ -116,13 +126,19 @@ def plan_backward(problem: Problem, threads: int, tile_keys: int | None = None, 
         splits = max(1, min(splits, shape.strips * shape.tiles))
     whole = problem.head_dim == shape.d_rows and problem.v_head_dim == shape.dv_rows and problem.kv_len % ROWS == 0
     direct = STORAGE[problem.dtype] == NATIVE and whole and splits == 1
+    chunk = problem.kv_len if direct else keys_of_sums(problem.kv_len, (shape.d_rows + shape.dv_rows) * shape.size, tile)
     d_panel, dv_panel, widest = shape.d_rows * shape.width, shape.dv_rows * shape.width, max(shape.d_rows, shape.dv_rows)
     tiles = [tile * shape.width] * 3
     rows = [shape.unit * (1 + widest), *[shape.width] * 4]
     work = _bytes([*[d_panel] * 2, *[dv_panel] * 2, widest * shape.width, *tiles, tile * widest, *rows], shape)
-    sums = -(-problem.kv_len // ROWS) * ROWS * (shape.d_rows + shape.dv_rows) * shape.size
-    states = 0 if direct else sums * (heads * splits if splits > 1 else threads)
-    return Plan(_kinds(problem, shape), _sizes(problem, shape, tile, splits, work, threads, direct=direct), work, states)
+    sums = -(-min(chunk, problem.kv_len) // ROWS) * ROWS * (shape.d_rows + shape.dv_rows) * shape.size
+    left = 0  # By a tile, from chunk to chunk: D, log-sum-exp, and the lower halves of dq where that is stored in two bytes.
+    if chunk < problem.kv_len:
+        left = 2 * shape.width * shape.size + (0 if STORAGE[problem.dtype] == NATIVE else d_panel * 2)
+    lefts = shape.strips * shape.tiles * left
+    states = 0 if direct else (sums + lefts) * threads if splits == 1 else heads * (splits * sums + lefts)
+    sizes = _sizes(problem, shape, tile, splits, work, threads, chunks=(1, 1, max(chunk, 1)), direct=direct, left=left)
+    return Plan(_kinds(problem, shape), sizes, work, states)
 
 
 def keys_of_a_tile(bytes_of_a_key: int, room: int, most: int) -> int:
@@ -136,12 +152,22 @@ def keys_of_a_tile(bytes_of_a_key: int, room: int, most: int) -> int:
 
 
 def keys_of_a_chunk(problem: Problem, tile: int) -> int:
-    """Keys that half of the second-level cache holds with their values, in whole tiles.
+    """Keys that half of the second-level cache holds with their values, and those turned around for tiles, in whole tiles.
 
     The other half is for scores, and for the queries and states of the tiles that go through them.
     """
     size = {"float64": 8, "float32": 4}.get(problem.dtype, 2)
-    return max(1, second_level_cache() // 2 // max(1, (problem.head_dim + problem.v_head_dim) * size) // tile) * tile
+    columns = problem.head_dim + problem.v_head_dim * (2 if problem.dtype == "bfloat16" and tiles() else 1)
+    return max(1, second_level_cache() // 2 // max(1, columns * size) // tile) * tile
+
+
+def keys_of_sums(keys: int, bytes_of_a_key: int, tile: int) -> int:
+    """Keys whose dk and dv, of so many bytes each, a thread adds up at a time, in whole tiles.
+
+    An eighth of them, so that sums are small beside gradients, but no more than half of the second-level cache holds.
+    """
+    most = max(LEAST_SUMS, second_level_cache() // 2 // max(1, bytes_of_a_key))
+    return -(-min(max(LEAST_SUMS, keys // 8), most) // tile) * tile
 
 
 def _shape(problem: Problem) -> _Shape:
@@ -184,13 +210,15 @@ def _sizes(
     threads: int,
     chunks: tuple[int, int, int] = (1, 1, 1),
     direct: bool = False,
+    left: int = 0,
+    turned: int = 0,
 ) -> np.ndarray:
     low, high = problem.band
     sizes = [
         *(problem.batch, problem.q_heads, problem.kv_heads, problem.q_len, problem.kv_len),
         *(problem.head_dim, problem.v_head_dim, low, high, STORAGE[problem.dtype]),
         *(tile, shape.strip, shape.strips, shape.tiles, splits, *chunks),
-        *(shape.d_rows, shape.dv_rows, work, direct, threads),
+        *(shape.d_rows, shape.dv_rows, work, direct, left, turned, threads),
     ]
     assert len(sizes) == SIZES
     return np.array(sizes, np.int64)

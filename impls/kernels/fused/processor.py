@@ -1,5 +1,8 @@
 """What the processor can do that Numba compiles for."""
 
+import ctypes
+import os
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -42,6 +45,35 @@ def has_float16() -> bool:
 def has_bfloat16_products() -> bool:
     """Whether the processor multiplies pairs of bfloat16 numbers and adds them to float32 ones (AVX512-BF16)."""
     return {"avx512f", "avx512bf16"} <= features()
+
+
+_REQUEST, _TILE_STATE = 0x1023, 18
+"""Linux: ARCH_REQ_XCOMP_PERM of arch_prctl, and the number of what it is asked for, the state of tile registers."""
+
+
+@cache
+def tiles() -> str:
+    """Who multiplies matrix tiles of bfloat16 numbers: the "processor" (AMX), vectors instead ("emulated"), or nobody ("").
+
+    The environment variable NUMBA_FLASH_TILES says "off" or "emulated" where the processor should not.
+    """
+    wanted = os.environ.get("NUMBA_FLASH_TILES", "")
+    if wanted not in ("", "off", "emulated"):
+        raise ValueError(f"NUMBA_FLASH_TILES must be off, emulated or empty, not {wanted!r}")
+    if wanted == "off" or not has_bfloat16_products():
+        return ""
+    if wanted:
+        return wanted
+    return "processor" if {"amx-tile", "amx-bf16"} <= features() and _may_use_tiles() else ""
+
+
+def _may_use_tiles() -> bool:
+    """Ask Linux for tile registers, which a process has only on demand."""
+    if sys.platform != "linux":
+        return False
+    system_call = ctypes.CDLL(None).syscall
+    system_call.argtypes = [ctypes.c_long] * 3
+    return system_call(158, _REQUEST, _TILE_STATE) == 0
 
 
 def first_level_cache() -> int:

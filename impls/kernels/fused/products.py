@@ -6,10 +6,11 @@ cannot multiply, the block is copied first.
 
 from impls.kernels.fused.memory import NATIVE, lanes_of
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS, product
-from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, FIRST, STORAGE, address_of
+from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, FIRST, STORAGE, TURNED, address_of
 from impls.kernels.fused.packing import copy_block, round_up
 from impls.kernels.fused.pairs import copy_rows_of_pairs, interleave_rows, is_half
 from impls.kernels.fused.simd import internal
+from impls.kernels.fused.tiles import DEPTH, SIDE, has_tiles, tile_product, turned_values
 
 
 @internal
@@ -20,14 +21,21 @@ def keys_by_lanes(operands, which, sizes, b, kv, k0, keys, depth, vectors, right
     """
     kind, size, width = out[0], out.itemsize, vectors * lanes_of(out[0])
     rows = round_up(keys, ROWS)
+    done = 0
     if is_half(stored):
         of_pairs = operands[which, BY_COLUMN] == 2 and depth % 2 == 0
+        if has_tiles(stored) and of_pairs and depth % DEPTH == 0:
+            done = keys // SIDE * SIDE
+            for r in range(0, done, SIDE):
+                a, b_row, c = address_of(operands, which, b, kv, k0 + r, 0), width * 4, out.ctypes.data + r * width * size
+                by_row = operands[which, BY_ROW]
+                tile_product(vectors, depth // DEPTH, a, by_row, right.ctypes.data, b_row, c, b_row, False, stored)
         direct, steps, a_step = keys // ROWS * ROWS if of_pairs else 0, (depth + 1) // 2, 2
         row = operands[which, BY_ROW] // 2
     else:
         direct = keys // ROWS * ROWS if sizes[STORAGE] == NATIVE else 0
         row, a_step, steps = operands[which, BY_ROW] // size, operands[which, BY_COLUMN] // size, depth
-    for r in range(0, direct, ROWS):
+    for r in range(done, direct, ROWS):
         a, c = address_of(operands, which, b, kv, k0 + r, 0), out.ctypes.data + r * width * size
         product(vectors, steps, a, row, a_step, right.ctypes.data, width, c, width, False, kind, stored)
     if direct < rows:
@@ -46,18 +54,29 @@ def keys_by_lanes(operands, which, sizes, b, kv, k0, keys, depth, vectors, right
 
 
 @internal
-def columns_by_lanes(operands, which, sizes, b, kv, k0, keys, columns, vectors, s, copied, out, add, stored):
+def columns_by_lanes(operands, which, sizes, b, kv, k0, keys, columns, vectors, s, copied, place, out, add, stored):
     """out[c, n] = Σ_j x[k0 + j, c] s[j, n], or += that if `add`. x is the keys or the values; `copied` is scratch.
 
-    Columns up to whole micro-kernels become zeros. If `stored` is of half precision, s is of pairs: [j/2, n].
+    Columns up to whole micro-kernels become zeros. If `stored` is of half precision, s is of pairs: [j/2, n]. If `place` is
+    not zero, x is turned around there for tiles (see `turned_values`).
     """
     kind, size, width = s[0], s.itemsize, vectors * lanes_of(s[0])
     padded = round_up(columns, ROWS)
     if is_half(stored):
-        interleave_rows(operands, which, sizes, b, kv, k0, keys, columns, copied.ctypes.data, padded, kind)
-        for c in range(0, padded, ROWS):
-            a, o = copied.ctypes.data + c * 4, out.ctypes.data + c * width * size
-            product(vectors, (keys + 1) // 2, a, 2, padded * 2, s.ctypes.data, width, o, width, add, kind, stored)
+        done = keys // DEPTH * DEPTH if has_tiles(stored) and place else 0
+        if done > 0:
+            a = turned_values(operands, which, sizes, b, kv, k0, done, columns, copied.ctypes.data, place, stored)
+            apart, row = sizes[TURNED], width * 4
+            for c in range(0, columns, SIDE):
+                o = out.ctypes.data + c * row
+                tile_product(vectors, done // DEPTH, a + c * apart, apart, s.ctypes.data, row, o, row, add, stored)
+        if done < keys:
+            left, b_rows = keys - done, s.ctypes.data + done // 2 * width * size
+            interleave_rows(operands, which, sizes, b, kv, k0 + done, left, columns, copied.ctypes.data, padded, kind)
+            more = add or done > 0
+            for c in range(0, padded, ROWS):
+                a, o = copied.ctypes.data + c * 4, out.ctypes.data + c * width * size
+                product(vectors, (left + 1) // 2, a, 2, padded * 2, b_rows, width, o, width, more, kind, stored)
         return
     direct = columns // ROWS * ROWS if sizes[STORAGE] == NATIVE else 0
     row, column = operands[which, BY_ROW] // size, operands[which, BY_COLUMN] // size

@@ -94,7 +94,7 @@ def transpose(typing, source, source_row, storage, factors, destination, destina
             pointer = unit.stored_pointer(builder, source, stored)
             places = [builder.mul(source_row, INTP(n)) for n in range(unit.lanes)]
             rows = [builder.fmul(unit.load_stored(builder, pointer, place, stored), factor) for place in places]
-            rows = _turned(builder, unit.lanes, rows)
+            rows = turned(builder, unit.lanes, rows)
             for chosen in each_of(builder, use, (WRITE, ADD, HIDE)):
                 for n, row in enumerate(rows):
                     place = builder.mul(destination_row, INTP(n))
@@ -108,7 +108,7 @@ def transpose(typing, source, source_row, storage, factors, destination, destina
     return types.void(*[types.intp] * 7, kind), generate
 
 
-def _turned(builder, lanes, rows):
+def turned(builder, lanes, rows):
     """The columns of a square of vectors."""
     step = 1
     while step < lanes:  # Rows n and n + step exchange the off-diagonal blocks of their 2 step x 2 step squares.

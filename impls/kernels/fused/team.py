@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from impls.kernels.fused.operands import STATES, WORKSPACE
+from impls.kernels.fused.operands import COUNTERS, PASS, STATES, WORKSPACE
 from impls.kernels.fused.plan import Plan
 from impls.kernels.fused.simd import INTP, LINE
 from impls.kernels.fused.sources import digest
@@ -78,5 +78,7 @@ def run(passes: list[tuple[Callable, tuple[type, ...]]], call: np.ndarray, plan:
     `call` is an array as `impls.kernels.fused.operands` has it, and each pass (task, the types it computes with).
     """
     memory = np.empty(plan.work * threads + plan.states + LINE, np.uint8)
-    for task, kinds in passes:
+    for number, (task, kinds) in enumerate(passes):
+        call[PASS] = number
+        call[COUNTERS:] = 0
         _launch(_compiled_for(task, kinds), call, memory, plan.work, threads)

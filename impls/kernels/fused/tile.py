@@ -22,6 +22,7 @@ from impls.kernels.fused.operands import (
     MASK,
     STORAGE,
     TILE_KEYS,
+    TURNED,
     V_HEAD_DIM,
     K,
     Q,
@@ -42,7 +43,8 @@ AT_ONCE = 2 * ROWS
 def workspace(sizes, address, kind):
     """What a thread needs for `attend`, cut out of its memory, each part at a multiple of 64 bytes.
 
-    (packed queries, scores, copied keys, copied values, scratch for packing, first keys, last keys, states).
+    (packed queries, scores, copied keys, copied values, scratch for packing, first keys, last keys, states, the address of
+    values turned around, or zero).
     """
     unit, native = lanes_of(kind), sizes[STORAGE] == NATIVE
     width, tile = MOST_VECTORS * unit, sizes[TILE_KEYS]
@@ -54,7 +56,7 @@ def workspace(sizes, address, kind):
     first, address = cut(address, width, np.int32(0))
     last, address = cut(address, width, np.int32(0))
     states, address = cut(address, sizes[KEPT] * (2 + sizes[DV_ROWS]) * width, kind)
-    return packed, s, keys, values, scratch, first, last, states
+    return packed, s, keys, values, scratch, first, last, states, address if sizes[TURNED] else np.int64(0)
 
 
 @internal
@@ -87,7 +89,7 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
     m and l are (vectors * lanes of a vector,), o is (output_rows, that many); see `softmax` for what they mean. Keys that no
     query of the tile can see are not touched.
     """
-    packed, s, copied_keys, copied_values, scratch, first, last, _ = work
+    packed, s, copied_keys, copied_values, scratch, first, last, _, place = work
     kind = s[0]
     width = vectors * lanes_of(kind)
     tile = sizes[TILE_KEYS]
@@ -116,7 +118,6 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
         o_rows = 0 if fresh else o.size // width
         softmax(vectors, s.ctypes.data, rows, m.ctypes.data, l.ctypes.data, o.ctypes.data, o_rows, kind)
         pair_rows(s.ctypes.data, rows, width, kind, stored)
-        columns_by_lanes(
-            operands, V, sizes, b, kv, k0, keys, sizes[V_HEAD_DIM], vectors, s, copied_values, o, not fresh, stored
-        )
+        columns, add = sizes[V_HEAD_DIM], not fresh
+        columns_by_lanes(operands, V, sizes, b, kv, k0, keys, columns, vectors, s, copied_values, place, o, add, stored)
         fresh = False
