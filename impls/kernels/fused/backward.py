@@ -68,7 +68,7 @@ from impls.kernels.fused.operands import (
     received,
 )
 from impls.kernels.fused.packing import pack_lanes, round_up, unpack_lanes
-from impls.kernels.fused.pairs import is_half, pair_rows, parts_of
+from impls.kernels.fused.pairs import interleave_lanes, is_half, pair_rows, parts_of, round_rows
 from impls.kernels.fused.products import add_keys_by_columns, columns_by_lanes, keys_by_lanes
 from impls.kernels.fused.rows import WRITE, load_row, store_row
 from impls.kernels.fused.simd import internal
@@ -78,7 +78,7 @@ from impls.kernels.fused.tile import scores
 from impls.kernels.fused.tiles import close_tiles, open_tiles
 
 NOWHERE = np.int64(0)
-"""No place for keys that are turned around: what is multiplied by them is not rounded to pairs here."""
+"""No place for keys that are turned around: each of them meets a tile of queries once."""
 
 BLOCK = 64
 """Rows of dk and dv that a thread adds up at a time."""
@@ -106,8 +106,12 @@ def workspace(sizes, address, kind):
 
 
 @internal
-def load_rows(operands, which, sizes, b, kv, lane, lanes, columns, out, padded):
-    """out[n] = the row of lane n, zeros beyond the last lane and column."""
+def load_rows(operands, which, sizes, b, kv, lane, lanes, columns, out, padded, stored):
+    """out[n] = the row of lane n, zeros beyond the last lane and column; pairs of two if `stored` is of half precision."""
+    if is_half(stored):
+        width = out.size // padded
+        interleave_lanes(operands, which, sizes, b, kv, lane, lanes, columns, width, out.ctypes.data, padded, out[0])
+        return
     h, i = query_of(sizes, kv, lane)
     for n in range(lanes):
         row, address = out[n * padded : (n + 1) * padded], address_of(operands, which, b, h, i, 0)
@@ -204,8 +208,8 @@ def differentiate(operands, sizes, b, kv, tile, chunk, begin, end, scale, softca
     power, rest = parts_of(scale) if is_half(stored) else (scale, one)  # As in the forward pass.
     pack_lanes(operands, Q, sizes, b, kv, lane, lanes, FIRST, d, width, power, qt, WRITE, scratch)
     pair_rows(qt.ctypes.data, round_up(d, 2), width, kind, stored)
-    load_rows(operands, Q, sizes, b, kv, lane, lanes, d, q[: width * d_rows], d_rows)
-    load_rows(operands, DO, sizes, b, kv, lane, lanes, v_dim, do[: width * dv_rows], dv_rows)
+    load_rows(operands, Q, sizes, b, kv, lane, lanes, d, q[: width * d_rows], d_rows, stored)
+    load_rows(operands, DO, sizes, b, kv, lane, lanes, v_dim, do[: width * dv_rows], dv_rows, stored)
     size = s.itemsize
     for k0 in range(first_least // ROWS * ROWS, last_most, step):  # Sums are of whole micro-kernels.
         keys = min(step, last_most - k0)
@@ -226,9 +230,16 @@ def differentiate(operands, sizes, b, kv, tile, chunk, begin, end, scale, softca
         if softcap > 0:
             for n in range(rows * width):
                 ds[n] *= slope[n]
-        add_keys_by_columns(s, rows, width, do, dv_rows, dv + (k0 - start) * dv_rows * size, dv_rows, kind)
-        add_keys_by_columns(ds, rows, width, q, d_rows, dk + (k0 - start) * d_rows * size, d_rows, kind)
-        columns_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, ds, copied, NOWHERE, dqt, True, kind)
+        p_rows, ds_rows = np.int64(s.ctypes.data), np.int64(ds.ctypes.data)
+        if is_half(stored):  # Both fit where weights were, and gradients of scores in pairs where they were.
+            ds_rows = p_rows + rows * width * 2
+            round_rows(p_rows, rows * width, p_rows, kind, stored)
+            round_rows(ds.ctypes.data, rows * width, ds_rows, kind, stored)
+            pair_rows(ds.ctypes.data, rows, width, kind, stored)
+        dv_at, dk_at = dv + (k0 - start) * dv_rows * size, dk + (k0 - start) * d_rows * size
+        add_keys_by_columns(p_rows, rows, width, do.ctypes.data, dv_rows, dv_at, dv_rows, kind, stored)
+        add_keys_by_columns(ds_rows, rows, width, q.ctypes.data, d_rows, dk_at, d_rows, kind, stored)
+        columns_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, ds, copied, NOWHERE, dqt, True, stored)
     delta[:] = 1
     if chunk == chunks - 1:
         unpack_lanes(operands, DQ, sizes, b, kv, lane, lanes, d, width, dqt, delta, scratch)

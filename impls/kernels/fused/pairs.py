@@ -11,8 +11,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from impls.kernels.fused.memory import as_kind
-from impls.kernels.fused.operands import BY_COLUMN, address_of
+from impls.kernels.fused.memory import as_kind, view
+from impls.kernels.fused.operands import BY_COLUMN, address_of, query_after, query_of
 from impls.kernels.fused.packing import round_up
 from impls.kernels.fused.simd import INT32, INTP, internal, simd, subroutine
 
@@ -63,6 +63,31 @@ def pair_rows(typing, x, rows, width, kind, stored):
                 target = builder.gep(out, [builder.add(builder.mul(pair.index, width), at)])
                 both = unit.pair(builder, low, high)
                 builder.store(both, builder.bitcast(target, both.type.as_pointer()), align=4)
+
+    return types.void(*[types.intp] * 3, kind, stored), generate
+
+
+@intrinsic
+def round_rows(typing, x, count, out, kind, stored):
+    """`count` numbers at x, rounded to bfloat16 at `out`, which may be the same address. `count` is pairs of whole vectors.
+
+    Nothing happens unless `stored` is of half precision.
+    """
+
+    def generate(context, builder, signature, arguments):
+        if stored.bitwidth == 16:
+            subroutine(builder, f"round_rows_{kind}", arguments[:-2], body)
+        return context.get_dummy_value()
+
+    def body(builder, arguments):
+        x, count, out = arguments
+        unit = simd(str(kind))
+        x, out = unit.pointer(builder, x), builder.inttoptr(out, _INT16.as_pointer())
+        with cgutils.for_range(builder, builder.udiv(count, INTP(2 * unit.lanes))) as loop:
+            at = builder.mul(loop.index, INTP(2 * unit.lanes))
+            first, second = unit.load(builder, x, at), unit.load(builder, x, builder.add(at, INTP(unit.lanes)))
+            both = unit.halves(builder, first, second)
+            builder.store(both, builder.bitcast(builder.gep(out, [at]), both.type.as_pointer()), align=2)
 
     return types.void(*[types.intp] * 3, kind, stored), generate
 
@@ -129,9 +154,26 @@ def interleave_rows(operands, which, sizes, b, kv, row, rows, columns, out, out_
     step = operands[which, BY_COLUMN]
     for j in range(0, rows, 2):
         first, target = address_of(operands, which, b, kv, row + j, 0), out + j // 2 * out_columns * 4
-        second = address_of(operands, which, b, kv, row + j + 1, 0)
-        done = interleave(first, second, target, columns, kind) if step == 2 and j + 1 < rows else 0
-        for c in range(done, out_columns):
-            store_bits(target + c * 4, load_bits(first + c * step) if c < columns else np.uint16(0))
-            inside = c < columns and j + 1 < rows
-            store_bits(target + c * 4 + 2, load_bits(second + c * step) if inside else np.uint16(0))
+        second = address_of(operands, which, b, kv, row + j + 1, 0) if j + 1 < rows else 0
+        interleave_two(first, second, step, columns, target, out_columns, kind)
+
+
+@internal
+def interleave_lanes(operands, which, sizes, b, kv, lane, lanes, columns, width, out, out_columns, kind):
+    """out[j, c] = elements c of the rows of lanes 2j and 2j + 1; zeros beyond the last lane and column. An address."""
+    step, (h, i) = operands[which, BY_COLUMN], query_of(sizes, kv, lane)
+    for n in range(0, lanes, 2):
+        first, (h, i) = address_of(operands, which, b, h, i, 0), query_after(sizes, h, i)
+        second, (h, i) = address_of(operands, which, b, h, i, 0) if n + 1 < lanes else 0, query_after(sizes, h, i)
+        interleave_two(first, second, step, columns, out + n // 2 * out_columns * 4, out_columns, kind)
+    done = (lanes + 1) // 2 * out_columns
+    view(out, width // 2 * out_columns, np.int32(0))[done:] = 0
+
+
+@internal
+def interleave_two(first, second, step, columns, out, out_columns, kind):
+    """out[c] = elements c, `step` bytes apart, of two rows; zeros beyond the last one. Addresses, the second may be zero."""
+    done = interleave(first, second, out, columns, kind) if step == 2 and second else 0
+    for c in range(done, out_columns):
+        store_bits(out + c * 4, load_bits(first + c * step) if c < columns else np.uint16(0))
+        store_bits(out + c * 4 + 2, load_bits(second + c * step) if c < columns and second else np.uint16(0))

@@ -4,7 +4,7 @@ Keys and values are read where they lie. Where a micro-kernel would read beyond 
 cannot multiply, the block is copied first.
 """
 
-from impls.kernels.fused.memory import NATIVE, lanes_of
+from impls.kernels.fused.memory import NATIVE, lanes_of, size_of
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS, product
 from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, FIRST, STORAGE, TURNED, address_of
 from impls.kernels.fused.packing import copy_block, round_up
@@ -92,17 +92,19 @@ def columns_by_lanes(operands, which, sizes, b, kv, k0, keys, columns, vectors, 
 
 
 @internal
-def add_keys_by_columns(s, rows, width, right, columns, out, out_row, kind):
+def add_keys_by_columns(s, rows, width, right, columns, out, out_row, kind, stored):
     """out[j, c] += Σ_n s[j, n] right[n, c]. s is (rows, width), right (width, columns), columns whole vectors.
 
-    `out` is an address, its rows `out_row` elements apart.
+    Addresses; the rows of `out` are `out_row` elements apart. If `stored` is of half precision, so is s, and `right` is of
+    pairs: [n/2, c].
     """
-    unit, size = lanes_of(kind), s.itemsize
+    unit, size = lanes_of(kind), size_of(kind)
     vectors = columns // unit
     parts = (vectors + MOST_VECTORS - 1) // MOST_VECTORS
+    depth, a_step, a_size = (width // 2, 2, 2) if is_half(stored) else (width, 1, size)
     for p in range(parts):
         first, last = vectors * p // parts, vectors * (p + 1) // parts
-        b = right.ctypes.data + first * unit * size
+        b = right + first * unit * size
         for r in range(0, rows, ROWS):
-            a, c = s.ctypes.data + r * width * size, out + (r * out_row + first * unit) * size
-            product(last - first, width, a, width, 1, b, columns, c, out_row, True, kind, kind)
+            a, c = s + r * width * a_size, out + (r * out_row + first * unit) * size
+            product(last - first, depth, a, width, a_step, b, columns, c, out_row, True, kind, stored)

@@ -138,16 +138,19 @@ class Simd:
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512bf16.dpbf16ps.512")
         return builder.call(function, [c, a, b])
 
-    def pair(self, builder, first, second):
-        """Two vectors rounded to bfloat16, lane by lane in one int32, the first in its lower half (VCVTNE2PS2BF16)."""
-        halves = ir.VectorType(_INT16, 2 * self.lanes)
-        kind = ir.FunctionType(halves, [self.vector, self.vector])
+    def halves(self, builder, first, second):
+        """Two vectors rounded to bfloat16, the second behind the first (VCVTNE2PS2BF16)."""
+        kind = ir.FunctionType(ir.VectorType(_INT16, 2 * self.lanes), [self.vector, self.vector])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512bf16.cvtne2ps2bf16.512")
-        both = builder.call(function, [second, first])
+        return builder.call(function, [second, first])
+
+    def pair(self, builder, first, second):
+        """Two vectors rounded to bfloat16, lane by lane in one int32, the first in its lower half."""
+        both = self.halves(builder, first, second)
         turns = ir.Constant(
             ir.VectorType(INT32, 2 * self.lanes), [i // 2 + i % 2 * self.lanes for i in range(2 * self.lanes)]
         )
-        return builder.bitcast(builder.shuffle_vector(both, ir.Constant(halves, ir.Undefined), turns), self.integers)
+        return builder.bitcast(builder.shuffle_vector(both, ir.Constant(both.type, ir.Undefined), turns), self.integers)
 
     @property
     def scales(self):

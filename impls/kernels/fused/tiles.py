@@ -198,24 +198,26 @@ def _turn(typing, source, source_row, out, out_row, stored):
 
     def generate(context, builder, signature, arguments):
         if _OPERATIONS and stored.bitwidth == 16:
-            subroutine(builder, "turn_values", arguments[:-1], body)
+            subroutine(builder, "turn_block", arguments[:-1], turn_block)
         return context.get_dummy_value()
 
-    def body(builder, arguments):
-        source, source_row, out, out_row = arguments
-        half, whole = ir.VectorType(ir.IntType(16), SIDE), ir.VectorType(INT32, SIDE)
-
-        def row(j):
-            address = builder.add(source, builder.mul(source_row, INTP(j)))
-            return builder.zext(builder.load(builder.inttoptr(address, half.as_pointer()), align=2), whole)
-
-        high = ir.Constant(whole, [16] * SIDE)
-        pairs = [builder.or_(row(j), builder.shl(row(j + 1), high)) for j in range(0, DEPTH, 2)]
-        for c, column in enumerate(turned(builder, SIDE, pairs)):
-            address = builder.add(out, builder.mul(out_row, INTP(c)))
-            builder.store(column, builder.inttoptr(address, whole.as_pointer()), align=2)
-
     return types.void(*[types.intp] * 4, stored), generate
+
+
+def turn_block(builder, arguments):
+    """The body of `_turn`: pairs of rows are vectors of four-byte numbers, of which a square is turned around."""
+    source, source_row, out, out_row = arguments
+    half, whole = ir.VectorType(ir.IntType(16), SIDE), ir.VectorType(INT32, SIDE)
+
+    def row(j):
+        address = builder.add(source, builder.mul(source_row, INTP(j)))
+        return builder.zext(builder.load(builder.inttoptr(address, half.as_pointer()), align=2), whole)
+
+    high = ir.Constant(whole, [16] * SIDE)
+    pairs = [builder.or_(row(j), builder.shl(row(j + 1), high)) for j in range(0, DEPTH, 2)]
+    for c, column in enumerate(turned(builder, SIDE, pairs)):
+        address = builder.add(out, builder.mul(out_row, INTP(c)))
+        builder.store(column, builder.inttoptr(address, whole.as_pointer()), align=2)
 
 
 @internal
