@@ -190,11 +190,13 @@ def differentiate(operands, sizes, b, kv, tile, chunk, begin, end, scale, softca
     start, stop = chunk_of(sizes, chunk)
     begin, end = max(begin, start), max(begin, start, min(end, stop))
     first_least, first_most, last_least, last_most = visible(sizes, lane, lanes, width, begin, end, first, last)
-    if first_least >= last_most and 0 < chunk < chunks - 1:
+    seen = first_least < last_most
+    if not seen and 0 < chunk < chunks - 1:
         return
     step, d, v_dim, d_rows, dv_rows = sizes[TILE_KEYS], sizes[HEAD_DIM], sizes[V_HEAD_DIM], sizes[D_ROWS], sizes[DV_ROWS]
     one, lefts, low = as_kind(1, kind), view(left, 2 * width, kind), left + 2 * width * s.itemsize
-    pack_lanes(operands, DO, sizes, b, kv, lane, lanes, FIRST, v_dim, width, one, dot, WRITE, scratch)
+    if seen or chunk == 0:
+        pack_lanes(operands, DO, sizes, b, kv, lane, lanes, FIRST, v_dim, width, one, dot, WRITE, scratch)
     if chunk == 0:
         load_output_sums(operands, sizes, b, kv, lane, lanes, width, dot, dqt, delta, scratch)
         load_log_sums(operands, sizes, b, kv, lane, lanes, lse[:width])
@@ -204,12 +206,13 @@ def differentiate(operands, sizes, b, kv, tile, chunk, begin, end, scale, softca
     else:
         delta[:width], lse[:width] = lefts[:width], lefts[width:]
         take_up(operands, sizes, b, kv, lane, lanes, width, dqt, low, scratch)
-    pair_rows(dot.ctypes.data, round_up(v_dim, 2), width, kind, stored)
     power, rest = parts_of(scale) if is_half(stored) else (scale, one)  # As in the forward pass.
-    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, FIRST, d, width, power, qt, WRITE, scratch)
-    pair_rows(qt.ctypes.data, round_up(d, 2), width, kind, stored)
-    load_rows(operands, Q, sizes, b, kv, lane, lanes, d, q[: width * d_rows], d_rows, stored)
-    load_rows(operands, DO, sizes, b, kv, lane, lanes, v_dim, do[: width * dv_rows], dv_rows, stored)
+    if seen:
+        pair_rows(dot.ctypes.data, round_up(v_dim, 2), width, kind, stored)
+        pack_lanes(operands, Q, sizes, b, kv, lane, lanes, FIRST, d, width, power, qt, WRITE, scratch)
+        pair_rows(qt.ctypes.data, round_up(d, 2), width, kind, stored)
+        load_rows(operands, Q, sizes, b, kv, lane, lanes, d, q[: width * d_rows], d_rows, stored)
+        load_rows(operands, DO, sizes, b, kv, lane, lanes, v_dim, do[: width * dv_rows], dv_rows, stored)
     size = s.itemsize
     for k0 in range(first_least // ROWS * ROWS, last_most, step):  # Sums are of whole micro-kernels.
         keys = min(step, last_most - k0)

@@ -14,8 +14,8 @@ from impls.kernels.fused.simd import internal
     TILE_KEYS, STRIP, STRIPS, TILES, SPLITS, TOGETHER, KEPT, CHUNK, D_ROWS, DV_ROWS, WORK, DIRECT, LEFT, TURNED, THREADS,
     SIZES,
 ) = range(26)  # fmt: skip
-"""Places in the array of sizes. LOW and HIGH are the band: query i may see key j when LOW <= j - i <= HIGH. The second line
-is the plan: see `impls.kernels.fused.plan`."""
+"""Places in the array of sizes. LOW and HIGH are the band: query i may see key j when LOW <= j - i <= HIGH. From
+TILE_KEYS on they are the plan: see `impls.kernels.fused.plan`."""
 
 Q, K, V, O, MASK, BIAS, LSE, DO, DQ, DK, DV, UNFINISHED = np.arange(12)
 """Rows of the array of operands: an address (0 for none), then strides in bytes along batch, head, row and column.

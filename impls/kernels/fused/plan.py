@@ -128,9 +128,9 @@ def plan_backward(problem: Problem, threads: int, tile_keys: int | None = None, 
     direct = STORAGE[problem.dtype] == NATIVE and whole and splits == 1
     chunk = problem.kv_len if direct else keys_of_sums(problem.kv_len, (shape.d_rows + shape.dv_rows) * shape.size, tile)
     d_panel, dv_panel, widest = shape.d_rows * shape.width, shape.dv_rows * shape.width, max(shape.d_rows, shape.dv_rows)
-    tiles = [tile * shape.width] * 3
+    scores = [tile * shape.width] * 3
     rows = [shape.unit * (1 + widest), *[shape.width] * 4]
-    work = _bytes([*[d_panel] * 2, *[dv_panel] * 2, widest * shape.width, *tiles, tile * widest, *rows], shape)
+    work = _bytes([*[d_panel] * 2, *[dv_panel] * 2, widest * shape.width, *scores, tile * widest, *rows], shape)
     sums = -(-min(chunk, problem.kv_len) // ROWS) * ROWS * (shape.d_rows + shape.dv_rows) * shape.size
     left = 0  # By a tile, from chunk to chunk: D, log-sum-exp, and the lower halves of dq where that is stored in two bytes.
     if chunk < problem.kv_len:
