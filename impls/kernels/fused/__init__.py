@@ -1,1 +1,1 @@
-"""A fused kernel in vectors, being written: its parts are here, its driver is not, and nothing uses it yet."""
+"""Attention in vectors, compiled by Numba for the host: `attention.Fused` is what `numba-flash` calls."""

@@ -21,9 +21,11 @@ from impls.kernels.fused.masking import adjust, seen_through_mask, visible, with
 from impls.kernels.fused.memory import (
     NATIVE,
     as_kind,
+    copy,
     cut,
     lanes_of,
     load_native,
+    multiply,
     size_of,
     view,
 )
@@ -71,7 +73,7 @@ from impls.kernels.fused.packing import pack_lanes, round_up, unpack_lanes
 from impls.kernels.fused.pairs import interleave_lanes, is_half, pair_rows, parts_of, round_rows
 from impls.kernels.fused.products import add_keys_by_columns, columns_by_lanes, keys_by_lanes
 from impls.kernels.fused.rows import WRITE, load_row, store_row
-from impls.kernels.fused.simd import internal
+from impls.kernels.fused.simd import inlined, internal
 from impls.kernels.fused.softcap import soften
 from impls.kernels.fused.team import run
 from impls.kernels.fused.tile import scores
@@ -79,6 +81,9 @@ from impls.kernels.fused.tiles import close_tiles, open_tiles
 
 NOWHERE = np.int64(0)
 """No place for keys that are turned around: each of them meets a tile of queries once."""
+
+MORE = np.bool_(True)
+"""That a product is added. A literal would make another function of it, as with `FIRST`."""
 
 BLOCK = 64
 """Rows of dk and dv that a thread adds up at a time."""
@@ -114,9 +119,9 @@ def load_rows(operands, which, sizes, b, kv, lane, lanes, columns, out, padded, 
         return
     h, i = query_of(sizes, kv, lane)
     for n in range(lanes):
-        row, address = out[n * padded : (n + 1) * padded], address_of(operands, which, b, h, i, 0)
-        load_row(address, operands[which, BY_COLUMN], columns, sizes[STORAGE], row.ctypes.data, out[0])
-        row[columns:] = 0
+        address, to = address_of(operands, which, b, h, i, 0), out.ctypes.data + n * padded * out.itemsize
+        load_row(address, operands[which, BY_COLUMN], columns, sizes[STORAGE], to, out[0])
+        out[n * padded + columns : (n + 1) * padded] = 0
         h, i = query_after(sizes, h, i)
     out[lanes * padded :] = 0
 
@@ -177,7 +182,7 @@ def load_output_sums(operands, sizes, b, kv, lane, lanes, width, dot, ot, delta,
             delta[n] += dot[c * width + n] * ot[c * width + n]
 
 
-@internal
+@inlined
 def differentiate(operands, sizes, b, kv, tile, chunk, begin, end, scale, softcap, work, left, dk, dv, stored):
     """One tile of queries and one chunk of keys, of which [begin, end) are not padding: adds up their part of dq, dk and dv.
 
@@ -202,9 +207,11 @@ def differentiate(operands, sizes, b, kv, tile, chunk, begin, end, scale, softca
         load_log_sums(operands, sizes, b, kv, lane, lanes, lse[:width])
         dqt[:] = 0
         if chunks > 1:
-            lefts[:width], lefts[width:] = delta[:width], lse[:width]
+            copy(delta, lefts[:width])
+            copy(lse, lefts[width:])
     else:
-        delta[:width], lse[:width] = lefts[:width], lefts[width:]
+        copy(lefts, delta[:width])
+        copy(lefts[width:], lse[:width])
         take_up(operands, sizes, b, kv, lane, lanes, width, dqt, low, scratch)
     power, rest = parts_of(scale) if is_half(stored) else (scale, one)  # As in the forward pass.
     if seen:
@@ -221,8 +228,7 @@ def differentiate(operands, sizes, b, kv, tile, chunk, begin, end, scale, softca
             continue
         rows = scores(operands, sizes, b, kv, lane, lanes, vectors, k0, keys, qt, copied, s, not every, stored)
         if rest != 1:
-            for n in range(rows * width):
-                s[n] *= rest
+            multiply(s[: rows * width], rest)
         if softcap > 0:
             soften(s.ctypes.data, rows * width, softcap, slope.ctypes.data, kind)
         banded = first_most > k0 or last_least < k0 + keys
@@ -242,7 +248,7 @@ def differentiate(operands, sizes, b, kv, tile, chunk, begin, end, scale, softca
         dv_at, dk_at = dv + (k0 - start) * dv_rows * size, dk + (k0 - start) * d_rows * size
         add_keys_by_columns(p_rows, rows, width, do.ctypes.data, dv_rows, dv_at, dv_rows, kind, stored)
         add_keys_by_columns(ds_rows, rows, width, q.ctypes.data, d_rows, dk_at, d_rows, kind, stored)
-        columns_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, ds, copied, NOWHERE, dqt, True, stored)
+        columns_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, ds, copied, NOWHERE, dqt, MORE, stored)
     delta[:] = 1
     if chunk == chunks - 1:
         unpack_lanes(operands, DQ, sizes, b, kv, lane, lanes, d, width, dqt, delta, scratch)
@@ -257,7 +263,7 @@ def size_of_sums(sizes, kind):
     return rows * sizes[D_ROWS] * size_of(kind), rows * sizes[DV_ROWS] * size_of(kind)
 
 
-@internal
+@inlined
 def differentiate_heads(arguments, thread, kind, stored):
     """What one thread does: take the next head, or the next part of a head's queries for a chunk, until there is none."""
     operands, sizes, numbers, counters, memory, states = received(arguments)
@@ -304,8 +310,8 @@ def store_sums(operands, which, sizes, b, kv, first, last, columns, sums, row, k
         store_row(source, columns, sizes[STORAGE], target, operands[which, BY_COLUMN], kind)
 
 
-@internal
-def add_up_heads(arguments, thread, kind):
+@inlined
+def add_up_heads(arguments, thread, kind, _):
     """What one thread does of a chunk's second pass: add the parts of the next block of rows into the first of them."""
     operands, sizes, _, counters, _, states = received(arguments)
     splits, (bytes_of_dk, bytes_of_dv) = sizes[SPLITS], size_of_sums(sizes, kind)
@@ -326,7 +332,9 @@ def add_up_heads(arguments, thread, kind):
             at = sums + behind + block * row * size_of(kind)
             total = view(at, (last - block) * row, kind)
             for p in range(1, splits):
-                total += view(at + p * (bytes_of_dk + bytes_of_dv), total.size, kind)
+                more = view(at + p * (bytes_of_dk + bytes_of_dv), total.size, kind)
+                for n in range(total.size):
+                    total[n] += more[n]
             store_sums(operands, which, sizes, b, kv, start + block, start + last, columns, at, row, kind)
 
 

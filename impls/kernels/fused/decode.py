@@ -13,7 +13,7 @@ import numpy as np
 
 from impls.kernels.fused.exponential import softmax_line
 from impls.kernels.fused.masking import adjust_row, visible, without_padding
-from impls.kernels.fused.memory import as_kind, cut, lanes_of, size_of, store_native, view
+from impls.kernels.fused.memory import as_kind, cut, lanes_of, multiply, size_of, store_native, table, view
 from impls.kernels.fused.microkernel import dots, line, lines, rows_of_dots
 from impls.kernels.fused.operands import (
     ADDRESS,
@@ -46,7 +46,7 @@ from impls.kernels.fused.operands import (
 from impls.kernels.fused.packing import copy_block, round_up
 from impls.kernels.fused.plan import QUERIES
 from impls.kernels.fused.rows import load_row, store_row
-from impls.kernels.fused.simd import internal
+from impls.kernels.fused.simd import inlined, internal
 from impls.kernels.fused.softcap import soften
 from impls.kernels.fused.team import run
 
@@ -83,7 +83,7 @@ def add_rows(queries, count, s, s_row, v, v_row, columns, o, kind, stored):
         c += vectors * unit
 
 
-@internal
+@inlined
 def attend_rows(operands, sizes, b, kv, begin, end, scale, softcap, work, state, stored):
     """Fold the keys [begin, end) into the state of all queries of a key/value head; the state is overwritten."""
     q, s, copied, first, last, factor, _ = work
@@ -98,7 +98,7 @@ def attend_rows(operands, sizes, b, kv, begin, end, scale, softcap, work, state,
         h, i = query_of(sizes, kv, n)
         address = address_of(operands, Q, b, h, i, 0)
         load_row(address, operands[Q, BY_COLUMN], d, sizes[STORAGE], q.ctypes.data + n * d * size, kind)
-    q *= scale
+    multiply(q, scale)
     first_least, first_most, last_least, last_most = visible(sizes, 0, queries, queries, begin, end, first, last)
     plain = operands[BIAS, ADDRESS] == 0 and operands[MASK, ADDRESS] == 0
     together, stored_size = rows_of_dots(kind), size_of(stored)
@@ -127,7 +127,7 @@ def attend_rows(operands, sizes, b, kv, begin, end, scale, softcap, work, state,
             at = n * size
             softmax_line(row.ctypes.data, padded, m.ctypes.data + at, l.ctypes.data + at, factor.ctypes.data + at, kind)
             if factor[n] != 1:
-                o[n * dv : (n + 1) * dv] *= factor[n]
+                multiply(o[n * dv : (n + 1) * dv], factor[n])
         add_rows(
             queries, keys, s.ctypes.data, tile, address_of(operands, V, b, kv, k0, 0), v_row, dv, o.ctypes.data, kind, stored
         )
@@ -142,12 +142,12 @@ def finish_rows(operands, sizes, b, kv, state, kind):
         m, l, o = state[n], state[QUERIES + n], state[2 * QUERIES + n * dv : 2 * QUERIES + (n + 1) * dv]
         if operands[LSE, ADDRESS]:
             store_native(address_of(operands, LSE, b, h, i, 0), as_kind(m + math.log(l), kind))
-        if l != 0:
-            o /= l
+        for c in range(dv if l != 0 else 0):
+            o[c] /= l
         store_row(o.ctypes.data, dv, sizes[STORAGE], address_of(operands, O, b, h, i, 0), operands[O, BY_COLUMN], kind)
 
 
-@internal
+@inlined
 def decode_parts(arguments, thread, kind, stored):
     """What one thread does: take the next part of a head's keys until there is none."""
     operands, sizes, numbers, counters, memory, states = received(arguments)
@@ -170,8 +170,8 @@ def decode_parts(arguments, thread, kind, stored):
             finish_rows(operands, sizes, b, kv, state, kind)
 
 
-@internal
-def merge_parts(arguments, thread, kind):
+@inlined
+def merge_parts(arguments, thread, kind, _):
     """What one thread does of the second pass: M = max m, l = Σ l exp(m - M), o = Σ o exp(m - M) over a head's parts."""
     operands, sizes, _, counters, _, states = received(arguments)
     splits, dv = sizes[SPLITS], sizes[V_HEAD_DIM]
@@ -181,7 +181,7 @@ def merge_parts(arguments, thread, kind):
         head = next_task(counters, sizes, thread, count)
         if head == count:
             break
-        parts = view(states + head * splits * size * size_of(kind), splits * size, kind).reshape(splits, size)
+        parts = table(states + head * splits * size * size_of(kind), splits, size, kind)
         total = parts[0]
         for n in range(queries):
             top = total[n]

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from impls.kernels.fused.masking import without_padding
-from impls.kernels.fused.memory import as_kind, lanes_of, size_of, store_native, view
+from impls.kernels.fused.memory import as_kind, copy, lanes_of, size_of, store_native, table, view
 from impls.kernels.fused.microkernel import MOST_VECTORS
 from impls.kernels.fused.operands import (
     ADDRESS,
@@ -41,7 +41,7 @@ from impls.kernels.fused.operands import (
     received,
 )
 from impls.kernels.fused.packing import ask_for_rows, round_up, unpack_lanes
-from impls.kernels.fused.simd import internal
+from impls.kernels.fused.simd import inlined, internal
 from impls.kernels.fused.team import run
 from impls.kernels.fused.tile import attend, is_fresh, workspace
 from impls.kernels.fused.tiles import close_tiles, forget_values, open_tiles
@@ -95,7 +95,7 @@ def state_at(address, vectors, dv_rows, kind):
     return state[:width], state[most : most + width], state[2 * most : 2 * most + dv_rows * width]
 
 
-@internal
+@inlined
 def attend_tiles(operands, sizes, numbers, head, first, last, work, states, kind, stored):
     """Tiles [first, last) of a head, chunk by chunk of its keys: what one tile has read is in the cache for the next one.
 
@@ -104,7 +104,7 @@ def attend_tiles(operands, sizes, numbers, head, first, last, work, states, kind
     b, kv, splits = head // sizes[KV_HEADS], head % sizes[KV_HEADS], sizes[SPLITS]
     dv_rows, of_head = sizes[DV_ROWS], sizes[STRIPS] * sizes[TILES] * splits
     size = (2 + dv_rows) * MOST_VECTORS * lanes_of(kind) * size_of(kind)
-    kept = work[7].ctypes.data if splits == 1 else states + (head * of_head + first) * size
+    kept = np.int64(work[7].ctypes.data) if splits == 1 else states + (head * of_head + first) * size
     scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
     begin, end = without_padding(operands, sizes, b)
     for k0 in range(begin, max(end, begin + 1), sizes[CHUNK]):
@@ -135,7 +135,7 @@ def ask_for_head(operands, sizes, head, kind):
     ask_for_rows(operands, V, sizes, b, kv, rows, sizes[V_HEAD_DIM], kind)
 
 
-@internal
+@inlined
 def attend_heads(arguments, thread, kind, stored):
     """What one thread does: take the next task, some tiles of a head, until there is none."""
     operands, sizes, numbers, counters, memory, states = received(arguments)
@@ -156,8 +156,8 @@ def attend_heads(arguments, thread, kind, stored):
     close_tiles(stored)
 
 
-@internal
-def merge_tiles(arguments, thread, kind):
+@inlined
+def merge_tiles(arguments, thread, kind, _):
     """What one thread does of the second pass: merge the parts of the next tile into the first of them."""
     operands, sizes, _, counters, memory, states = received(arguments)
     work = workspace(sizes, memory + thread * sizes[WORK], kind)
@@ -171,7 +171,7 @@ def merge_tiles(arguments, thread, kind):
             break
         b, kv, lane, lanes, vectors = tile_at(sizes, tile, kind)
         width = vectors * lanes_of(kind)
-        parts = view(states + tile * splits * size * top.itemsize, splits * size, kind).reshape(splits, size)
+        parts = table(states + tile * splits * size * top.itemsize, splits, size, kind)
         first = parts[0]
         for n in range(width):
             top[n] = first[n]
@@ -184,7 +184,7 @@ def merge_tiles(arguments, thread, kind):
                 at = r * most if r < 2 else 2 * most + (r - 2) * width
                 for n in range(width):
                     first[at + n] = (first[at + n] if p else 0) + factor[n] * parts[p, at + n]
-        first[:width] = top[:width]
+        copy(top, first[:width])
         m, l, o = state_at(first.ctypes.data, vectors, dv_rows, kind)
         finish(operands, sizes, b, kv, lane, lanes, width, m, l, o, work[4])
 

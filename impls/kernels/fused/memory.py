@@ -117,6 +117,12 @@ def view(address, count, kind):
 
 
 @internal
+def table(address, rows, columns, kind):
+    """The array (rows, columns) at an address."""
+    return numba.carray(_pointer(address, kind), (rows, columns))
+
+
+@internal
 def cut(address, count, kind):
     """(such an array, the next multiple of 64 bytes behind it)."""
     array = view(address, count, kind)
@@ -176,3 +182,17 @@ def size_of(typing, kind):
 def bytes_of(storage, kind):
     """Bytes of a stored number."""
     return size_of(kind) if storage == NATIVE else (1 if storage == BOOLEAN else 2)
+
+
+@internal
+def multiply(x, factor):
+    """x *= factor. An expression of arrays would make another one, and compile messages about shapes for two seconds."""
+    for n in range(x.size):
+        x[n] *= factor
+
+
+@internal
+def copy(source, target):
+    """target[:] = source, which would do the same."""
+    for n in range(target.size):
+        target[n] = source[n]

@@ -6,7 +6,7 @@ is compiled once for each type it computes with.
 
 import numpy as np
 
-from impls.kernels.fused.memory import BFLOAT16, BOOLEAN, NATIVE, fetch_add, view
+from impls.kernels.fused.memory import BFLOAT16, BOOLEAN, NATIVE, fetch_add, table, view
 from impls.kernels.fused.simd import internal
 
 (
@@ -49,7 +49,7 @@ def received(arguments):
     `numbers` are the scale and the softcap, 0 for none.
     """
     call = view(arguments, COUNTERS, np.int64(0))
-    operands = call[OPERANDS : OPERANDS + 12 * 5].reshape(12, 5)
+    operands = table(arguments + OPERANDS * 8, 12, 5, np.int64(0))
     sizes, numbers = view(call[SIZES_AT], SIZES, np.int64(0)), view(call[NUMBERS_AT], 2, np.float64(0))
     return operands, sizes, numbers, arguments + COUNTERS * 8, call[WORKSPACE], call[STATES]
 

@@ -37,10 +37,10 @@ def pack_lanes(operands, which, sizes, b, kv, lane, lanes, column, columns, widt
         source, apart = address_of(operands, which, b, h, i, column), operands[which, BY_ROW] // size
         if n0 + unit > lanes or not lie_as_they_are(operands, which, sizes, i, columns, unit, size):
             for n in range(unit):
-                row = rows[n * padded : (n + 1) * padded]
+                row, to = rows[n * padded : (n + 1) * padded], rows.ctypes.data + n * padded * native
                 if n0 + n < lanes:
                     at = address_of(operands, which, b, h, i, column)
-                    load_row(at, operands[which, BY_COLUMN], columns, storage, row.ctypes.data, out[0])
+                    load_row(at, operands[which, BY_COLUMN], columns, storage, to, out[0])
                     row[columns:] = 0
                     h, i = query_after(sizes, h, i)
                 else:

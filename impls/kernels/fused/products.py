@@ -10,7 +10,7 @@ from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, FIRST, STORAGE, TURN
 from impls.kernels.fused.packing import copy_block, round_up
 from impls.kernels.fused.pairs import copy_rows_of_pairs, interleave_rows, is_half
 from impls.kernels.fused.simd import internal
-from impls.kernels.fused.tiles import DEPTH, SIDE, has_tiles, tile_product, turned_values
+from impls.kernels.fused.tiles import DEPTH, SIDE, TILES, tile_product, turned_values
 
 
 @internal
@@ -24,8 +24,8 @@ def keys_by_lanes(operands, which, sizes, b, kv, k0, keys, depth, vectors, right
     done = 0
     if is_half(stored):
         of_pairs = operands[which, BY_COLUMN] == 2 and depth % 2 == 0
-        if has_tiles(stored) and of_pairs and depth % DEPTH == 0:
-            done = keys // SIDE * SIDE
+        if TILES:
+            done = keys // SIDE * SIDE if of_pairs and depth % DEPTH == 0 else 0
             for r in range(0, done, SIDE):
                 a, b_row, c = address_of(operands, which, b, kv, k0 + r, 0), width * 4, out.ctypes.data + r * width * size
                 by_row = operands[which, BY_ROW]
@@ -63,8 +63,8 @@ def columns_by_lanes(operands, which, sizes, b, kv, k0, keys, columns, vectors, 
     kind, size, width = s[0], s.itemsize, vectors * lanes_of(s[0])
     padded = round_up(columns, ROWS)
     if is_half(stored):
-        done = keys // DEPTH * DEPTH if has_tiles(stored) and place else 0
-        if done > 0:
+        done = keys // DEPTH * DEPTH if TILES and place else 0
+        if TILES and done > 0:
             a = turned_values(operands, which, sizes, b, kv, k0, done, columns, copied.ctypes.data, place, stored)
             apart, row = sizes[TURNED], width * 4
             for c in range(0, columns, SIDE):

@@ -25,6 +25,10 @@ LINE = 64
 internal = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """For functions that only other compiled functions call."""
 
+inlined = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, inline="always")
+"""For long ones that are called from one place. Each of them would be optimised by LLVM once more with every function around
+it, a second or two each time."""
+
 
 class Simd:
     """Vector operations on one floating-point type, emitted through a builder."""

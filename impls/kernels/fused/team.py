@@ -54,7 +54,8 @@ _kept: list[object] = []
 def _compiled_for(entry: Callable, kinds: tuple[type, ...]) -> int:
     """The address of the C function of a task.
 
-    `task(arguments, thread, *ones)` gets the address of the array of a call, and a 1 of each kind, for the sake of its type.
+    `task(arguments, thread, kind, stored)` gets the address of the array of a call, and a 1 of each kind, or twice of the
+    only one, for the sake of its type.
 
     The task is a global variable of the function and not enclosed by it, as Numba's key of what is enclosed would be another
     in every process.
@@ -64,7 +65,7 @@ def _compiled_for(entry: Callable, kinds: tuple[type, ...]) -> int:
 
     def worker(arguments, thread):
         _ = key
-        task(arguments, thread, *ones)  # noqa: F821
+        task(arguments, thread, ones[0], ones[-1])  # noqa: F821
 
     alone = FunctionType(worker.__code__, {**globals(), "task": entry}, "worker", None, worker.__closure__)
     compiled = numba.cfunc("void(intp, intp)", cache=True, error_model="numpy")(alone)

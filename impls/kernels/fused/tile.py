@@ -9,7 +9,7 @@ import numpy as np
 
 from impls.kernels.fused.exponential import softmax
 from impls.kernels.fused.masking import adjust, ask_for_lanes, is_scattered, seen_through_mask, visible
-from impls.kernels.fused.memory import NATIVE, as_kind, cut, lanes_of
+from impls.kernels.fused.memory import NATIVE, as_kind, cut, lanes_of, multiply
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS
 from impls.kernels.fused.operands import (
     ADDRESS,
@@ -32,7 +32,7 @@ from impls.kernels.fused.packing import pack_lanes, round_up
 from impls.kernels.fused.pairs import is_half, pair_rows, parts_of
 from impls.kernels.fused.products import columns_by_lanes, keys_by_lanes
 from impls.kernels.fused.rows import WRITE
-from impls.kernels.fused.simd import internal
+from impls.kernels.fused.simd import inlined, internal
 from impls.kernels.fused.softcap import soften
 
 AT_ONCE = 2 * ROWS
@@ -59,7 +59,7 @@ def workspace(sizes, address, kind):
     return packed, s, keys, values, scratch, first, last, states, address if sizes[TURNED] else np.int64(0)
 
 
-@internal
+@inlined
 def scores(operands, sizes, b, kv, lane, lanes, vectors, k0, keys, packed, copied, s, masked, stored):
     """The tile's scores as `keys_by_lanes` has them. Bias and mask, which will be applied to them, are prefetched."""
     depth, width, kind = sizes[HEAD_DIM], vectors * lanes_of(s[0]), s[0]
@@ -79,10 +79,13 @@ def scores(operands, sizes, b, kv, lane, lanes, vectors, k0, keys, packed, copie
 @internal
 def is_fresh(m):
     """Whether a state has seen no key; what its o is does not matter then."""
-    return m.max() == -np.inf
+    fresh = True
+    for n in range(m.size):
+        fresh = fresh and m[n] == -np.inf
+    return fresh
 
 
-@internal
+@inlined
 def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, m, l, o, stored):
     """Fold the keys [begin, end) into the state of `lanes` queries of a key/value head, from lane `lane` on.
 
@@ -108,8 +111,7 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
             continue
         rows = scores(operands, sizes, b, kv, lane, lanes, vectors, k0, keys, packed, copied_keys, s, not every, stored)
         if rest != 1:
-            for n in range(rows * width):  # An expression of arrays would make another one.
-                s[n] *= rest
+            multiply(s[: rows * width], rest)
         if softcap > 0:
             soften(s.ctypes.data, rows * width, softcap, 0, kind)
         banded = first_most > k0 or last_least < k0 + keys

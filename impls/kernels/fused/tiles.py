@@ -113,16 +113,8 @@ class _Emulated:
 
 _OPERATIONS = {"processor": Registers, "emulated": _Emulated}.get(tiles())
 
-
-@intrinsic
-def has_tiles(typing, stored):
-    """Whether numbers of the type of `stored` are multiplied in tiles."""
-    value = int(_OPERATIONS is not None and stored.bitwidth == 16)
-
-    def generate(context, builder, signature, arguments):
-        return ir.Constant(ir.IntType(1), value)
-
-    return types.boolean(stored), generate
+TILES = _OPERATIONS is not None
+"""Whether pairs of bfloat16 numbers are multiplied in tiles. Numba does not compile what is behind an `if` of a constant."""
 
 
 @intrinsic
@@ -239,7 +231,8 @@ def turned_values(operands, which, sizes, b, kv, k0, keys, columns, copied, plac
         j = state[1]
         source, row = address_of(operands, which, b, kv, j, 0), operands[which, BY_ROW]
         if operands[which, BY_COLUMN] != 2 or j + DEPTH > sizes[KV_LEN]:
-            copy_rows_of_pairs(operands, which, sizes, b, kv, j, min(DEPTH, sizes[KV_LEN] - j), columns, copied, DEPTH)
+            count = min(DEPTH, sizes[KV_LEN] - j)
+            copy_rows_of_pairs(operands, which, sizes, b, kv, j, count, columns, copied, np.int64(DEPTH))
             source, row = copied, np.int64(columns * 2)
         for c in range(0, columns, SIDE):
             _turn(source + c * 2, row, rows + c * apart + (j - state[0]) * 2, apart, stored)
