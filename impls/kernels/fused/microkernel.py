@@ -25,6 +25,10 @@ MOST_VECTORS = WIDTHS[-1]
 ROWS = 8 if registers() == 32 else 4
 """Rows of C in registers."""
 
+MOST_TERMS = 192
+"""Products that are added up in registers, then to those before them in memory: errors grow with the length of a sum, and
+what is moved with the number of sums."""
+
 
 def _products(rows: int, widths: tuple[int, ...], widened: bool = False):
     """`f(vectors, depth, a, a_row, a_step, b, b_row, c, c_row, add, kind, stored)`: C = A B, or C += A B when `add`.
@@ -43,15 +47,38 @@ def _products(rows: int, widths: tuple[int, ...], widened: bool = False):
         signature = types.void(*[types.intp] * 9, types.boolean, kind, stored)
 
         def generate(context, builder, signature, arguments):
+            unit = simd(str(kind))
             for vectors in each_of(builder, arguments[0], widths):
-                body = partial(_product, simd(str(kind)), rows, vectors, stored, widened)
+                body = partial(_product, unit, rows, vectors, stored, widened)
                 name = f"product_{rows}x{vectors}_{kind}_{stored}_{widened}"
-                subroutine(builder, name, arguments[1:-2], body)
+                # Where bfloat16 is coarser anyway, a sum may have any length.
+                parts = _whole if widened or stored == types.int16 else _parts
+                for part in parts(builder, arguments[1:-2], unit.size):
+                    subroutine(builder, name, part, body)
             return context.get_dummy_value()
 
         return signature, generate
 
     return product
+
+
+def _whole(builder, arguments, size):
+    yield arguments
+
+
+def _parts(builder, arguments, size):
+    """The arguments of a product of at most so many terms, inside a loop that goes over all."""
+    depth, a, a_row, a_step, b, b_row, c, c_row, add = arguments
+    most = INTP(MOST_TERMS)
+    with cgutils.for_range_slice(builder, INTP(0), depth, most, inc=True) as (start, _):
+        left = builder.sub(depth, start)
+        terms = builder.select(builder.icmp_signed("<", left, most), left, most)
+        a_part, b_part = (
+            builder.add(address, builder.mul(start, builder.mul(step, INTP(size))))
+            for address, step in ((a, a_step), (b, b_row))
+        )
+        more = builder.or_(add, builder.icmp_signed(">", start, INTP(0)))
+        yield terms, a_part, a_row, a_step, b_part, b_row, c, c_row, more
 
 
 def _product(unit, rows, vectors, stored, widened, builder, arguments):
@@ -61,36 +88,29 @@ def _product(unit, rows, vectors, stored, widened, builder, arguments):
     c, b = unit.pointer(builder, c), unit.stored_pointer(builder, b, types.int32 if paired else stored)
     a = builder.inttoptr(a, ir.IntType(16).as_pointer()) if paired else unit.pointer(builder, a)
     multiply_add = unit.add_pairs if paired else unit.fma
-    sums = [[cgutils.alloca_once(builder, unit.vector) for _ in range(vectors)] for _ in range(rows)]
+    sums = [[cgutils.alloca_once_value(builder, unit.constant(0)) for _ in range(vectors)] for _ in range(rows)]
     blocks = [(r, n) for r in range(rows) for n in range(vectors)]
     a_rows = [builder.gep(a, [builder.mul(a_row, INTP(r))]) for r in range(rows)]
     c_rows = [builder.gep(c, [builder.mul(c_row, INTP(r))]) for r in range(rows)]
-    # Errors grow with the length of a sum: each is of two halves, but where bfloat16 is coarser anyway.
-    length = depth if paired or widened else builder.udiv(builder.add(depth, INTP(1)), INTP(2))
-    with cgutils.for_range_slice(builder, INTP(0), depth, length, inc=True) as (start, _):
+    with cgutils.for_range(builder, depth) as loop:
+        row = builder.gep(b, [builder.mul(loop.index, b_row)])
+        form = types.float32 if paired else stored  # Of pairs, as of float32 numbers, four bytes.
+        right = [unit.load_stored(builder, row, INTP(n * unit.lanes), form) for n in range(vectors)]
+        right = [builder.bitcast(x, unit.integers) for x in right] if paired else right
+        step = builder.mul(loop.index, a_step)
+        for r in range(rows):
+            element = builder.gep(a_rows[r], [step])
+            if paired:
+                element = builder.bitcast(element, INT32.as_pointer())
+            left = unit.splat(builder, builder.load(element, align=2 if paired else unit.size))
+            for n in range(vectors):
+                builder.store(multiply_add(builder, left, right[n], builder.load(sums[r][n])), sums[r][n])
+    with builder.if_then(add):
         for r, n in blocks:
-            builder.store(unit.constant(0), sums[r][n])
-        end = builder.add(start, length)
-        end = builder.select(builder.icmp_signed("<", end, depth), end, depth)
-        with cgutils.for_range_slice(builder, start, end, INTP(1), inc=True) as (k, _):
-            row = builder.gep(b, [builder.mul(k, b_row)])
-            form = types.float32 if paired else stored  # Of pairs, as of float32 numbers, four bytes.
-            right = [unit.load_stored(builder, row, INTP(n * unit.lanes), form) for n in range(vectors)]
-            right = [builder.bitcast(x, unit.integers) for x in right] if paired else right
-            step = builder.mul(k, a_step)
-            for r in range(rows):
-                element = builder.gep(a_rows[r], [step])
-                if paired:
-                    element = builder.bitcast(element, INT32.as_pointer())
-                left = unit.splat(builder, builder.load(element, align=2 if paired else unit.size))
-                for n in range(vectors):
-                    builder.store(multiply_add(builder, left, right[n], builder.load(sums[r][n])), sums[r][n])
-        with builder.if_then(builder.or_(add, builder.icmp_signed(">", start, INTP(0)))):
-            for r, n in blocks:
-                before = unit.load(builder, c_rows[r], INTP(n * unit.lanes))
-                builder.store(builder.fadd(before, builder.load(sums[r][n])), sums[r][n])
-        for r, n in blocks:
-            unit.store(builder, builder.load(sums[r][n]), c_rows[r], INTP(n * unit.lanes))
+            before = unit.load(builder, c_rows[r], INTP(n * unit.lanes))
+            builder.store(builder.fadd(before, builder.load(sums[r][n])), sums[r][n])
+    for r, n in blocks:
+        unit.store(builder, builder.load(sums[r][n]), c_rows[r], INTP(n * unit.lanes))
 
 
 product = _products(ROWS, WIDTHS)
