@@ -47,9 +47,9 @@ class Fused:
         by_rows = self._call_decode is not None and k.strides[-1] == v.strides[-1] == self.dtype.itemsize
         call = (self._call_decode if by_rows else self._call_forward).copy()
         kept = self._enter_inputs(call, q, k, v, mask, bias)  # Numbers refer to them until the kernels are done.
-        o = self._enter(call, places.O, np.empty(self.problem.o_shape, self.dtype))
+        o = self._enter(call, "o", np.empty(self.problem.o_shape, self.dtype))
         if lse is not None:
-            self._enter(call, places.LSE, lse)
+            self._enter(call, "lse", lse)
         if by_rows:
             decode(self.plan_decode, call, self.threads)
         else:
@@ -65,12 +65,12 @@ class Fused:
         """(dq, dk, dv), from the output and the log-sum-exp of the forward pass and the output's gradient."""
         call = self._call_backward.copy()
         kept = self._enter_inputs(call, q, k, v, mask, bias)
-        kept += [self._enter(call, place, x) for place, x in ((places.O, o), (places.LSE, lse), (places.DO, do))]
+        kept += [self._enter(call, name, x) for name, x in (("o", o), ("lse", lse), ("do", do))]
         shapes = (self.problem.q_shape, self.problem.k_shape, self.problem.v_shape)
         gradients = tuple(np.empty(shape, self.dtype) for shape in shapes)
-        for place, x in zip((places.DQ, places.DK, places.DV), gradients, strict=True):
-            self._enter(call, place, x)
-        self._enter(call, places.UNFINISHED, gradients[0])
+        for name, x in zip(("dq", "dk", "dv"), gradients, strict=True):
+            self._enter(call, name, x)
+        self._enter(call, "unfinished dq", gradients[0])
         backward(self.plan_backward, call, self.threads)
         del kept
         return gradients
@@ -79,27 +79,25 @@ class Fused:
         """The array of a call (see `operands`) but for the operands' addresses, and the strides of those not contiguous."""
         call = np.zeros(places.call_size(self.threads), np.int64)
         call[places.SIZES_AT], call[places.NUMBERS_AT] = plan.sizes.ctypes.data, self._numbers.ctypes.data
-        for place, operand in enumerate(self._operands):
-            at = places.OPERANDS + 5 * place + places.BY_BATCH
+        for operand in self._operands.values():
+            at = operand.at + places.BY_BATCH
             call[at : at + len(operand.strides)] = operand.strides
         return call
 
     def _enter_inputs(self, call, q, k, v, mask, bias):
-        kept = [self._enter(call, place, x) for place, x in ((places.Q, q), (places.K, k), (places.V, v))]
-        for place, x in ((places.MASK, mask), (places.BIAS, bias)):
+        kept = [self._enter(call, "q", q), self._enter(call, "k", k), self._enter(call, "v", v)]
+        for name, x in (("mask", mask), ("bias", bias)):
             if x is not None:
                 whole = x if x.shape == self._scores else np.broadcast_to(x, self._scores)
-                kept.append(self._enter(call, place, whole))
+                kept.append(self._enter(call, name, whole))
         return kept
 
-    def _enter(self, call, place, x):
+    def _enter(self, call, name, x):
         """Enter an array into a call; returns it, or the copy that stands for it."""
-        operand = self._operands[place]
+        operand = self._operands[name]
         if x.shape != operand.shape or x.dtype != operand.dtype:
-            raise ValueError(
-                f"{operand.name} must be {operand.dtype} of shape {operand.shape}, not {x.dtype} of shape {x.shape}"
-            )
-        at = places.OPERANDS + 5 * place
+            raise ValueError(f"{name} must be {operand.dtype} of shape {operand.shape}, not {x.dtype} of shape {x.shape}")
+        at = operand.at
         if x.strides != operand.strides:
             if any(stride % x.itemsize for stride in x.strides):  # A field of records: kernels count strides in elements.
                 x = np.ascontiguousarray(x)
@@ -109,24 +107,30 @@ class Fused:
 
 
 class _Operand(NamedTuple):
-    """An array as it should be, and its strides in bytes where it is contiguous."""
+    """An array as it should be, its strides in bytes where it is contiguous, and where a call has its address."""
 
-    name: str
     shape: tuple[int, ...]
     dtype: np.dtype
     strides: tuple[int, ...]
+    at: int
 
 
-def _operands(problem: Problem, dtype: np.dtype, lse_dtype: np.dtype) -> list[_Operand]:
-    """All operands, by place."""
+def _operands(problem: Problem, dtype: np.dtype, lse_dtype: np.dtype) -> dict[str, _Operand]:
+    """All operands, in the order of their places."""
     scores = (problem.batch, problem.q_heads, problem.q_len, problem.kv_len)
     inputs = {"q": problem.q_shape, "k": problem.k_shape, "v": problem.v_shape, "o": problem.o_shape}
-    expected = [
-        *((name, shape, dtype) for name, shape in inputs.items()),
-        *(("mask", scores, np.dtype(bool)), ("bias", scores, dtype), ("lse", scores[:3], lse_dtype)),
-        *((f"d{name}", inputs[name], dtype) for name in "oqkvq"),
-    ]
-    return [_Operand(*each, _contiguous(each[1], each[2].itemsize)) for each in expected]
+    expected = {
+        **{name: (shape, dtype) for name, shape in inputs.items()},
+        "mask": (scores, np.dtype(bool)),
+        "bias": (scores, dtype),
+        "lse": (scores[:3], lse_dtype),
+        **{f"d{name}": (inputs[name], dtype) for name in "oqkv"},
+        "unfinished dq": (problem.q_shape, dtype),
+    }
+    return {
+        name: _Operand(shape, kind, _contiguous(shape, kind.itemsize), places.OPERANDS + 5 * place)
+        for place, (name, (shape, kind)) in enumerate(expected.items())
+    }
 
 
 def _contiguous(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

@@ -37,6 +37,8 @@ def _compiled(sources):
         arguments = call.ctypes.data
         call[WORKSPACE] = (memory.ctypes.data + LINE - 1) // LINE * LINE
         call[STATES] = call[WORKSPACE] + work * threads
+        for n in range(COUNTERS, call.size):
+            call[n] = 0
         for thread in numba.prange(threads):
             _call(function, arguments, thread)
 
@@ -81,5 +83,4 @@ def run(passes: list[tuple[Callable, tuple[type, ...]]], call: np.ndarray, plan:
     memory = np.empty(plan.work * threads + plan.states + LINE, np.uint8)
     for number, (task, kinds) in enumerate(passes):
         call[PASS] = number
-        call[COUNTERS:] = 0
         _launch(_compiled_for(task, kinds), call, memory, plan.work, threads)
