@@ -30,6 +30,10 @@ MOST_TERMS = 192
 what is moved with the number of sums."""
 
 
+IN_REGISTERS = (2, 4, 8)
+"""Vectors of a row for which `dots` holds the other operand in registers."""
+
+
 def _products(rows: int, widths: tuple[int, ...], widened: bool = False):
     """`f(vectors, depth, a, a_row, a_step, b, b_row, c, c_row, add, kind, stored)`: C = A B, or C += A B when `add`.
 
@@ -120,10 +124,11 @@ lines = _products(4, (1, 2, 4), widened=True)
 
 @intrinsic
 def dots(typing, columns, a, a_row, b, out, kind, stored):
-    """out[r] = Σ_c A[r, c] b[c] for as many rows as `DOTS`. Addresses; `columns` is a multiple of a vector's lanes.
+    """out[r] = Σ_c A[r, c] b[c] for as many rows as `rows_of_dots`. Addresses; `columns` is a multiple of a vector's lanes.
 
-    The type of `stored` says in which form A is, and its rows are a_row elements of that apart. Each row's products are
-    added in a vector of its own; then pairs of vectors are folded into one, until it holds a row's sum in each lane.
+    The type of `stored` says in which form A is, and its rows are a_row elements of that apart. They are read one after the
+    other, as they lie: in any other order memory is half as fast. Each row's products are added in a vector of its own; then
+    pairs of vectors are folded into one, until it holds a row's sum in each lane.
     """
     unit = simd(str(kind))
     signature = types.void(*[types.intp] * 5, kind, stored)
@@ -139,21 +144,25 @@ def dots(typing, columns, a, a_row, b, out, kind, stored):
         a_rows = [builder.gep(a, [builder.mul(a_row, INTP(r))]) for r in rows]
         sums = [cgutils.alloca_once_value(builder, unit.constant(0)) for _ in rows]
 
-        def add(at, count):
-            """Each row's next `count` vectors, row after row: in the order of their addresses, as prefetchers like it."""
-            places = [builder.add(at, INTP(c * unit.lanes)) for c in range(count)]
-            right = [unit.load(builder, b, place) for place in places]
-            for row, total in zip(a_rows, sums, strict=True):
-                for place, factor in zip(places, right, strict=True):
-                    left = unit.load_stored(builder, row, place, stored)
-                    builder.store(unit.fma(builder, left, factor, builder.load(total)), total)
+        def add(row, total, place, right):
+            left = unit.load_stored(builder, row, place, stored)
+            builder.store(unit.fma(builder, left, right, builder.load(total)), total)
 
-        several = INTP(4 * unit.lanes)
-        whole = builder.mul(builder.udiv(columns, several), several)
-        with cgutils.for_range_slice(builder, INTP(0), whole, several, inc=True) as (at, _):
-            add(at, 4)
-        with cgutils.for_range_slice(builder, whole, columns, INTP(unit.lanes), inc=True) as (at, _):
-            add(at, 1)
+        whole = builder.udiv(columns, INTP(unit.lanes))
+        left = whole
+        for count in each_of(builder, whole, IN_REGISTERS):
+            places = [INTP(c * unit.lanes) for c in range(count)]
+            factors = [unit.load(builder, b, place) for place in places]
+            for row, total in zip(a_rows, sums, strict=True):
+                for place, right in zip(places, factors, strict=True):
+                    add(row, total, place, right)
+                unit.keep_order(builder)
+        for count in IN_REGISTERS:
+            left = builder.select(builder.icmp_signed("==", whole, INTP(count)), INTP(0), left)
+        for row, total in zip(a_rows, sums, strict=True):
+            with cgutils.for_range(builder, left) as loop:
+                place = builder.mul(loop.index, INTP(unit.lanes))
+                add(row, total, place, unit.load(builder, b, place))
         vectors, terms = [builder.load(total) for total in sums], unit.lanes
         while terms > 1:
             terms //= 2

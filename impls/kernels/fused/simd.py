@@ -101,6 +101,10 @@ class Simd:
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
         builder.call(function, [address, INT32(0), INT32(3), INT32(1)])
 
+    def keep_order(self, builder):
+        """What is read before this stays before what is read after, which LLVM would mix as it likes."""
+        builder.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", (), True)
+
     def fold(self, builder, a, b, terms):
         """Two vectors whose sums are in groups of 2 terms lanes each, as one with groups of so many terms: a's, then b's."""
         groups = self.lanes // (2 * terms)
