@@ -25,7 +25,7 @@ MOST_VECTORS = WIDTHS[-1]
 ROWS = 8 if registers() == 32 else 4
 """Rows of C in registers."""
 
-MOST_TERMS = 192
+MOST_TERMS = 128
 """Products that are added up in registers, then to those before them in memory: errors grow with the length of a sum, and
 what is moved with the number of sums."""
 
@@ -34,7 +34,7 @@ IN_REGISTERS = (2, 4, 8)
 """Vectors of a row for which `dots` holds the other operand in registers."""
 
 
-def _products(rows: int, widths: tuple[int, ...], widened: bool = False):
+def _products(rows: int, widths: tuple[int, ...], widened: bool = False, halves: bool = False):
     """`f(vectors, depth, a, a_row, a_step, b, b_row, c, c_row, add, kind, stored)`: C = A B, or C += A B when `add`.
 
     a, b, c are addresses; strides count elements of the type of `kind`, b_row those of `stored`. A is (rows, depth) with
@@ -44,6 +44,9 @@ def _products(rows: int, widths: tuple[int, ...], widened: bool = False):
     If the type of `stored` is int16, numbers of A and B are bfloat16, two at a time: `depth` counts pairs, a_row and a_step
     numbers, b_row pairs. With `widened`, A is in the type that is computed with, and the type says in which form B alone is:
     see `Simd.load_stored`.
+
+    With `halves`, sums are of two halves, both in registers, for half of the rows at a time; otherwise of parts of so many
+    terms as `MOST_TERMS`. Sums of bfloat16 numbers, which are coarser anyway, are whole.
     """
 
     @intrinsic
@@ -53,10 +56,11 @@ def _products(rows: int, widths: tuple[int, ...], widened: bool = False):
         def generate(context, builder, signature, arguments):
             unit = simd(str(kind))
             for vectors in each_of(builder, arguments[0], widths):
-                body = partial(_product, unit, rows, vectors, stored, widened)
-                name = f"product_{rows}x{vectors}_{kind}_{stored}_{widened}"
-                # Where bfloat16 is coarser anyway, a sum may have any length.
-                parts = _whole if widened or stored == types.int16 else _parts
+                whole = widened or stored == types.int16
+                sets = 2 if halves and not whole else 1
+                body = partial(_product, unit, rows, vectors, stored, widened, sets)
+                name = f"product_{rows}x{vectors}x{sets}_{kind}_{stored}_{widened}"
+                parts = _whole if halves or whole else _parts
                 for part in parts(builder, arguments[1:-2], unit.size):
                     subroutine(builder, name, part, body)
             return context.get_dummy_value()
@@ -85,39 +89,50 @@ def _parts(builder, arguments, size):
         yield terms, a_part, a_row, a_step, b_part, b_row, c, c_row, more
 
 
-def _product(unit, rows, vectors, stored, widened, builder, arguments):
-    """The body of a micro-kernel."""
+def _product(unit, rows, vectors, stored, widened, sets, builder, arguments):
+    """The body of a micro-kernel, which adds up its terms in so many sets of sums."""
     depth, a, a_row, a_step, b, b_row, c, c_row, add = arguments
     paired = not widened and stored == types.int16
     c, b = unit.pointer(builder, c), unit.stored_pointer(builder, b, types.int32 if paired else stored)
     a = builder.inttoptr(a, ir.IntType(16).as_pointer()) if paired else unit.pointer(builder, a)
     multiply_add = unit.add_pairs if paired else unit.fma
-    sums = [[cgutils.alloca_once_value(builder, unit.constant(0)) for _ in range(vectors)] for _ in range(rows)]
-    blocks = [(r, n) for r in range(rows) for n in range(vectors)]
-    a_rows = [builder.gep(a, [builder.mul(a_row, INTP(r))]) for r in range(rows)]
-    c_rows = [builder.gep(c, [builder.mul(c_row, INTP(r))]) for r in range(rows)]
-    with cgutils.for_range(builder, depth) as loop:
-        row = builder.gep(b, [builder.mul(loop.index, b_row)])
+
+    def add_term(sums, k):
+        row = builder.gep(b, [builder.mul(k, b_row)])
         form = types.float32 if paired else stored  # Of pairs, as of float32 numbers, four bytes.
         right = [unit.load_stored(builder, row, INTP(n * unit.lanes), form) for n in range(vectors)]
         right = [builder.bitcast(x, unit.integers) for x in right] if paired else right
-        step = builder.mul(loop.index, a_step)
-        for r in range(rows):
-            element = builder.gep(a_rows[r], [step])
+        step = builder.mul(k, a_step)
+        for r, row_sums in sums.items():
+            element = builder.gep(a, [builder.add(builder.mul(a_row, INTP(r)), step)])
             if paired:
                 element = builder.bitcast(element, INT32.as_pointer())
             left = unit.splat(builder, builder.load(element, align=2 if paired else unit.size))
-            for n in range(vectors):
-                builder.store(multiply_add(builder, left, right[n], builder.load(sums[r][n])), sums[r][n])
-    with builder.if_then(add):
-        for r, n in blocks:
-            before = unit.load(builder, c_rows[r], INTP(n * unit.lanes))
-            builder.store(builder.fadd(before, builder.load(sums[r][n])), sums[r][n])
-    for r, n in blocks:
-        unit.store(builder, builder.load(sums[r][n]), c_rows[r], INTP(n * unit.lanes))
+            for total, x in zip(row_sums, right, strict=True):
+                builder.store(multiply_add(builder, left, x, builder.load(total)), total)
+
+    length, together = builder.udiv(depth, INTP(sets)), max(1, rows // sets)
+    for first in range(0, rows, together):
+        group, zero = range(first, first + together), unit.constant(0)
+        every = [{r: [cgutils.alloca_once_value(builder, zero) for _ in range(vectors)] for r in group} for _ in range(sets)]
+        with cgutils.for_range(builder, length) as loop:
+            for number, sums in enumerate(every):
+                add_term(sums, builder.add(loop.index, builder.mul(length, INTP(number))))
+        with cgutils.for_range_slice(builder, builder.mul(length, INTP(sets)), depth, INTP(1), inc=True) as (k, _):
+            add_term(every[0], k)
+        for r in group:
+            row = builder.gep(c, [builder.mul(c_row, INTP(r))])
+            for n, total in enumerate(every[0][r]):
+                for sums in every[1:]:
+                    builder.store(builder.fadd(builder.load(total), builder.load(sums[r][n])), total)
+                with builder.if_then(add):
+                    before = unit.load(builder, row, INTP(n * unit.lanes))
+                    builder.store(builder.fadd(before, builder.load(total)), total)
+                unit.store(builder, builder.load(total), row, INTP(n * unit.lanes))
 
 
 product = _products(ROWS, WIDTHS)
+product_of_halves = _products(ROWS, WIDTHS, halves=True)
 line = _products(1, (1, 2, 4, 8), widened=True)
 lines = _products(4, (1, 2, 4), widened=True)
 

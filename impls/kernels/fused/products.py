@@ -5,7 +5,7 @@ cannot multiply, the block is copied first.
 """
 
 from impls.kernels.fused.memory import NATIVE, lanes_of, size_of
-from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS, product
+from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS, product, product_of_halves
 from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, FIRST, STORAGE, TURNED, address_of
 from impls.kernels.fused.packing import copy_block, round_up
 from impls.kernels.fused.pairs import copy_rows_of_pairs, interleave_rows, is_half
@@ -37,7 +37,7 @@ def keys_by_lanes(operands, which, sizes, b, kv, k0, keys, depth, vectors, right
         row, a_step, steps = operands[which, BY_ROW] // size, operands[which, BY_COLUMN] // size, depth
     for r in range(done, direct, ROWS):
         a, c = address_of(operands, which, b, kv, k0 + r, 0), out.ctypes.data + r * width * size
-        product(vectors, steps, a, row, a_step, right.ctypes.data, width, c, width, False, kind, stored)
+        product_of_halves(vectors, steps, a, row, a_step, right.ctypes.data, width, c, width, False, kind, stored)
     if direct < rows:
         a, left = copied.ctypes.data, keys - direct
         if is_half(stored):
@@ -49,7 +49,7 @@ def keys_by_lanes(operands, which, sizes, b, kv, k0, keys, depth, vectors, right
         for r in range(direct, rows, ROWS):
             c = out.ctypes.data + r * width * size
             block = a + (r - direct) * row_size
-            product(vectors, steps, block, row, a_step, right.ctypes.data, width, c, width, False, kind, stored)
+            product_of_halves(vectors, steps, block, row, a_step, right.ctypes.data, width, c, width, False, kind, stored)
     return rows
 
 
