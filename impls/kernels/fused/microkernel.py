@@ -9,7 +9,8 @@ element of A. Every step of the inner loop loads rows + vectors operands for row
 registers) and 4 x 3 (of 16) keep two multipliers fed.
 """
 
-from functools import partial
+import itertools
+from functools import partial, reduce
 
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -111,7 +112,7 @@ def _product(unit, rows, vectors, stored, widened, sets, builder, arguments):
             for total, x in zip(row_sums, right, strict=True):
                 builder.store(multiply_add(builder, left, x, builder.load(total)), total)
 
-    length, together = builder.udiv(depth, INTP(sets)), max(1, rows // sets)
+    length, together = builder.udiv(depth, INTP(sets)), rows // sets
     for first in range(0, rows, together):
         group, zero = range(first, first + together), unit.constant(0)
         every = [{r: [cgutils.alloca_once_value(builder, zero) for _ in range(vectors)] for r in group} for _ in range(sets)]
@@ -120,15 +121,17 @@ def _product(unit, rows, vectors, stored, widened, sets, builder, arguments):
                 add_term(sums, builder.add(loop.index, builder.mul(length, INTP(number))))
         with cgutils.for_range_slice(builder, builder.mul(length, INTP(sets)), depth, INTP(1), inc=True) as (k, _):
             add_term(every[0], k)
-        for r in group:
-            row = builder.gep(c, [builder.mul(c_row, INTP(r))])
-            for n, total in enumerate(every[0][r]):
-                for sums in every[1:]:
-                    builder.store(builder.fadd(builder.load(total), builder.load(sums[r][n])), total)
-                with builder.if_then(add):
-                    before = unit.load(builder, row, INTP(n * unit.lanes))
-                    builder.store(builder.fadd(before, builder.load(total)), total)
-                unit.store(builder, builder.load(total), row, INTP(n * unit.lanes))
+        totals = {}
+        for r, n in itertools.product(group, range(vectors)):
+            place = builder.gep(c, [builder.add(builder.mul(c_row, INTP(r)), INTP(n * unit.lanes))])
+            totals[place] = reduce(builder.fadd, [builder.load(sums[r][n]) for sums in every])
+        with builder.if_else(add) as (adding, writing):
+            with adding:
+                for place, total in totals.items():
+                    unit.store(builder, builder.fadd(unit.load(builder, place, INTP(0)), total), place, INTP(0))
+            with writing:
+                for place, total in totals.items():
+                    unit.store(builder, total, place, INTP(0))
 
 
 product = _products(ROWS, WIDTHS)
