@@ -57,6 +57,17 @@ def test_keys_in_parts(name, threads):
     assert found.correct, checks.finding(found)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("head_dim", [16, 32, 48, 64, 128, 256])
+def test_rows_of_every_width(head_dim, dtype):
+    """A query's dot products: rows of one vector to sixteen, with and without the query held in registers."""
+    problem = Problem(batch=1, q_heads=2, kv_heads=1, q_len=1, kv_len=83, head_dim=head_dim, dtype=dtype)
+    inputs, o, _, kernels = forward(problem, 2)
+    assert kernels.plan_decode is not None
+    found = checks.accuracy({"o": o}, expected(problem, inputs))
+    assert found.correct, checks.finding(found)
+
+
 @pytest.mark.parametrize("threads", [1, 3, 8])
 def test_gradients_of_few_heads(threads):
     """Queries are dealt out to several tasks, which add up apart what they share; the same on every run."""

@@ -186,7 +186,7 @@ def bytes_of(storage, kind):
 
 @internal
 def multiply(x, factor):
-    """x *= factor. An expression of arrays would make another one, and compile messages about shapes for two seconds."""
+    """x *= factor. An expression of arrays would make another one, and compile messages about shapes that do not fit."""
     for n in range(x.size):
         x[n] *= factor
 

@@ -30,7 +30,6 @@ MOST_TERMS = 128
 """Products that are added up in registers, then to those before them in memory: errors grow with the length of a sum, and
 what is moved with the number of sums."""
 
-
 IN_REGISTERS = (2, 4, 8)
 """Vectors of a row for which `dots` holds the other operand in registers."""
 
@@ -145,8 +144,8 @@ def dots(typing, columns, a, a_row, b, out, kind, stored):
     """out[r] = Σ_c A[r, c] b[c] for as many rows as `rows_of_dots`. Addresses; `columns` is a multiple of a vector's lanes.
 
     The type of `stored` says in which form A is, and its rows are a_row elements of that apart. They are read one after the
-    other, as they lie: in any other order memory is half as fast. Each row's products are added in a vector of its own; then
-    pairs of vectors are folded into one, until it holds a row's sum in each lane.
+    other, as they lie, which the processor foresees. Each row's products are added in a vector of its own; then pairs of
+    vectors are folded into one, until it holds a row's sum in each lane.
     """
     unit = simd(str(kind))
     signature = types.void(*[types.intp] * 5, kind, stored)
@@ -166,19 +165,19 @@ def dots(typing, columns, a, a_row, b, out, kind, stored):
             left = unit.load_stored(builder, row, place, stored)
             builder.store(unit.fma(builder, left, right, builder.load(total)), total)
 
-        whole = builder.udiv(columns, INTP(unit.lanes))
-        left = whole
-        for count in each_of(builder, whole, IN_REGISTERS):
+        vectors_of_row = builder.udiv(columns, INTP(unit.lanes))
+        for count in each_of(builder, vectors_of_row, IN_REGISTERS):
             places = [INTP(c * unit.lanes) for c in range(count)]
             factors = [unit.load(builder, b, place) for place in places]
             for row, total in zip(a_rows, sums, strict=True):
                 for place, right in zip(places, factors, strict=True):
                     add(row, total, place, right)
                 unit.keep_order(builder)
+        rest = vectors_of_row  # All of it, unless one of those cases has done it.
         for count in IN_REGISTERS:
-            left = builder.select(builder.icmp_signed("==", whole, INTP(count)), INTP(0), left)
+            rest = builder.select(builder.icmp_signed("==", vectors_of_row, INTP(count)), INTP(0), rest)
         for row, total in zip(a_rows, sums, strict=True):
-            with cgutils.for_range(builder, left) as loop:
+            with cgutils.for_range(builder, rest) as loop:
                 place = builder.mul(loop.index, INTP(unit.lanes))
                 add(row, total, place, unit.load(builder, b, place))
         vectors, terms = [builder.load(total) for total in sums], unit.lanes

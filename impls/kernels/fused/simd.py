@@ -26,8 +26,7 @@ internal = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wra
 """For functions that only other compiled functions call."""
 
 inlined = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, inline="always")
-"""For long ones that are called from one place. Each of them would be optimised by LLVM once more with every function around
-it, a second or two each time."""
+"""For long ones that are called from one place. LLVM would optimise each of them once more with every function around it."""
 
 
 class Simd:
