@@ -67,10 +67,9 @@ class Fused:
         kept = self._enter_inputs(call, q, k, v, mask, bias)
         kept += [self._enter(call, name, x) for name, x in (("o", o), ("lse", lse), ("do", do))]
         shapes = (self.problem.q_shape, self.problem.k_shape, self.problem.v_shape)
-        gradients = tuple(np.empty(shape, self.dtype) for shape in shapes)
+        gradients = tuple(np.empty(shape, self.dtype) for shape in shapes)  # Contiguous, as `backward.leave` has it.
         for name, x in zip(("dq", "dk", "dv"), gradients, strict=True):
             self._enter(call, name, x)
-        self._enter(call, "unfinished dq", gradients[0])
         backward(self.plan_backward, call, self.threads)
         del kept
         return gradients
@@ -125,7 +124,6 @@ def _operands(problem: Problem, dtype: np.dtype, lse_dtype: np.dtype) -> dict[st
         "bias": (scores, dtype),
         "lse": (scores[:3], lse_dtype),
         **{f"d{name}": (inputs[name], dtype) for name in "oqkv"},
-        "unfinished dq": (problem.q_shape, dtype),
     }
     return {
         name: _Operand(shape, kind, _contiguous(shape, kind.itemsize), places.OPERANDS + 5 * place)

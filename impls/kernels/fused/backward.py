@@ -10,7 +10,7 @@ chunk adds in a fixed order: results do not depend on which thread was first.
 
 All sums are of the type that is computed with. Where gradients are stored in it, and are whole micro-kernels, dk and dv are
 added up in place, and a head is one chunk. A dq that is not finished lies in its own memory; of a float32 that is stored in
-two bytes, the upper half does, and the lower half is left beside it (`leave`).
+two bytes, the first two do, and the third is left beside them (`leave`): the fourth is far below what it is rounded to.
 """
 
 import numpy as np
@@ -55,7 +55,6 @@ from impls.kernels.fused.operands import (
     THREADS,
     TILE_KEYS,
     TILES,
-    UNFINISHED,
     V_HEAD_DIM,
     WORK,
     K,
@@ -78,6 +77,7 @@ from impls.kernels.fused.softcap import soften
 from impls.kernels.fused.team import run
 from impls.kernels.fused.tile import scores
 from impls.kernels.fused.tiles import close_tiles, open_tiles
+from impls.kernels.fused.turning import load_columns
 
 NOWHERE = np.int64(0)
 """No place for keys that are turned around: each of them meets a tile of queries once."""
@@ -85,36 +85,51 @@ NOWHERE = np.int64(0)
 MORE = np.bool_(True)
 """That a product is added. A literal would make another function of it, as with `FIRST`."""
 
+BYTE, TWO_BYTES, LAST, ROUNDING = np.array([8, 16, 0xFF, 0x80], np.uint32)
+"""Bits of one byte and of two, the last byte of a whole number, and half of what its third byte counts."""
+
 BLOCK = 64
 """Rows of dk and dv that a thread adds up at a time."""
 
 
 @internal
-def workspace(sizes, address, kind):
+def workspace(sizes, address, kind, stored):
     """What a thread needs for `differentiate`, cut out of its memory."""
     width, tile, d, dv = MOST_VECTORS * lanes_of(kind), sizes[TILE_KEYS], sizes[D_ROWS], sizes[DV_ROWS]
     qt, address = cut(address, d * width, kind)
-    q, address = cut(address, width * d, kind)
+    q, address = rows_beside(qt, address, stored)
     dot, address = cut(address, dv * width, kind)
-    do, address = cut(address, width * dv, kind)
+    do, address = rows_beside(dot, address, stored)
     dqt, address = cut(address, max(d, dv) * width, kind)
     s, address = cut(address, tile * width, kind)
     ds, address = cut(address, tile * width, kind)
-    slope, address = cut(address, tile * width, kind)
-    copied, address = cut(address, tile * max(d, dv), kind)
-    scratch, address = cut(address, lanes_of(kind) * (1 + max(d, dv)), kind)
+    copied, scratch = tile * max(d, dv) // (2 if is_half(stored) else 1), lanes_of(kind) * (1 + max(d, dv))
+    spare, address = cut(address, max(copied, scratch), kind)
     first, address = cut(address, width, np.int32(0))
     last, address = cut(address, width, np.int32(0))
     lse, address = cut(address, width, kind)
     delta, address = cut(address, width, kind)
-    return qt, q, dot, do, dqt, s, ds, slope, copied, scratch, first, last, lse, delta
+    slope = view(address, tile * width, kind)  # There is none without a softcap.
+    return qt, q, dot, do, dqt, s, ds, slope, spare, first, last, lse, delta
+
+
+@internal
+def rows_beside(columns, address, stored):
+    """(rows of as many numbers as the columns, what is free behind them).
+
+    Pairs are half as large: where the columns are before these are pairs, rows find room behind them.
+    """
+    if is_half(stored):
+        half = columns.size // 2
+        return view(columns.ctypes.data + half * columns.itemsize, half, columns[0]), address
+    return cut(address, columns.size, columns[0])
 
 
 @internal
 def load_rows(operands, which, sizes, b, kv, lane, lanes, columns, out, padded, stored):
     """out[n] = the row of lane n, zeros beyond the last lane and column; pairs of two if `stored` is of half precision."""
     if is_half(stored):
-        width = out.size // padded
+        width = out.size // padded * 2
         interleave_lanes(operands, which, sizes, b, kv, lane, lanes, columns, width, out.ctypes.data, padded, out[0])
         return
     h, i = query_of(sizes, kv, lane)
@@ -138,25 +153,62 @@ def load_log_sums(operands, sizes, b, kv, lane, lanes, lse):
 
 
 @internal
-def leave(operands, sizes, b, kv, lane, lanes, width, dqt, ones, left, scratch):
-    """Put away a tile's dq until the next chunk: by halves if it is stored in two bytes, the lower ones at `left`."""
-    if sizes[STORAGE] != NATIVE:
-        bits, low = view(dqt.ctypes.data, dqt.size, np.uint32(0)), view(left, dqt.size, np.uint16(0))
-        for n in range(sizes[D_ROWS] * width):
-            low[n] = bits[n] & np.uint32(0xFFFF)
-            bits[n] &= np.uint32(0xFFFF0000)
-    unpack_lanes(operands, UNFINISHED, sizes, b, kv, lane, lanes, sizes[HEAD_DIM], width, dqt, ones, scratch)
+def pieces_of(columns, lanes, width):
+    """(how many, numbers of each, numbers from one to the next): a tile's columns, all at once where they are contiguous."""
+    return (1, columns * lanes, columns * width) if lanes == width else (columns, lanes, width)
 
 
 @internal
-def take_up(operands, sizes, b, kv, lane, lanes, width, dqt, left, scratch):
+def split(bits, first, third):
+    """The first two bytes of numbers of four, and the third, to which they are rounded.
+
+    A nan stays one: neither that of a processor nor that of a number of two bytes has bits in the fourth.
+    """
+    for n in range(first.size):
+        first[n] = bits[n] + ROUNDING >> TWO_BYTES
+    for n in range(first.size):
+        third[n] = bits[n] + ROUNDING >> BYTE & LAST
+
+
+@internal
+def join(first, third, bits):
+    """The inverse of `split`."""
+    for n in range(first.size):
+        bits[n] = np.uint32(first[n]) << TWO_BYTES | np.uint32(third[n]) << BYTE
+
+
+@internal
+def leave(target, sizes, lanes, width, dqt, thirds):
+    """Put away a tile's dq until the next chunk, column by column: the tile's rows of dq, at `target`, are contiguous.
+
+    Where they are numbers of two bytes, these are the first two of a float32, and its third is left at `thirds`: rounded to
+    that, it is still far more exact than what it will be.
+    """
+    pieces, length, apart = pieces_of(sizes[HEAD_DIM], lanes, width)
+    if sizes[STORAGE] == NATIVE:
+        put = view(target, pieces * length, dqt[0])
+        for n in range(pieces):
+            copy(dqt[n * apart :], put[n * length : (n + 1) * length])
+    else:
+        put, third = view(target, pieces * length, np.uint16(0)), view(thirds, pieces * apart, np.uint8(0))
+        bits = view(dqt.ctypes.data, pieces * apart, np.uint32(0))
+        for n in range(pieces):
+            split(bits[n * apart :], put[n * length : (n + 1) * length], third[n * apart :])
+
+
+@internal
+def take_up(source, sizes, lanes, width, dqt, thirds):
     """What `leave` has put away, into dqt."""
-    one = as_kind(1, dqt[0])
-    pack_lanes(operands, UNFINISHED, sizes, b, kv, lane, lanes, FIRST, sizes[HEAD_DIM], width, one, dqt, WRITE, scratch)
-    if sizes[STORAGE] != NATIVE:
-        bits, low = view(dqt.ctypes.data, dqt.size, np.uint32(0)), view(left, dqt.size, np.uint16(0))
-        for n in range(sizes[D_ROWS] * width):
-            bits[n] |= np.uint32(low[n])
+    pieces, length, apart = pieces_of(sizes[HEAD_DIM], lanes, width)
+    if sizes[STORAGE] == NATIVE:
+        put = view(source, pieces * length, dqt[0])
+        for n in range(pieces):
+            copy(put[n * length :], dqt[n * apart : n * apart + length])
+    else:
+        put, third = view(source, pieces * length, np.uint16(0)), view(thirds, pieces * apart, np.uint8(0))
+        bits = view(dqt.ctypes.data, pieces * apart, np.uint32(0))
+        for n in range(pieces):
+            join(put[n * length : (n + 1) * length], third[n * apart :], bits[n * apart :])
 
 
 @internal
@@ -173,8 +225,9 @@ def chunk_of(sizes, n):
 
 @internal
 def load_output_sums(operands, sizes, b, kv, lane, lanes, width, dot, ot, delta, scratch):
-    """delta[n] = Σ_c do[n, c] o[n, c], of which `dot` has the former by lanes; `ot` is scratch for the latter."""
+    """delta[n] = Σ_c do[n, c] o[n, c]. The former is left in `dot` by lanes; `ot` is scratch for the latter."""
     one, v_dim = as_kind(1, delta[0]), sizes[V_HEAD_DIM]
+    pack_lanes(operands, DO, sizes, b, kv, lane, lanes, FIRST, v_dim, width, one, dot, WRITE, scratch)
     pack_lanes(operands, O, sizes, b, kv, lane, lanes, FIRST, v_dim, width, one, ot, WRITE, scratch)
     delta[:width] = 0
     for c in range(v_dim):
@@ -188,38 +241,39 @@ def differentiate(operands, sizes, b, kv, tile, chunk, begin, end, scale, softca
 
     dk and dv are the addresses of sums for the chunk's keys; at `left` is what the tile leaves from one chunk to the next.
     """
-    qt, q, dot, do, dqt, s, ds, slope, copied, scratch, first, last, lse, delta = work
-    kind = s[0]
+    qt, q, dot, do, dqt, s, ds, slope, spare, first, last, lse, delta = work
+    kind, copied, scratch = s[0], spare, spare  # A block is used up before the next thing is copied.
     lane, lanes, vectors = tile_in_head(sizes, tile, kind)
-    width, chunks = vectors * lanes_of(kind), chunks_of(sizes)
-    start, stop = chunk_of(sizes, chunk)
-    begin, end = max(begin, start), max(begin, start, min(end, stop))
+    width = vectors * lanes_of(kind)
     first_least, first_most, last_least, last_most = visible(sizes, lane, lanes, width, begin, end, first, last)
     seen = first_least < last_most
-    if not seen and 0 < chunk < chunks - 1:
+    opening, closing = (first_least // sizes[CHUNK], (last_most - 1) // sizes[CHUNK]) if seen else (0, 0)
+    if chunk < opening or closing < chunk:
         return
+    start, stop = chunk_of(sizes, chunk)
+    first_least, last_most = max(first_least, start), min(last_most, stop)
     step, d, v_dim, d_rows, dv_rows = sizes[TILE_KEYS], sizes[HEAD_DIM], sizes[V_HEAD_DIM], sizes[D_ROWS], sizes[DV_ROWS]
-    one, lefts, low = as_kind(1, kind), view(left, 2 * width, kind), left + 2 * width * s.itemsize
-    if seen or chunk == 0:
-        pack_lanes(operands, DO, sizes, b, kv, lane, lanes, FIRST, v_dim, width, one, dot, WRITE, scratch)
-    if chunk == 0:
+    one, lefts, thirds = as_kind(1, kind), view(left, width, kind), left + width * s.itemsize
+    h, i = query_of(sizes, kv, lane)
+    unfinished = address_of(operands, DQ, b, h, i, 0)
+    if chunk == opening:
         load_output_sums(operands, sizes, b, kv, lane, lanes, width, dot, dqt, delta, scratch)
-        load_log_sums(operands, sizes, b, kv, lane, lanes, lse[:width])
-        dqt[:] = 0
-        if chunks > 1:
-            copy(delta, lefts[:width])
-            copy(lse, lefts[width:])
+        if chunk < closing:
+            copy(delta, lefts)
     else:
         copy(lefts, delta[:width])
-        copy(lefts[width:], lse[:width])
-        take_up(operands, sizes, b, kv, lane, lanes, width, dqt, low, scratch)
+    load_log_sums(operands, sizes, b, kv, lane, lanes, lse[:width])
+    dqt[:] = 0
+    if chunk > opening:
+        take_up(unfinished, sizes, lanes, width, dqt, thirds)
     power, rest = parts_of(scale) if is_half(stored) else (scale, one)  # As in the forward pass.
     if seen:
-        pair_rows(dot.ctypes.data, round_up(v_dim, 2), width, kind, stored)
-        pack_lanes(operands, Q, sizes, b, kv, lane, lanes, FIRST, d, width, power, qt, WRITE, scratch)
-        pair_rows(qt.ctypes.data, round_up(d, 2), width, kind, stored)
-        load_rows(operands, Q, sizes, b, kv, lane, lanes, d, q[: width * d_rows], d_rows, stored)
-        load_rows(operands, DO, sizes, b, kv, lane, lanes, v_dim, do[: width * dv_rows], dv_rows, stored)
+        if is_half(stored) or chunk > opening:
+            load_columns(operands, DO, sizes, b, kv, lane, lanes, v_dim, width, one, dot, scratch, stored)
+        load_columns(operands, Q, sizes, b, kv, lane, lanes, d, width, power, qt, scratch, stored)
+        rows = width // 2 if is_half(stored) else width
+        load_rows(operands, Q, sizes, b, kv, lane, lanes, d, q[: rows * d_rows], d_rows, stored)
+        load_rows(operands, DO, sizes, b, kv, lane, lanes, v_dim, do[: rows * dv_rows], dv_rows, stored)
     size = s.itemsize
     for k0 in range(first_least // ROWS * ROWS, last_most, step):  # Sums are of whole micro-kernels.
         keys = min(step, last_most - k0)
@@ -250,10 +304,10 @@ def differentiate(operands, sizes, b, kv, tile, chunk, begin, end, scale, softca
         add_keys_by_columns(ds_rows, rows, width, q.ctypes.data, d_rows, dk_at, d_rows, kind, stored)
         columns_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, ds, copied, NOWHERE, dqt, MORE, stored)
     delta[:] = 1
-    if chunk == chunks - 1:
+    if chunk == closing:
         unpack_lanes(operands, DQ, sizes, b, kv, lane, lanes, d, width, dqt, delta, scratch)
     else:
-        leave(operands, sizes, b, kv, lane, lanes, width, dqt, delta, low, scratch)
+        leave(unfinished, sizes, lanes, width, dqt, thirds)
 
 
 @internal
@@ -268,7 +322,7 @@ def differentiate_heads(arguments, thread, kind, stored):
     """What one thread does: take the next head, or the next part of a head's queries for a chunk, until there is none."""
     operands, sizes, numbers, counters, memory, states = received(arguments)
     scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
-    work = workspace(sizes, memory + thread * sizes[WORK], kind)
+    work = workspace(sizes, memory + thread * sizes[WORK], kind, stored)
     open_tiles(stored)
     splits, tiles = sizes[SPLITS], sizes[STRIPS] * sizes[TILES]
     bytes_of_dk, bytes_of_dv = size_of_sums(sizes, kind)

@@ -37,8 +37,8 @@ def visible(sizes, lane, lanes, width, begin, end, first, last):
         first[:width], last[:width] = begin, end
         return begin, begin, end, end
     first_least, first_most, last_least, last_most = end, begin, end, begin
+    i = lane % sizes[Q_LEN]
     for n in range(width):
-        i = (lane + min(n, lanes - 1)) % sizes[Q_LEN]
         start, stop = max(begin, i + sizes[LOW]), min(end, i + sizes[HIGH] + 1)
         first[n], last[n] = start, stop
         if start < stop:
@@ -46,6 +46,8 @@ def visible(sizes, lane, lanes, width, begin, end, first, last):
             last_least, last_most = min(last_least, stop), max(last_most, stop)
         else:  # It sees nothing, so there is no block that every lane sees.
             first_most, last_least = end, begin
+        if n + 1 < lanes:
+            i = i + 1 if i + 1 < sizes[Q_LEN] else 0
     return first_least, first_most, last_least, last_most
 
 

@@ -6,7 +6,7 @@ is compiled once for each type it computes with.
 
 import numpy as np
 
-from impls.kernels.fused.memory import BFLOAT16, BOOLEAN, NATIVE, fetch_add, table, view
+from impls.kernels.fused.memory import BOOLEAN, fetch_add, table, view
 from impls.kernels.fused.simd import internal
 
 (
@@ -17,11 +17,8 @@ from impls.kernels.fused.simd import internal
 """Places in the array of sizes. LOW and HIGH are the band: query i may see key j when LOW <= j - i <= HIGH. From
 TILE_KEYS on they are the plan: see `impls.kernels.fused.plan`."""
 
-Q, K, V, O, MASK, BIAS, LSE, DO, DQ, DK, DV, UNFINISHED = np.arange(12)
-"""Rows of the array of operands: an address (0 for none), then strides in bytes along batch, head, row and column.
-
-UNFINISHED is DQ again, while there are sums in it: see `storage_of`.
-"""
+Q, K, V, O, MASK, BIAS, LSE, DO, DQ, DK, DV = np.arange(11)
+"""Rows of the array of operands: an address (0 for none), then strides in bytes along batch, head, row and column."""
 
 FIRST = np.int64(0)
 """A first column. Numba makes a type of a number written out, and another function of one that is given such a number; hence
@@ -33,7 +30,7 @@ SIZES_AT, NUMBERS_AT, WORKSPACE, STATES, PASS, OPERANDS = range(6)
 """Places in the array of a call: addresses of sizes and numbers, which stay the same from call to call; the addresses of the
 threads' workspaces and of the states behind them; the number of the pass; and the array of operands."""
 
-COUNTERS = OPERANDS + 12 * 5 + 8
+COUNTERS = OPERANDS + 11 * 5 + 8
 """Then a counter of tasks for each thread, in cache lines of their own, since all threads write. Passes start with zeros."""
 
 
@@ -49,7 +46,7 @@ def received(arguments):
     `numbers` are the scale and the softcap, 0 for none.
     """
     call = view(arguments, COUNTERS, np.int64(0))
-    operands = table(arguments + OPERANDS * 8, 12, 5, np.int64(0))
+    operands = table(arguments + OPERANDS * 8, 11, 5, np.int64(0))
     sizes, numbers = view(call[SIZES_AT], SIZES, np.int64(0)), view(call[NUMBERS_AT], 2, np.float64(0))
     return operands, sizes, numbers, arguments + COUNTERS * 8, call[WORKSPACE], call[STATES]
 
@@ -84,13 +81,8 @@ def next_task(counters, sizes, thread, count):
 
 @internal
 def storage_of(sizes, which):
-    """How an operand's numbers are stored.
-
-    Sums that are not finished have a float32's upper half where there is room for two bytes, and that is a bfloat16.
-    """
-    if which == MASK:
-        return np.int64(BOOLEAN)
-    return np.int64(BFLOAT16) if which == UNFINISHED and sizes[STORAGE] != NATIVE else sizes[STORAGE]
+    """How an operand's numbers are stored."""
+    return np.int64(BOOLEAN) if which == MASK else sizes[STORAGE]
 
 
 @internal

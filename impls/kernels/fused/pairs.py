@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from impls.kernels.fused.memory import as_kind, view
+from impls.kernels.fused.memory import as_kind, copy, view
 from impls.kernels.fused.operands import BY_COLUMN, address_of, query_after, query_of
 from impls.kernels.fused.packing import round_up
 from impls.kernels.fused.simd import INT32, INTP, internal, simd, subroutine
@@ -139,13 +139,24 @@ def store_bits(typing, address, bits):
 
 
 @internal
+def copy_numbers(source, step, count, out, out_count):
+    """`count` numbers of two bytes, `step` bytes apart, then zeros up to `out_count`. Addresses."""
+    target = view(out, out_count, np.uint16(0))
+    if step == 2:
+        copy(view(source, count, np.uint16(0)), target[:count])
+    else:
+        for c in range(count):
+            target[c] = load_bits(source + c * step)
+    target[count:] = 0
+
+
+@internal
 def copy_rows_of_pairs(operands, which, sizes, b, kv, row, rows, columns, out, out_rows):
     """Rows of keys or values as they are stored, with an even number of columns; zeros beyond the array. An address."""
     padded, step = round_up(columns, 2), operands[which, BY_COLUMN]
     for r in range(out_rows):
-        source, target = address_of(operands, which, b, kv, row + r, 0), out + r * padded * 2
-        for c in range(padded):
-            store_bits(target + c * 2, load_bits(source + c * step) if r < rows and c < columns else np.uint16(0))
+        source = address_of(operands, which, b, kv, row + r, 0)
+        copy_numbers(source, step, columns if r < rows else 0, out + r * padded * 2, padded)
 
 
 @internal

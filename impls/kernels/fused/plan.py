@@ -21,7 +21,7 @@ WHOLE = 16
 TOGETHER = 8
 """Tiles that go through a long head's keys together: what is beyond the second-level cache is read once for all."""
 
-LEAST_SUMS = 256
+LEAST_SUMS = 64
 """Keys at least whose dk and dv are added up together: for fewer, reading the queries again takes too long."""
 
 LEAST_SPLIT = 256
@@ -126,17 +126,15 @@ def plan_backward(problem: Problem, threads: int, tile_keys: int | None = None, 
         splits = max(1, min(splits, shape.strips * shape.tiles))
     whole = problem.head_dim == shape.d_rows and problem.v_head_dim == shape.dv_rows and problem.kv_len % ROWS == 0
     direct = STORAGE[problem.dtype] == NATIVE and whole and splits == 1
-    chunk = problem.kv_len if direct else keys_of_sums(problem.kv_len, (shape.d_rows + shape.dv_rows) * shape.size, tile)
-    d_panel, dv_panel, widest = shape.d_rows * shape.width, shape.dv_rows * shape.width, max(shape.d_rows, shape.dv_rows)
-    scores = [tile * shape.width] * 3
-    rows = [shape.unit * (1 + widest), *[shape.width] * 4]
-    work = _bytes([*[d_panel] * 2, *[dv_panel] * 2, widest * shape.width, *scores, tile * widest, *rows], shape)
-    sums = -(-min(chunk, problem.kv_len) // ROWS) * ROWS * (shape.d_rows + shape.dv_rows) * shape.size
-    left = 0  # By a tile, from chunk to chunk: D, log-sum-exp, and the lower halves of dq where that is stored in two bytes.
-    if chunk < problem.kv_len:
-        left = 2 * shape.width * shape.size + (0 if STORAGE[problem.dtype] == NATIVE else d_panel * 2)
-    lefts = shape.strips * shape.tiles * left
-    states = 0 if direct else (sums + lefts) * threads if splits == 1 else heads * (splits * sums + lefts)
+    work = _work_backward(problem, shape, tile)
+    # By a tile, from chunk to chunk: D, and the third bytes of dq where that is stored in two.
+    left = shape.width * shape.size + (0 if STORAGE[problem.dtype] == NATIVE else shape.d_rows * shape.width)
+    tasks, owners = (threads, threads) if splits == 1 else (heads * splits, heads)
+    lefts, row = owners * shape.strips * shape.tiles * left, (shape.d_rows + shape.dv_rows) * shape.size
+    chunk = problem.kv_len if direct else keys_of_sums(problem, work * threads + lefts, tasks, row)
+    if chunk >= problem.kv_len:
+        left = lefts = 0
+    states = 0 if direct else tasks * -(-min(chunk, problem.kv_len) // ROWS) * ROWS * row + lefts
     sizes = _sizes(problem, shape, tile, splits, work, threads, chunks=(1, 1, max(chunk, 1)), direct=direct, left=left)
     return Plan(_kinds(problem, shape), sizes, work, states)
 
@@ -161,13 +159,19 @@ def keys_of_a_chunk(problem: Problem, tile: int) -> int:
     return max(1, second_level_cache() // 2 // max(1, columns * size) // tile) * tile
 
 
-def keys_of_sums(keys: int, bytes_of_a_key: int, tile: int) -> int:
-    """Keys whose dk and dv, of so many bytes each, a thread adds up at a time, in whole tiles.
+def keys_of_sums(problem: Problem, taken: int, tasks: int, bytes_of_a_key: int) -> int:
+    """Keys whose dk and dv, of so many bytes each, every task adds up at a time, in whole micro-kernels and vectors.
 
-    An eighth of them, so that sums are small beside gradients, but no more than half of the second-level cache holds.
+    As many as half of the keys' own size has room for beside what is taken: then the workspace, together with the output and
+    the log-sum-exp that were saved for it, is below one and a half times the keys, unless they are so few that tiles alone
+    are more. But no more than half of the second-level cache holds, and all of the same length.
     """
-    most = max(LEAST_SUMS, second_level_cache() // 2 // max(1, bytes_of_a_key))
-    return -(-min(max(LEAST_SUMS, keys // 8), most) // tile) * tile
+    size = {"float64": 8, "float32": 4}.get(problem.dtype, 2)
+    half = problem.batch * problem.kv_heads * problem.kv_len * problem.head_dim * size // 2
+    room = half - problem.batch * problem.q_heads * problem.q_len * max(size, 4) - taken
+    most = min(room // (tasks * bytes_of_a_key), second_level_cache() // 2 // bytes_of_a_key)
+    chunks = -(-problem.kv_len // max(LEAST_SUMS, most // WHOLE * WHOLE))
+    return -(-problem.kv_len // max(1, chunks) // WHOLE) * WHOLE
 
 
 def _shape(problem: Problem) -> _Shape:
@@ -194,6 +198,16 @@ def _kinds(problem: Problem, shape: _Shape) -> tuple[type, type]:
     """What is computed with, and in which form products take keys and values: int16 for pairs of bfloat16 numbers."""
     kind = np.dtype(shape.kind).type
     return kind, np.int16 if problem.dtype == "bfloat16" and has_bfloat16_products() else kind
+
+
+def _work_backward(problem: Problem, shape: _Shape, tile: int) -> int:
+    """Bytes of a thread's workspace: see `impls.kernels.fused.backward.workspace`."""
+    half = _kinds(problem, shape)[1] is np.int16  # Rows of pairs then lie where their columns were before these were pairs.
+    widest = max(shape.d_rows, shape.dv_rows)
+    panels = [shape.d_rows * shape.width, shape.dv_rows * shape.width] * (1 if half else 2)
+    scores = [tile * shape.width] * (3 if problem.softcap else 2)
+    spare = max(tile * widest // (2 if half else 1), shape.unit * (1 + widest))
+    return _bytes([*panels, widest * shape.width, *scores, spare, *[shape.width] * 4], shape)
 
 
 def _bytes(parts: list[int], shape: _Shape) -> int:

@@ -16,7 +16,6 @@ from impls.kernels.fused.operands import (
     BIAS,
     D_ROWS,
     DV_ROWS,
-    FIRST,
     HEAD_DIM,
     KEPT,
     MASK,
@@ -28,12 +27,12 @@ from impls.kernels.fused.operands import (
     Q,
     V,
 )
-from impls.kernels.fused.packing import pack_lanes, round_up
+from impls.kernels.fused.packing import round_up
 from impls.kernels.fused.pairs import is_half, pair_rows, parts_of
 from impls.kernels.fused.products import columns_by_lanes, keys_by_lanes
-from impls.kernels.fused.rows import WRITE
 from impls.kernels.fused.simd import inlined, internal
 from impls.kernels.fused.softcap import soften
+from impls.kernels.fused.turning import load_columns
 
 AT_ONCE = 2 * ROWS
 """Keys for whose products a share of the bias is asked for: a processor has some 24 requests under way, and then waits."""
@@ -101,8 +100,7 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
         return
     # Half precision is multiplied by a power of two, which does not round; scores by what is left of the scale.
     power, rest = parts_of(scale) if is_half(stored) else (scale, as_kind(1, kind))
-    pack_lanes(operands, Q, sizes, b, kv, lane, lanes, FIRST, sizes[HEAD_DIM], width, power, packed, WRITE, scratch)
-    pair_rows(packed.ctypes.data, round_up(sizes[HEAD_DIM], 2), width, kind, stored)
+    load_columns(operands, Q, sizes, b, kv, lane, lanes, sizes[HEAD_DIM], width, power, packed, scratch, stored)
     fresh = is_fresh(m)  # Then o is overwritten, and not added to.
     for k0 in range(first_least, last_most, tile):
         keys = min(tile, last_most - k0)
