@@ -214,6 +214,21 @@ def test_sums_of_gradients_take_little_memory(dtype, threads, heads):
     assert planned.states <= 1.01 * bytes_of_dq + tasks * chunk
 
 
+@pytest.mark.parametrize("caches", [(32, 512), (32, 1024), (48, 2048)])
+@pytest.mark.parametrize("head_dim", [64, 128])
+@pytest.mark.parametrize("length", [512, 1024, 2048, 8192])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_gradients_take_less_than_the_keys_and_a_half(dtype, length, head_dim, caches, monkeypatch):
+    """What threads need, and what the forward pass saves for them: the output and the log-sum-exp."""
+    monkeypatch.setattr(plan, "first_level_cache", lambda: caches[0] << 10)
+    monkeypatch.setattr(plan, "second_level_cache", lambda: caches[1] << 10)
+    problem = Problem(q_heads=8, q_len=length, kv_len=length, head_dim=head_dim, dtype=dtype, direction="backward")
+    planned, size = plan.plan_backward(problem, threads=2), 2 if dtype == "bfloat16" else 4
+    keys = problem.kv_heads * length * head_dim * size
+    saved = keys + problem.q_heads * length * 4
+    assert planned.work * 2 + planned.states + saved < 1.5 * keys
+
+
 def run(code, **environment):
     return subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, timeout=300

@@ -69,7 +69,7 @@ from impls.kernels.fused.operands import (
     received,
 )
 from impls.kernels.fused.packing import pack_lanes, round_up, unpack_lanes
-from impls.kernels.fused.pairs import interleave_lanes, is_half, pair_rows, parts_of, round_rows
+from impls.kernels.fused.pairs import interleave_lanes, pair_rows, parts_of, round_rows
 from impls.kernels.fused.products import add_keys_by_columns, columns_by_lanes, keys_by_lanes
 from impls.kernels.fused.rows import WRITE, load_row, store_row
 from impls.kernels.fused.simd import inlined, internal
@@ -103,7 +103,7 @@ def workspace(sizes, address, kind, stored):
     dqt, address = cut(address, max(d, dv) * width, kind)
     s, address = cut(address, tile * width, kind)
     ds, address = cut(address, tile * width, kind)
-    copied, scratch = tile * max(d, dv) // (2 if is_half(stored) else 1), lanes_of(kind) * (1 + max(d, dv))
+    copied, scratch = tile * max(d, dv) // (2 if stored is not None else 1), lanes_of(kind) * (1 + max(d, dv))
     spare, address = cut(address, max(copied, scratch), kind)
     first, address = cut(address, width, np.int32(0))
     last, address = cut(address, width, np.int32(0))
@@ -119,7 +119,7 @@ def rows_beside(columns, address, stored):
 
     Pairs are half as large: where the columns are before these are pairs, rows find room behind them.
     """
-    if is_half(stored):
+    if stored is not None:
         half = columns.size // 2
         return view(columns.ctypes.data + half * columns.itemsize, half, columns[0]), address
     return cut(address, columns.size, columns[0])
@@ -127,8 +127,8 @@ def rows_beside(columns, address, stored):
 
 @internal
 def load_rows(operands, which, sizes, b, kv, lane, lanes, columns, out, padded, stored):
-    """out[n] = the row of lane n, zeros beyond the last lane and column; pairs of two if `stored` is of half precision."""
-    if is_half(stored):
+    """out[n] = the row of lane n, zeros beyond the last lane and column; pairs of two unless `stored` is None."""
+    if stored is not None:
         width = out.size // padded * 2
         interleave_lanes(operands, which, sizes, b, kv, lane, lanes, columns, width, out.ctypes.data, padded, out[0])
         return
@@ -266,12 +266,12 @@ def differentiate(operands, sizes, b, kv, tile, chunk, begin, end, scale, softca
     dqt[:] = 0
     if chunk > opening:
         take_up(unfinished, sizes, lanes, width, dqt, thirds)
-    power, rest = parts_of(scale) if is_half(stored) else (scale, one)  # As in the forward pass.
+    power, rest = parts_of(scale) if stored is not None else (scale, one)  # As in the forward pass.
     if seen:
-        if is_half(stored) or chunk > opening:
+        if stored is not None or chunk > opening:
             load_columns(operands, DO, sizes, b, kv, lane, lanes, v_dim, width, one, dot, scratch, stored)
         load_columns(operands, Q, sizes, b, kv, lane, lanes, d, width, power, qt, scratch, stored)
-        rows = width // 2 if is_half(stored) else width
+        rows = width // 2 if stored is not None else width
         load_rows(operands, Q, sizes, b, kv, lane, lanes, d, q[: rows * d_rows], d_rows, stored)
         load_rows(operands, DO, sizes, b, kv, lane, lanes, v_dim, do[: rows * dv_rows], dv_rows, stored)
     size = s.itemsize
@@ -294,11 +294,11 @@ def differentiate(operands, sizes, b, kv, tile, chunk, begin, end, scale, softca
             for n in range(rows * width):
                 ds[n] *= slope[n]
         p_rows, ds_rows = np.int64(s.ctypes.data), np.int64(ds.ctypes.data)
-        if is_half(stored):  # Both fit where weights were, and gradients of scores in pairs where they were.
+        if stored is not None:  # Both fit where weights were, and gradients of scores in pairs where they were.
             ds_rows = p_rows + rows * width * 2
-            round_rows(p_rows, rows * width, p_rows, kind, stored)
-            round_rows(ds.ctypes.data, rows * width, ds_rows, kind, stored)
-            pair_rows(ds.ctypes.data, rows, width, kind, stored)
+            round_rows(p_rows, rows * width, p_rows, kind)
+            round_rows(ds.ctypes.data, rows * width, ds_rows, kind)
+            pair_rows(ds.ctypes.data, rows, width, kind)
         dv_at, dk_at = dv + (k0 - start) * dv_rows * size, dk + (k0 - start) * d_rows * size
         add_keys_by_columns(p_rows, rows, width, do.ctypes.data, dv_rows, dv_at, dv_rows, kind, stored)
         add_keys_by_columns(ds_rows, rows, width, q.ctypes.data, d_rows, dk_at, d_rows, kind, stored)
@@ -323,7 +323,8 @@ def differentiate_heads(arguments, thread, kind, stored):
     operands, sizes, numbers, counters, memory, states = received(arguments)
     scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
     work = workspace(sizes, memory + thread * sizes[WORK], kind, stored)
-    open_tiles(stored)
+    if stored is not None:
+        open_tiles()
     splits, tiles = sizes[SPLITS], sizes[STRIPS] * sizes[TILES]
     bytes_of_dk, bytes_of_dv = size_of_sums(sizes, kind)
     count = sizes[BATCH] * sizes[KV_HEADS] * splits
@@ -353,7 +354,8 @@ def differentiate_heads(arguments, thread, kind, stored):
                 start, stop = chunk_of(sizes, chunk)
                 store_sums(operands, DK, sizes, b, kv, start, stop, sizes[HEAD_DIM], dk, sizes[D_ROWS], kind)
                 store_sums(operands, DV, sizes, b, kv, start, stop, sizes[V_HEAD_DIM], dv, sizes[DV_ROWS], kind)
-    close_tiles(stored)
+    if stored is not None:
+        close_tiles()
 
 
 @internal
@@ -398,5 +400,5 @@ def backward(plan, call, threads):
         passes = [(differentiate_heads, plan.kinds)]
     else:
         chunks = max(1, -(-plan.sizes[KV_LEN] // plan.sizes[CHUNK]))
-        passes = [(differentiate_heads, plan.kinds), (add_up_heads, plan.kinds[:1])] * chunks
+        passes = [(differentiate_heads, plan.kinds), (add_up_heads, (plan.kinds[0], None))] * chunks
     run(passes, call, plan, threads)

@@ -198,5 +198,5 @@ def merge_parts(arguments, thread, kind, _):
 
 def decode(plan, call, threads):
     """o, and the log-sum-exp where it has an address."""
-    passes = [(decode_parts, plan.kinds), (merge_parts, plan.kinds[:1])]
+    passes = [(decode_parts, plan.kinds), (merge_parts, (plan.kinds[0], None))]
     run(passes if plan.states else passes[:1], call, plan, threads)

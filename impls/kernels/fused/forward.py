@@ -143,7 +143,8 @@ def attend_heads(arguments, thread, kind, stored):
     of_head, together, kept = sizes[STRIPS] * sizes[TILES] * sizes[SPLITS], sizes[TOGETHER], sizes[KEPT]
     tasks = round_up(of_head, together) // together
     count = sizes[BATCH] * sizes[KV_HEADS] * tasks
-    open_tiles(stored)
+    if stored is not None:
+        open_tiles()
     following = next_task(counters, sizes, thread, count)
     while following < count:
         task, following = following, next_task(counters, sizes, thread, count)
@@ -153,7 +154,8 @@ def attend_heads(arguments, thread, kind, stored):
             if tasks == 1 and n + kept >= last and following < count:
                 ask_for_head(operands, sizes, following, kind)
             attend_tiles(operands, sizes, numbers, head, n, min(n + kept, last), work, states, kind, stored)
-    close_tiles(stored)
+    if stored is not None:
+        close_tiles()
 
 
 @inlined
@@ -191,5 +193,5 @@ def merge_tiles(arguments, thread, kind, _):
 
 def forward(plan, call, threads):
     """o, and the log-sum-exp where it has an address."""
-    passes = [(attend_heads, plan.kinds), (merge_tiles, plan.kinds[:1])]
+    passes = [(attend_heads, plan.kinds), (merge_tiles, (plan.kinds[0], None))]
     run(passes if plan.states else passes[:1], call, plan, threads)

@@ -19,17 +19,6 @@ from impls.kernels.fused.simd import INT32, INTP, internal, simd, subroutine
 _INT16 = ir.IntType(16)
 
 
-@intrinsic
-def is_half(typing, stored):
-    """Whether the type of `stored` is that of half-precision numbers, which a kernel multiplies as they are."""
-    value = int(stored.bitwidth == 16)
-
-    def generate(context, builder, signature, arguments):
-        return ir.Constant(ir.IntType(1), value)
-
-    return types.boolean(stored), generate
-
-
 @internal
 def parts_of(scale):
     """(power of two, the rest), whose product is the scale; the rest has its sign and lies between 1 and 2 but for that."""
@@ -38,15 +27,14 @@ def parts_of(scale):
 
 
 @intrinsic
-def pair_rows(typing, x, rows, width, kind, stored):
+def pair_rows(typing, x, rows, width, kind):
     """Pairs of rows of x at that address, (rows, width), rounded to bfloat16, in place: (rows / 2, width) of int32.
 
-    See `Simd.pair`. `rows` is even, `width` whole vectors. Nothing happens unless `stored` is of half precision.
+    See `Simd.pair`. `rows` is even, `width` whole vectors.
     """
 
     def generate(context, builder, signature, arguments):
-        if stored.bitwidth == 16:
-            subroutine(builder, f"pair_rows_{kind}", arguments[:-2], body)
+        subroutine(builder, f"pair_rows_{kind}", arguments[:-1], body)
         return context.get_dummy_value()
 
     def body(builder, arguments):
@@ -64,19 +52,15 @@ def pair_rows(typing, x, rows, width, kind, stored):
                 both = unit.pair(builder, low, high)
                 builder.store(both, builder.bitcast(target, both.type.as_pointer()), align=4)
 
-    return types.void(*[types.intp] * 3, kind, stored), generate
+    return types.void(*[types.intp] * 3, kind), generate
 
 
 @intrinsic
-def round_rows(typing, x, count, out, kind, stored):
-    """`count` numbers at x, rounded to bfloat16 at `out`, which may be the same address. `count` is pairs of whole vectors.
-
-    Nothing happens unless `stored` is of half precision.
-    """
+def round_rows(typing, x, count, out, kind):
+    """`count` numbers at x, pairs of whole vectors, rounded to bfloat16 at `out`, which may be the same address."""
 
     def generate(context, builder, signature, arguments):
-        if stored.bitwidth == 16:
-            subroutine(builder, f"round_rows_{kind}", arguments[:-2], body)
+        subroutine(builder, f"round_rows_{kind}", arguments[:-1], body)
         return context.get_dummy_value()
 
     def body(builder, arguments):
@@ -89,7 +73,7 @@ def round_rows(typing, x, count, out, kind, stored):
             both = unit.halves(builder, first, second)
             builder.store(both, builder.bitcast(builder.gep(out, [at]), both.type.as_pointer()), align=2)
 
-    return types.void(*[types.intp] * 3, kind, stored), generate
+    return types.void(*[types.intp] * 3, kind), generate
 
 
 @intrinsic

@@ -21,6 +21,9 @@ WHOLE = 16
 TOGETHER = 8
 """Tiles that go through a long head's keys together: what is beyond the second-level cache is read once for all."""
 
+SHORT_TILE = 32
+"""Keys of a tile of the backward pass that are few enough for any length; more are a sixteenth of all at most."""
+
 LEAST_SUMS = 64
 """Keys at least whose dk and dv are added up together: for fewer, reading the queries again takes too long."""
 
@@ -35,8 +38,8 @@ QUERIES = 8
 class Plan:
     """How one pass over a problem is cut up for so many threads."""
 
-    kinds: tuple[type, ...]
-    """The dtypes that a task is compiled for: of what it computes with, and of what it reads."""
+    kinds: tuple[type, type | None]
+    """The dtypes that a task is compiled for: of what it computes with, and of what it reads as it is stored, if it does."""
     sizes: np.ndarray
     """What kernels read: see `impls.kernels.fused.operands`."""
     work: int
@@ -119,7 +122,8 @@ def suits_decode(problem: Problem) -> bool:
 def plan_backward(problem: Problem, threads: int, tile_keys: int | None = None, splits: int | None = None) -> Plan:
     """Key/value heads are the tasks; where they are few, their tiles of queries are dealt out to several tasks."""
     shape = _shape(problem)
-    tile = tile_keys or keys_of_a_tile(2 * shape.width * shape.size, first_level_cache() // 2, problem.kv_len)
+    most = min(problem.kv_len, max(SHORT_TILE, problem.kv_len // 16))
+    tile = tile_keys or keys_of_a_tile(2 * shape.width * shape.size, first_level_cache() // 2, most)
     heads = problem.batch * problem.kv_heads
     if splits is None:
         splits = 1 if heads >= 2 * threads or heads == threads else -(-2 * threads // max(heads, 1))
@@ -194,15 +198,14 @@ def _shape(problem: Problem) -> _Shape:
     )
 
 
-def _kinds(problem: Problem, shape: _Shape) -> tuple[type, type]:
-    """What is computed with, and in which form products take keys and values: int16 for pairs of bfloat16 numbers."""
-    kind = np.dtype(shape.kind).type
-    return kind, np.int16 if problem.dtype == "bfloat16" and has_bfloat16_products() else kind
+def _kinds(problem: Problem, shape: _Shape) -> tuple[type, type | None]:
+    """What is computed with, and int16 where products take keys and values as they are, pairs of bfloat16 numbers."""
+    return np.dtype(shape.kind).type, np.int16 if problem.dtype == "bfloat16" and has_bfloat16_products() else None
 
 
 def _work_backward(problem: Problem, shape: _Shape, tile: int) -> int:
     """Bytes of a thread's workspace: see `impls.kernels.fused.backward.workspace`."""
-    half = _kinds(problem, shape)[1] is np.int16  # Rows of pairs then lie where their columns were before these were pairs.
+    half = _kinds(problem, shape)[1] is not None  # Rows of pairs then lie where their columns were before these were pairs.
     widest = max(shape.d_rows, shape.dv_rows)
     panels = [shape.d_rows * shape.width, shape.dv_rows * shape.width] * (1 if half else 2)
     scores = [tile * shape.width] * (3 if problem.softcap else 2)

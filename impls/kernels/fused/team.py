@@ -53,21 +53,21 @@ _kept: list[object] = []
 
 
 @cache
-def _compiled_for(entry: Callable, kinds: tuple[type, ...]) -> int:
+def _compiled_for(entry: Callable, kinds: tuple[type, type | None]) -> int:
     """The address of the C function of a task.
 
-    `task(arguments, thread, kind, stored)` gets the address of the array of a call, and a 1 of each kind, or twice of the
-    only one, for the sake of its type.
+    `task(arguments, thread, kind, stored)` gets the address of the array of a call, and a 1 of each kind for the sake of its
+    type. Where the second is None, Numba leaves out what is behind `if stored is not None` before it compiles.
 
     The task is a global variable of the function and not enclosed by it, as Numba's key of what is enclosed would be another
     in every process.
     """
     name = f"{entry.py_func.__module__}.{entry.py_func.__qualname__}"
-    key, ones = digest(name), tuple(kind(1) for kind in kinds)
+    key, kind, stored = digest(name), kinds[0](1), kinds[1](1) if kinds[1] else None
 
     def worker(arguments, thread):
         _ = key
-        task(arguments, thread, ones[0], ones[-1])  # noqa: F821
+        task(arguments, thread, kind, stored)  # noqa: F821
 
     alone = FunctionType(worker.__code__, {**globals(), "task": entry}, "worker", None, worker.__closure__)
     compiled = numba.cfunc("void(intp, intp)", cache=True, error_model="numpy")(alone)
@@ -75,7 +75,7 @@ def _compiled_for(entry: Callable, kinds: tuple[type, ...]) -> int:
     return compiled.address
 
 
-def run(passes: list[tuple[Callable, tuple[type, ...]]], call: np.ndarray, plan: Plan, threads: int) -> None:
+def run(passes: list[tuple[Callable, tuple[type, type | None]]], call: np.ndarray, plan: Plan, threads: int) -> None:
     """Tasks one after the other, each on so many threads at once, with workspaces for them and room for the plan's states.
 
     `call` is an array as `impls.kernels.fused.operands` has it, and each pass (task, the types it computes with).

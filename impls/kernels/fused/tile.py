@@ -28,7 +28,7 @@ from impls.kernels.fused.operands import (
     V,
 )
 from impls.kernels.fused.packing import round_up
-from impls.kernels.fused.pairs import is_half, pair_rows, parts_of
+from impls.kernels.fused.pairs import pair_rows, parts_of
 from impls.kernels.fused.products import columns_by_lanes, keys_by_lanes
 from impls.kernels.fused.simd import inlined, internal
 from impls.kernels.fused.softcap import soften
@@ -99,7 +99,7 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
     if first_least >= last_most:
         return
     # Half precision is multiplied by a power of two, which does not round; scores by what is left of the scale.
-    power, rest = parts_of(scale) if is_half(stored) else (scale, as_kind(1, kind))
+    power, rest = parts_of(scale) if stored is not None else (scale, as_kind(1, kind))
     load_columns(operands, Q, sizes, b, kv, lane, lanes, sizes[HEAD_DIM], width, power, packed, scratch, stored)
     fresh = is_fresh(m)  # Then o is overwritten, and not added to.
     for k0 in range(first_least, last_most, tile):
@@ -117,7 +117,8 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
             adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, not every, s, scratch)
         o_rows = 0 if fresh else o.size // width
         softmax(vectors, s.ctypes.data, rows, m.ctypes.data, l.ctypes.data, o.ctypes.data, o_rows, kind)
-        pair_rows(s.ctypes.data, rows, width, kind, stored)
+        if stored is not None:
+            pair_rows(s.ctypes.data, rows, width, kind)
         columns, add = sizes[V_HEAD_DIM], not fresh
         columns_by_lanes(operands, V, sizes, b, kv, k0, keys, columns, vectors, s, copied_values, place, o, add, stored)
         fresh = False

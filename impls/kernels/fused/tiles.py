@@ -118,43 +118,42 @@ TILES = _OPERATIONS is not None
 
 
 @intrinsic
-def open_tiles(typing, stored):
+def open_tiles(typing):
     """Before the first product of a thread."""
 
     def generate(context, builder, signature, arguments):
-        if _OPERATIONS and stored.bitwidth == 16:
+        if _OPERATIONS:
             _OPERATIONS().configure(builder)
         return context.get_dummy_value()
 
-    return types.void(stored), generate
+    return types.void(), generate
 
 
 @intrinsic
-def close_tiles(typing, stored):
+def close_tiles(typing):
     """After its last."""
 
     def generate(context, builder, signature, arguments):
-        if _OPERATIONS and stored.bitwidth == 16:
+        if _OPERATIONS:
             _OPERATIONS().release(builder)
         return context.get_dummy_value()
 
-    return types.void(stored), generate
+    return types.void(), generate
 
 
 @intrinsic
-def tile_product(typing, count, steps, a, a_row, b, b_row, c, c_row, add, stored):
+def tile_product(typing, count, steps, a, a_row, b, b_row, c, c_row, add):
     """C = A B, or C += A B when `add`: 16 rows of C, of `count` times 16 float32 numbers, over `steps` times 32 numbers.
 
     Addresses, and bytes between rows. A is (16, 32 steps) with contiguous rows, B (16 steps, 16 count) of pairs.
     """
 
     def generate(context, builder, signature, arguments):
-        if _OPERATIONS and stored.bitwidth == 16:
-            for number in each_of(builder, arguments[0], WIDTHS):
-                subroutine(builder, f"tile_product_{number}", arguments[1:-1], product_of(_OPERATIONS(), number))
+        for number in each_of(builder, arguments[0], WIDTHS):
+            subroutine(builder, f"tile_product_{number}", arguments[1:], product_of(_OPERATIONS(), number))
         return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 8, types.boolean, stored), generate
+    return types.void(*[types.intp] * 8, types.boolean), generate
 
 
 def product_of(operations, count):
@@ -185,15 +184,14 @@ def product_of(operations, count):
 
 
 @intrinsic
-def _turn(typing, source, source_row, out, out_row, stored):
+def _turn(typing, source, source_row, out, out_row):
     """out[c, j] = source[j, c] for 32 rows and 16 columns of two-byte numbers. Addresses, and bytes between rows."""
 
     def generate(context, builder, signature, arguments):
-        if _OPERATIONS and stored.bitwidth == 16:
-            subroutine(builder, "turn_block", arguments[:-1], turn_block)
+        subroutine(builder, "turn_block", arguments, turn_block)
         return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 4, stored), generate
+    return types.void(*[types.intp] * 4), generate
 
 
 def turn_block(builder, arguments):
@@ -220,7 +218,7 @@ def forget_values(place, k0):
 
 
 @internal
-def turned_values(operands, which, sizes, b, kv, k0, keys, columns, copied, place, stored):
+def turned_values(operands, which, sizes, b, kv, k0, keys, columns, copied, place):
     """The address of the values of `keys` keys, from k0 on, turned around: [c, j], rows `sizes[TURNED]` bytes apart.
 
     Before them, at `place`: the first key that they are for, and the one up to which they have been turned by now, in blocks
@@ -235,6 +233,6 @@ def turned_values(operands, which, sizes, b, kv, k0, keys, columns, copied, plac
             copy_rows_of_pairs(operands, which, sizes, b, kv, j, count, columns, copied, np.int64(DEPTH))
             source, row = copied, np.int64(columns * 2)
         for c in range(0, columns, SIDE):
-            _turn(source + c * 2, row, rows + c * apart + (j - state[0]) * 2, apart, stored)
+            _turn(source + c * 2, row, rows + c * apart + (j - state[0]) * 2, apart)
         state[1] += DEPTH
     return rows + (k0 - state[0]) * 2

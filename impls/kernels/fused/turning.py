@@ -4,27 +4,30 @@ A pair of neighbours in a row is 32 bits, and so is a lane: turned around it is 
 steps as to widen, turn around and round again.
 """
 
+import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
 from impls.kernels.fused.memory import lanes_of
 from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, FIRST, address_of, query_after, query_of
 from impls.kernels.fused.packing import lie_as_they_are, pack_lanes, round_up
-from impls.kernels.fused.pairs import copy_numbers, is_half
+from impls.kernels.fused.pairs import copy_numbers
 from impls.kernels.fused.rows import WRITE, turned
-from impls.kernels.fused.simd import INTP, internal, simd, subroutine
+from impls.kernels.fused.simd import INTP, inlined, internal, simd, subroutine
+
+TWO = np.int64(2)
+"""Bytes of a number: see `FIRST` about numbers written out."""
 
 
 @intrinsic
-def _turn(typing, source, source_row, factor, destination, destination_row, stored):
+def _turn(typing, source, source_row, factor, destination, destination_row):
     """A square block of lanes x lanes pairs of bfloat16 numbers, each times a power of two, turned around in registers.
 
-    Addresses; rows apart in bytes. Nothing happens unless `stored` is of half precision.
+    Addresses; rows apart in bytes.
     """
 
     def generate(context, builder, signature, arguments):
-        if stored.bitwidth == 16:
-            subroutine(builder, "turn_pairs", arguments[:-1], body)
+        subroutine(builder, "turn_pairs", arguments, body)
         return context.get_dummy_value()
 
     def body(builder, arguments):
@@ -47,11 +50,11 @@ def _turn(typing, source, source_row, factor, destination, destination_row, stor
         for n, row in enumerate(turned(builder, unit.lanes, rows)):
             builder.store(row, place(destination, destination_row, n), align=4)
 
-    return types.void(types.intp, types.intp, factor, types.intp, types.intp, stored), generate
+    return types.void(types.intp, types.intp, factor, types.intp, types.intp), generate
 
 
 @internal
-def pack_pairs(operands, which, sizes, b, kv, lane, lanes, columns, width, factor, out, scratch, stored):
+def pack_pairs(operands, which, sizes, b, kv, lane, lanes, columns, width, factor, out, scratch):
     """out[d, n] = columns 2 d and 2 d + 1 of the row of lane n, times a power of two; zeros beyond the last lane and column.
 
     Addresses. out is (columns rounded up to pairs of vectors, width) numbers of two bytes, scratch (that many columns, lanes
@@ -62,7 +65,7 @@ def pack_pairs(operands, which, sizes, b, kv, lane, lanes, columns, width, facto
     for n0 in range(0, width, unit):
         h, i = query_of(sizes, kv, lane + n0)
         source, apart = address_of(operands, which, b, h, i, 0), operands[which, BY_ROW]
-        if n0 + unit > lanes or columns < padded or not lie_as_they_are(operands, which, sizes, i, columns, unit, 2):
+        if n0 + unit > lanes or columns < padded or not lie_as_they_are(operands, which, sizes, i, columns, unit, TWO):
             source, apart = scratch, padded * 2
             for n in range(unit):
                 count = columns if n0 + n < lanes else 0
@@ -70,14 +73,14 @@ def pack_pairs(operands, which, sizes, b, kv, lane, lanes, columns, width, facto
                 copy_numbers(row, operands[which, BY_COLUMN], count, scratch + n * apart, padded)
                 h, i = query_after(sizes, h, i)
         for d in range(0, padded // 2, unit):
-            _turn(source + d * 4, apart, factor, out + (d * width + n0) * 4, width * 4, stored)
+            _turn(source + d * 4, apart, factor, out + (d * width + n0) * 4, width * 4)
 
 
-@internal
+@inlined
 def load_columns(operands, which, sizes, b, kv, lane, lanes, columns, width, factor, out, scratch, stored):
-    """out[d, n] = factor times element d of the row of lane n; of pairs if `stored` is of half precision."""
-    if is_half(stored):
+    """out[d, n] = factor times element d of the row of lane n; of pairs unless `stored` is None."""
+    if stored is not None:
         place = scratch.ctypes.data
-        pack_pairs(operands, which, sizes, b, kv, lane, lanes, columns, width, factor, out.ctypes.data, place, stored)
+        pack_pairs(operands, which, sizes, b, kv, lane, lanes, columns, width, factor, out.ctypes.data, place)
     else:
         pack_lanes(operands, which, sizes, b, kv, lane, lanes, FIRST, columns, width, factor, out, WRITE, scratch)
