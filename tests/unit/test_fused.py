@@ -198,6 +198,18 @@ def test_gradients_in_chunks(name, threads, monkeypatch):
         np.testing.assert_array_equal(outputs[gradient], again)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16", "float16"])
+@pytest.mark.parametrize("empty", [{"batch": 0}, {"q_len": 0}, {"kv_len": 0}, {"q_len": 0, "kv_len": 0}])
+def test_gradients_of_nothing(empty, dtype):
+    """Arrays of the right shapes, and zeros where only the other side is empty."""
+    fields = {"batch": 1, "q_heads": 2, "q_len": 5, "kv_len": 7, "head_dim": 20, **empty}
+    problem = Problem(**fields, dtype=dtype, direction="backward")
+    inputs, o, lse, kernels = forward(problem, 2)
+    gradients = kernels.backward(inputs.q, inputs.k, inputs.v, o, lse, inputs.do)
+    for gradient, like in zip(gradients, (inputs.q, inputs.k, inputs.v), strict=True):
+        np.testing.assert_array_equal(gradient, np.zeros(like.shape, like.dtype), strict=True)
+
+
 @pytest.mark.parametrize("heads", [1, 3, 8, 64])
 @pytest.mark.parametrize("threads", [1, 2, 16])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -173,7 +173,7 @@ def keys_of_sums(problem: Problem, taken: int, tasks: int, bytes_of_a_key: int) 
     size = {"float64": 8, "float32": 4}.get(problem.dtype, 2)
     half = problem.batch * problem.kv_heads * problem.kv_len * problem.head_dim * size // 2
     room = half - problem.batch * problem.q_heads * problem.q_len * max(size, 4) - taken
-    most = min(room // (tasks * bytes_of_a_key), second_level_cache() // 2 // bytes_of_a_key)
+    most = min(room // max(1, tasks * bytes_of_a_key), second_level_cache() // 2 // bytes_of_a_key)
     chunks = -(-problem.kv_len // max(LEAST_SUMS, most // WHOLE * WHOLE))
     return -(-problem.kv_len // max(1, chunks) // WHOLE) * WHOLE
 
