@@ -10,7 +10,7 @@ chunk adds in a fixed order: results do not depend on which thread was first.
 
 All sums are of the type that is computed with. Where gradients are stored in it, and are whole micro-kernels, dk and dv are
 added up in place, and a head is one chunk. A dq that is not finished lies in its own memory; of a float32 that is stored in
-two bytes, the first two do, and the third is left beside them (`leave`): the fourth is far below what it is rounded to.
+two bytes, the first two do, and the third is left beside them: see `unfinished.py`.
 """
 
 import numpy as np
@@ -19,7 +19,6 @@ from impls.kernels.fused.exponential import weights
 from impls.kernels.fused.forward import tile_in_head
 from impls.kernels.fused.masking import adjust, seen_through_mask, visible, without_padding
 from impls.kernels.fused.memory import (
-    NATIVE,
     as_kind,
     copy,
     cut,
@@ -78,15 +77,13 @@ from impls.kernels.fused.team import run
 from impls.kernels.fused.tile import scores
 from impls.kernels.fused.tiles import close_tiles, open_tiles
 from impls.kernels.fused.turning import load_columns
+from impls.kernels.fused.unfinished import leave, take_up
 
 NOWHERE = np.int64(0)
 """No place for keys that are turned around: each of them meets a tile of queries once."""
 
 MORE = np.bool_(True)
 """That a product is added. A literal would make another function of it, as with `FIRST`."""
-
-BYTE, TWO_BYTES, LAST, ROUNDING = np.array([8, 16, 0xFF, 0x80], np.uint32)
-"""Bits of one byte and of two, the last byte of a whole number, and half of what its third byte counts."""
 
 BLOCK = 64
 """Rows of dk and dv that a thread adds up at a time."""
@@ -150,65 +147,6 @@ def load_log_sums(operands, sizes, b, kv, lane, lanes, lse):
         lse[n] = value if value != -np.inf else np.inf
         h, i = query_after(sizes, h, i)
     lse[lanes:] = np.inf
-
-
-@internal
-def pieces_of(columns, lanes, width):
-    """(how many, numbers of each, numbers from one to the next): a tile's columns, all at once where they are contiguous."""
-    return (1, columns * lanes, columns * width) if lanes == width else (columns, lanes, width)
-
-
-@internal
-def split(bits, first, third):
-    """The first two bytes of numbers of four, and the third, to which they are rounded.
-
-    A nan stays one: neither that of a processor nor that of a number of two bytes has bits in the fourth.
-    """
-    for n in range(first.size):
-        first[n] = bits[n] + ROUNDING >> TWO_BYTES
-    for n in range(first.size):
-        third[n] = bits[n] + ROUNDING >> BYTE & LAST
-
-
-@internal
-def join(first, third, bits):
-    """The inverse of `split`."""
-    for n in range(first.size):
-        bits[n] = np.uint32(first[n]) << TWO_BYTES | np.uint32(third[n]) << BYTE
-
-
-@internal
-def leave(target, sizes, lanes, width, dqt, thirds):
-    """Put away a tile's dq until the next chunk, column by column: the tile's rows of dq, at `target`, are contiguous.
-
-    Where they are numbers of two bytes, these are the first two of a float32, and its third is left at `thirds`: rounded to
-    that, it is still far more exact than what it will be.
-    """
-    pieces, length, apart = pieces_of(sizes[HEAD_DIM], lanes, width)
-    if sizes[STORAGE] == NATIVE:
-        put = view(target, pieces * length, dqt[0])
-        for n in range(pieces):
-            copy(dqt[n * apart :], put[n * length : (n + 1) * length])
-    else:
-        put, third = view(target, pieces * length, np.uint16(0)), view(thirds, pieces * apart, np.uint8(0))
-        bits = view(dqt.ctypes.data, pieces * apart, np.uint32(0))
-        for n in range(pieces):
-            split(bits[n * apart :], put[n * length : (n + 1) * length], third[n * apart :])
-
-
-@internal
-def take_up(source, sizes, lanes, width, dqt, thirds):
-    """What `leave` has put away, into dqt."""
-    pieces, length, apart = pieces_of(sizes[HEAD_DIM], lanes, width)
-    if sizes[STORAGE] == NATIVE:
-        put = view(source, pieces * length, dqt[0])
-        for n in range(pieces):
-            copy(put[n * length :], dqt[n * apart : n * apart + length])
-    else:
-        put, third = view(source, pieces * length, np.uint16(0)), view(thirds, pieces * apart, np.uint8(0))
-        bits = view(dqt.ctypes.data, pieces * apart, np.uint32(0))
-        for n in range(pieces):
-            join(put[n * length : (n + 1) * length], third[n * apart :], bits[n * apart :])
 
 
 @internal
