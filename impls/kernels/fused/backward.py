@@ -68,6 +68,7 @@ from impls.kernels.fused.operands import (
     received,
 )
 from impls.kernels.fused.packing import pack_lanes, round_up, unpack_lanes
+from impls.kernels.fused.pair_products import columns_by_lanes_in_pairs, keys_by_lanes_in_pairs
 from impls.kernels.fused.pairs import interleave_lanes, pair_rows, parts_of, round_rows
 from impls.kernels.fused.products import add_keys_by_columns, columns_by_lanes, keys_by_lanes
 from impls.kernels.fused.rows import WRITE, load_row, store_row
@@ -226,7 +227,10 @@ def differentiate(operands, sizes, b, kv, tile, chunk, begin, end, scale, softca
         banded = first_most > k0 or last_least < k0 + keys
         if banded or rows > keys or not every or operands[BIAS, ADDRESS]:
             adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, not every, s, scratch)
-        keys_by_lanes(operands, V, sizes, b, kv, k0, keys, v_dim, vectors, dot, copied, ds, stored)
+        if stored is not None:
+            keys_by_lanes_in_pairs(operands, V, sizes, b, kv, k0, keys, v_dim, vectors, dot, copied, ds, stored)
+        else:
+            keys_by_lanes(operands, V, sizes, b, kv, k0, keys, v_dim, vectors, dot, copied, ds)
         weights(vectors, s.ctypes.data, ds.ctypes.data, rows, lse.ctypes.data, delta.ctypes.data, scale, kind)
         if softcap > 0:
             for n in range(rows * width):
@@ -240,7 +244,12 @@ def differentiate(operands, sizes, b, kv, tile, chunk, begin, end, scale, softca
         dv_at, dk_at = dv + (k0 - start) * dv_rows * size, dk + (k0 - start) * d_rows * size
         add_keys_by_columns(p_rows, rows, width, do.ctypes.data, dv_rows, dv_at, dv_rows, kind, stored)
         add_keys_by_columns(ds_rows, rows, width, q.ctypes.data, d_rows, dk_at, d_rows, kind, stored)
-        columns_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, ds, copied, NOWHERE, dqt, MORE, stored)
+        if stored is not None:
+            columns_by_lanes_in_pairs(
+                operands, K, sizes, b, kv, k0, keys, d, vectors, ds, copied, NOWHERE, dqt, MORE, stored
+            )
+        else:
+            columns_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, ds, copied, dqt, MORE)
     delta[:] = 1
     if chunk == closing:
         unpack_lanes(operands, DQ, sizes, b, kv, lane, lanes, d, width, dqt, delta, scratch)

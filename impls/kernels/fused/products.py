@@ -8,26 +8,15 @@ from impls.kernels.fused.memory import NATIVE, lanes_of, size_of
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS, product, product_of_halves
 from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, FIRST, STORAGE, address_of
 from impls.kernels.fused.packing import copy_block, round_up
-from impls.kernels.fused.pair_products import columns_by_lanes_in_pairs, keys_by_lanes_in_pairs
-from impls.kernels.fused.simd import inlined, internal
-
-
-@inlined
-def keys_by_lanes(operands, which, sizes, b, kv, k0, keys, depth, vectors, right, copied, out, stored):
-    """out[j, n] = Σ_d x[k0 + j, d] right[d, n] for j < keys, zeros up to whole micro-kernels; returns that many rows.
-
-    x is the keys or the values; `copied` is scratch. Unless `stored` is None, `right` is of pairs: [d/2, n].
-    """
-    if stored is not None:
-        rows = keys_by_lanes_in_pairs(operands, which, sizes, b, kv, k0, keys, depth, vectors, right, copied, out, stored)
-    else:
-        rows = keys_by_lanes_in_full(operands, which, sizes, b, kv, k0, keys, depth, vectors, right, copied, out)
-    return rows
+from impls.kernels.fused.simd import internal
 
 
 @internal
-def keys_by_lanes_in_full(operands, which, sizes, b, kv, k0, keys, depth, vectors, right, copied, out):
-    """`keys_by_lanes` in the type that is computed with."""
+def keys_by_lanes(operands, which, sizes, b, kv, k0, keys, depth, vectors, right, copied, out):
+    """out[j, n] = Σ_d x[k0 + j, d] right[d, n] for j < keys, zeros up to whole micro-kernels; returns that many rows.
+
+    x is the keys or the values; `copied` is scratch.
+    """
     kind, size, width = out[0], out.itemsize, vectors * lanes_of(out[0])
     rows, direct = round_up(keys, ROWS), keys // ROWS * ROWS if sizes[STORAGE] == NATIVE else 0
     row, column = operands[which, BY_ROW] // size, operands[which, BY_COLUMN] // size
@@ -42,24 +31,12 @@ def keys_by_lanes_in_full(operands, which, sizes, b, kv, k0, keys, depth, vector
     return rows
 
 
-@inlined
-def columns_by_lanes(operands, which, sizes, b, kv, k0, keys, columns, vectors, s, copied, place, out, add, stored):
+@internal
+def columns_by_lanes(operands, which, sizes, b, kv, k0, keys, columns, vectors, s, copied, out, add):
     """out[c, n] = Σ_j x[k0 + j, c] s[j, n], or += that if `add`. x is the keys or the values; `copied` is scratch.
 
-    Columns up to whole micro-kernels become zeros. Unless `stored` is None, s is of pairs: [j/2, n]. If `place` is not zero,
-    x is turned around there for tiles (see `turned_values`).
+    Columns up to whole micro-kernels become zeros.
     """
-    if stored is not None:
-        columns_by_lanes_in_pairs(
-            operands, which, sizes, b, kv, k0, keys, columns, vectors, s, copied, place, out, add, stored
-        )
-    else:
-        columns_by_lanes_in_full(operands, which, sizes, b, kv, k0, keys, columns, vectors, s, copied, out, add)
-
-
-@internal
-def columns_by_lanes_in_full(operands, which, sizes, b, kv, k0, keys, columns, vectors, s, copied, out, add):
-    """`columns_by_lanes` in the type that is computed with."""
     kind, size, width = s[0], s.itemsize, vectors * lanes_of(s[0])
     direct = columns // ROWS * ROWS if sizes[STORAGE] == NATIVE else 0
     row, column = operands[which, BY_ROW] // size, operands[which, BY_COLUMN] // size

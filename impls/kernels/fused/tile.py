@@ -28,6 +28,7 @@ from impls.kernels.fused.operands import (
     V,
 )
 from impls.kernels.fused.packing import round_up
+from impls.kernels.fused.pair_products import columns_by_lanes_in_pairs, keys_by_lanes_in_pairs
 from impls.kernels.fused.pairs import pair_rows, parts_of
 from impls.kernels.fused.products import columns_by_lanes, keys_by_lanes
 from impls.kernels.fused.simd import inlined, internal
@@ -71,7 +72,10 @@ def scores(operands, sizes, b, kv, lane, lanes, vectors, k0, keys, packed, copie
             first, last = lane + lanes * r // keys, lane + lanes * min(r + part, keys) // keys
             ask_for_lanes(operands, BIAS, sizes, b, kv, first, last, k0, keys, kind)
         left, out = min(part, keys - r), s[r * width :]
-        keys_by_lanes(operands, K, sizes, b, kv, k0 + r, left, depth, vectors, packed, copied, out, stored)
+        if stored is not None:
+            keys_by_lanes_in_pairs(operands, K, sizes, b, kv, k0 + r, left, depth, vectors, packed, copied, out, stored)
+        else:
+            keys_by_lanes(operands, K, sizes, b, kv, k0 + r, left, depth, vectors, packed, copied, out)
     return round_up(keys, ROWS)
 
 
@@ -117,8 +121,12 @@ def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, soft
             adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, not every, s, scratch)
         o_rows = 0 if fresh else o.size // width
         softmax(vectors, s.ctypes.data, rows, m.ctypes.data, l.ctypes.data, o.ctypes.data, o_rows, kind)
+        columns, add, copied = sizes[V_HEAD_DIM], not fresh, copied_values
         if stored is not None:
             pair_rows(s.ctypes.data, rows, width, kind)
-        columns, add = sizes[V_HEAD_DIM], not fresh
-        columns_by_lanes(operands, V, sizes, b, kv, k0, keys, columns, vectors, s, copied_values, place, o, add, stored)
+            columns_by_lanes_in_pairs(
+                operands, V, sizes, b, kv, k0, keys, columns, vectors, s, copied, place, o, add, stored
+            )
+        else:
+            columns_by_lanes(operands, V, sizes, b, kv, k0, keys, columns, vectors, s, copied, o, add)
         fresh = False
