@@ -17,6 +17,7 @@ import numpy as np
 
 from impls.kernels.fused.exponential import weights
 from impls.kernels.fused.forward import tile_in_head
+from impls.kernels.fused.internal import internal
 from impls.kernels.fused.masking import adjust, seen_through_mask, visible, without_padding
 from impls.kernels.fused.memory import (
     as_kind,
@@ -72,7 +73,6 @@ from impls.kernels.fused.pair_products import columns_by_lanes_in_pairs, keys_by
 from impls.kernels.fused.pairs import interleave_lanes, pair_rows, parts_of, round_rows
 from impls.kernels.fused.products import add_keys_by_columns, columns_by_lanes, keys_by_lanes
 from impls.kernels.fused.rows import WRITE, load_row, store_row
-from impls.kernels.fused.simd import inlined, internal
 from impls.kernels.fused.softcap import soften
 from impls.kernels.fused.team import run
 from impls.kernels.fused.tile import scores
@@ -174,7 +174,7 @@ def load_output_sums(operands, sizes, b, kv, lane, lanes, width, dot, ot, delta,
             delta[n] += dot[c * width + n] * ot[c * width + n]
 
 
-@inlined
+@internal
 def differentiate(operands, sizes, b, kv, tile, chunk, begin, end, scale, softcap, work, left, dk, dv, stored):
     """One tile of queries and one chunk of keys, of which [begin, end) are not padding: adds up their part of dq, dk and dv.
 
@@ -264,7 +264,7 @@ def size_of_sums(sizes, kind):
     return rows * sizes[D_ROWS] * size_of(kind), rows * sizes[DV_ROWS] * size_of(kind)
 
 
-@inlined
+@internal
 def differentiate_heads(arguments, thread, kind, stored):
     """What one thread does: take the next head, or the next part of a head's queries for a chunk, until there is none."""
     operands, sizes, numbers, counters, memory, states = received(arguments)
@@ -313,7 +313,7 @@ def store_sums(operands, which, sizes, b, kv, first, last, columns, sums, row, k
         store_row(source, columns, sizes[STORAGE], target, operands[which, BY_COLUMN], kind)
 
 
-@inlined
+@internal
 def add_up_heads(arguments, thread, kind, _):
     """What one thread does of a chunk's second pass: add the parts of the next block of rows into the first of them."""
     operands, sizes, _, counters, _, states = received(arguments)

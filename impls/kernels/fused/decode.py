@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from impls.kernels.fused.exponential import softmax_line
+from impls.kernels.fused.internal import internal
 from impls.kernels.fused.masking import adjust_row, visible, without_padding
 from impls.kernels.fused.memory import as_kind, cut, lanes_of, multiply, size_of, store_native, table, view
 from impls.kernels.fused.microkernel import dots, line, lines, rows_of_dots
@@ -46,7 +47,6 @@ from impls.kernels.fused.operands import (
 from impls.kernels.fused.packing import copy_block, round_up
 from impls.kernels.fused.plan import QUERIES
 from impls.kernels.fused.rows import load_row, store_row
-from impls.kernels.fused.simd import inlined, internal
 from impls.kernels.fused.softcap import soften
 from impls.kernels.fused.team import run
 
@@ -83,7 +83,7 @@ def add_rows(queries, count, s, s_row, v, v_row, columns, o, kind, stored):
         c += vectors * unit
 
 
-@inlined
+@internal
 def attend_rows(operands, sizes, b, kv, begin, end, scale, softcap, work, state, stored):
     """Fold the keys [begin, end) into the state of all queries of a key/value head; the state is overwritten."""
     q, s, copied, first, last, factor, _ = work
@@ -147,7 +147,7 @@ def finish_rows(operands, sizes, b, kv, state, kind):
         store_row(o.ctypes.data, dv, sizes[STORAGE], address_of(operands, O, b, h, i, 0), operands[O, BY_COLUMN], kind)
 
 
-@inlined
+@internal
 def decode_parts(arguments, thread, kind, stored):
     """What one thread does: take the next part of a head's keys until there is none."""
     operands, sizes, numbers, counters, memory, states = received(arguments)
@@ -170,7 +170,7 @@ def decode_parts(arguments, thread, kind, stored):
             finish_rows(operands, sizes, b, kv, state, kind)
 
 
-@inlined
+@internal
 def merge_parts(arguments, thread, kind, _):
     """What one thread does of the second pass: M = max m, l = Σ l exp(m - M), o = Σ o exp(m - M) over a head's parts."""
     operands, sizes, _, counters, _, states = received(arguments)

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from impls.kernels.fused.internal import internal
 from impls.kernels.fused.masking import without_padding
 from impls.kernels.fused.memory import as_kind, copy, lanes_of, size_of, store_native, table, view
 from impls.kernels.fused.microkernel import MOST_VECTORS
@@ -41,7 +42,6 @@ from impls.kernels.fused.operands import (
     received,
 )
 from impls.kernels.fused.packing import ask_for_rows, round_up, unpack_lanes
-from impls.kernels.fused.simd import inlined, internal
 from impls.kernels.fused.team import run
 from impls.kernels.fused.tile import attend, is_fresh, workspace
 from impls.kernels.fused.tiles import close_tiles, forget_values, open_tiles
@@ -95,7 +95,7 @@ def state_at(address, vectors, dv_rows, kind):
     return state[:width], state[most : most + width], state[2 * most : 2 * most + dv_rows * width]
 
 
-@inlined
+@internal
 def attend_tiles(operands, sizes, numbers, head, first, last, work, states, kind, stored):
     """Tiles [first, last) of a head, chunk by chunk of its keys: what one tile has read is in the cache for the next one.
 
@@ -135,7 +135,7 @@ def ask_for_head(operands, sizes, head, kind):
     ask_for_rows(operands, V, sizes, b, kv, rows, sizes[V_HEAD_DIM], kind)
 
 
-@inlined
+@internal
 def attend_heads(arguments, thread, kind, stored):
     """What one thread does: take the next task, some tiles of a head, until there is none."""
     operands, sizes, numbers, counters, memory, states = received(arguments)
@@ -158,7 +158,7 @@ def attend_heads(arguments, thread, kind, stored):
         close_tiles()
 
 
-@inlined
+@internal
 def merge_tiles(arguments, thread, kind, _):
     """What one thread does of the second pass: merge the parts of the next tile into the first of them."""
     operands, sizes, _, counters, memory, states = received(arguments)

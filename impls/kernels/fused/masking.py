@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from impls.kernels.fused.internal import internal
 from impls.kernels.fused.memory import as_kind, bytes_of, lanes_of, load_byte, prefetch, read, view
 from impls.kernels.fused.operands import (
     ADDRESS,
@@ -20,7 +21,7 @@ from impls.kernels.fused.operands import (
 )
 from impls.kernels.fused.packing import pack_lanes
 from impls.kernels.fused.rows import ADD, HIDE
-from impls.kernels.fused.simd import LINE, internal
+from impls.kernels.fused.simd import LINE
 
 EIGHT_TRUE = 0x0101010101010101
 """Eight booleans of a mask that are all true, as one number."""

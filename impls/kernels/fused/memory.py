@@ -11,7 +11,8 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from impls.kernels.fused.half import narrow, widen
-from impls.kernels.fused.simd import INTP, internal, simd
+from impls.kernels.fused.internal import internal
+from impls.kernels.fused.simd import INTP, simd
 
 NATIVE, BFLOAT16, FLOAT16, BOOLEAN = range(4)
 STORAGE = {"float64": NATIVE, "float32": NATIVE, "bfloat16": BFLOAT16, "float16": FLOAT16}

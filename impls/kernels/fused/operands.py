@@ -6,8 +6,8 @@ is compiled once for each type it computes with.
 
 import numpy as np
 
+from impls.kernels.fused.internal import internal
 from impls.kernels.fused.memory import BOOLEAN, fetch_add, table, view
-from impls.kernels.fused.simd import internal
 
 (
     BATCH, Q_HEADS, KV_HEADS, Q_LEN, KV_LEN, HEAD_DIM, V_HEAD_DIM, LOW, HIGH, STORAGE,

@@ -1,9 +1,10 @@
 """Queries in, output out: between rows in memory and columns along a vector's lanes, converting dtypes on the way."""
 
+from impls.kernels.fused.internal import internal
 from impls.kernels.fused.memory import NATIVE, bytes_of, lanes_of, prefetch
 from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, Q_LEN, STORAGE, address_of, query_after, query_of, storage_of
 from impls.kernels.fused.rows import WRITE, load_row, store_row, transpose
-from impls.kernels.fused.simd import LINE, internal
+from impls.kernels.fused.simd import LINE
 
 
 @internal

@@ -1,11 +1,11 @@
 """The products of `products.py`, of bfloat16 numbers as they are: in tiles where the processor has them, or in pairs."""
 
+from impls.kernels.fused.internal import internal
 from impls.kernels.fused.memory import lanes_of
 from impls.kernels.fused.microkernel import ROWS, product
 from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, TURNED, address_of
 from impls.kernels.fused.packing import round_up
 from impls.kernels.fused.pairs import copy_rows_of_pairs, interleave_rows
-from impls.kernels.fused.simd import internal
 from impls.kernels.fused.tiles import DEPTH, SIDE, TILES, tile_product, turned_values
 
 

@@ -11,10 +11,11 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from impls.kernels.fused.internal import internal
 from impls.kernels.fused.memory import as_kind, copy, view
 from impls.kernels.fused.operands import BY_COLUMN, address_of, query_after, query_of
 from impls.kernels.fused.packing import round_up
-from impls.kernels.fused.simd import INT32, INTP, internal, simd, subroutine
+from impls.kernels.fused.simd import INT32, INTP, simd, subroutine
 
 _INT16 = ir.IntType(16)
 

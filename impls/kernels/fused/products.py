@@ -4,11 +4,11 @@ Keys and values are read where they lie. Where a micro-kernel would read beyond 
 cannot multiply, the block is copied first. Half types that it can are in `pair_products.py`.
 """
 
+from impls.kernels.fused.internal import internal
 from impls.kernels.fused.memory import NATIVE, lanes_of, size_of
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS, product, product_of_halves
 from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, FIRST, STORAGE, address_of
 from impls.kernels.fused.packing import copy_block, round_up
-from impls.kernels.fused.simd import internal
 
 
 @internal

@@ -7,6 +7,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from impls.kernels.fused.internal import internal
 from impls.kernels.fused.memory import (
     BFLOAT16,
     BOOLEAN,
@@ -19,7 +20,7 @@ from impls.kernels.fused.memory import (
     store_native,
     write,
 )
-from impls.kernels.fused.simd import INT32, INTP, each_of, internal, simd, subroutine
+from impls.kernels.fused.simd import INT32, INTP, each_of, simd, subroutine
 
 WRITE, ADD, HIDE = np.arange(3)
 """What a transposed block does to what is at its destination: see `transpose`."""

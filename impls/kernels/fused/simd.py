@@ -6,7 +6,6 @@ as `<16 x float>`. Addresses are passed as integers, since array types would bri
 
 from functools import cache
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -21,12 +20,6 @@ INTP = ir.IntType(64)
 
 LINE = 64
 """Bytes of a cache line, and of the longest vector."""
-
-internal = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
-"""For functions that only other compiled functions call."""
-
-inlined = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, inline="always")
-"""For long ones that are called from one place. LLVM would optimise each of them once more with every function around it."""
 
 
 class Simd:

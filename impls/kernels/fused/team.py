@@ -62,7 +62,7 @@ def _compiled_for(entry: Callable, kinds: tuple[type, type | None]) -> int:
     The task is a global variable of the function and not enclosed by it, as Numba's key of what is enclosed would be another
     in every process.
     """
-    name = f"{entry.py_func.__module__}.{entry.py_func.__qualname__}"
+    name = f"{entry.__module__}.{entry.__qualname__}"
     key, kind, stored = digest(name), kinds[0](1), kinds[1](1) if kinds[1] else None
 
     def worker(arguments, thread):

@@ -8,6 +8,7 @@ lanes. What is packed is small: the tile's queries on the way in, its output on 
 import numpy as np
 
 from impls.kernels.fused.exponential import softmax
+from impls.kernels.fused.internal import internal
 from impls.kernels.fused.masking import adjust, ask_for_lanes, is_scattered, seen_through_mask, visible
 from impls.kernels.fused.memory import NATIVE, as_kind, cut, lanes_of, multiply
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS
@@ -31,7 +32,6 @@ from impls.kernels.fused.packing import round_up
 from impls.kernels.fused.pair_products import columns_by_lanes_in_pairs, keys_by_lanes_in_pairs
 from impls.kernels.fused.pairs import pair_rows, parts_of
 from impls.kernels.fused.products import columns_by_lanes, keys_by_lanes
-from impls.kernels.fused.simd import inlined, internal
 from impls.kernels.fused.softcap import soften
 from impls.kernels.fused.turning import load_columns
 
@@ -59,7 +59,7 @@ def workspace(sizes, address, kind):
     return packed, s, keys, values, scratch, first, last, states, address if sizes[TURNED] else np.int64(0)
 
 
-@inlined
+@internal
 def scores(operands, sizes, b, kv, lane, lanes, vectors, k0, keys, packed, copied, s, masked, stored):
     """The tile's scores as `keys_by_lanes` has them. Bias and mask, which will be applied to them, are prefetched."""
     depth, width, kind = sizes[HEAD_DIM], vectors * lanes_of(s[0]), s[0]
@@ -88,7 +88,7 @@ def is_fresh(m):
     return fresh
 
 
-@inlined
+@internal
 def attend(operands, sizes, b, kv, lane, lanes, vectors, begin, end, scale, softcap, work, m, l, o, stored):
     """Fold the keys [begin, end) into the state of `lanes` queries of a key/value head, from lane `lane` on.
 

@@ -14,13 +14,14 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from impls.kernels.fused.internal import internal
 from impls.kernels.fused.memory import view
 from impls.kernels.fused.microkernel import WIDTHS
 from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, KV_LEN, TURNED, address_of
 from impls.kernels.fused.pairs import copy_rows_of_pairs
 from impls.kernels.fused.processor import tiles
 from impls.kernels.fused.rows import turned
-from impls.kernels.fused.simd import INT32, INTP, LINE, each_of, internal, simd, subroutine
+from impls.kernels.fused.simd import INT32, INTP, LINE, each_of, simd, subroutine
 
 SIDE = 16
 """Rows of a tile register, and its columns of float32 numbers or pairs."""

@@ -8,12 +8,13 @@ import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
+from impls.kernels.fused.internal import internal
 from impls.kernels.fused.memory import lanes_of
 from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, FIRST, address_of, query_after, query_of
 from impls.kernels.fused.packing import lie_as_they_are, pack_lanes, round_up
 from impls.kernels.fused.pairs import copy_numbers
 from impls.kernels.fused.rows import WRITE, turned
-from impls.kernels.fused.simd import INTP, inlined, internal, simd, subroutine
+from impls.kernels.fused.simd import INTP, simd, subroutine
 
 TWO = np.int64(2)
 """Bytes of a number: see `FIRST` about numbers written out."""
@@ -76,7 +77,7 @@ def pack_pairs(operands, which, sizes, b, kv, lane, lanes, columns, width, facto
             _turn(source + d * 4, apart, factor, out + (d * width + n0) * 4, width * 4)
 
 
-@inlined
+@internal
 def load_columns(operands, which, sizes, b, kv, lane, lanes, columns, width, factor, out, scratch, stored):
     """out[d, n] = factor times element d of the row of lane n; of pairs unless `stored` is None."""
     if stored is not None:

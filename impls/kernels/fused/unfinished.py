@@ -6,9 +6,9 @@ far below what a finished number is rounded to.
 
 import numpy as np
 
+from impls.kernels.fused.internal import internal
 from impls.kernels.fused.memory import NATIVE, copy, view
 from impls.kernels.fused.operands import HEAD_DIM, STORAGE
-from impls.kernels.fused.simd import internal
 
 BYTE, TWO_BYTES, LAST, ROUNDING = np.array([8, 16, 0xFF, 0x80], np.uint32)
 """Bits of one byte and of two, the last byte of a whole number, and half of what its third byte counts."""
