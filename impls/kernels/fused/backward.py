@@ -43,7 +43,6 @@ from impls.kernels.fused.operands import (
     DQ,
     DV,
     DV_ROWS,
-    FIRST,
     HEAD_DIM,
     KV_HEADS,
     KV_LEN,
@@ -80,11 +79,8 @@ from impls.kernels.fused.tiles import close_tiles, open_tiles
 from impls.kernels.fused.turning import load_columns
 from impls.kernels.fused.unfinished import leave, take_up
 
-NOWHERE = np.int64(0)
+NOWHERE = 0
 """No place for keys that are turned around: each of them meets a tile of queries once."""
-
-MORE = np.bool_(True)
-"""That a product is added. A literal would make another function of it, as with `FIRST`."""
 
 BLOCK = 64
 """Rows of dk and dv that a thread adds up at a time."""
@@ -166,8 +162,8 @@ def chunk_of(sizes, n):
 def load_output_sums(operands, sizes, b, kv, lane, lanes, width, dot, ot, delta, scratch):
     """delta[n] = Σ_c do[n, c] o[n, c]. The former is left in `dot` by lanes; `ot` is scratch for the latter."""
     one, v_dim = as_kind(1, delta[0]), sizes[V_HEAD_DIM]
-    pack_lanes(operands, DO, sizes, b, kv, lane, lanes, FIRST, v_dim, width, one, dot, WRITE, scratch)
-    pack_lanes(operands, O, sizes, b, kv, lane, lanes, FIRST, v_dim, width, one, ot, WRITE, scratch)
+    pack_lanes(operands, DO, sizes, b, kv, lane, lanes, 0, v_dim, width, one, dot, WRITE, scratch)
+    pack_lanes(operands, O, sizes, b, kv, lane, lanes, 0, v_dim, width, one, ot, WRITE, scratch)
     delta[:width] = 0
     for c in range(v_dim):
         for n in range(width):
@@ -246,10 +242,10 @@ def differentiate(operands, sizes, b, kv, tile, chunk, begin, end, scale, softca
         add_keys_by_columns(ds_rows, rows, width, q.ctypes.data, d_rows, dk_at, d_rows, kind, stored)
         if stored is not None:
             columns_by_lanes_in_pairs(
-                operands, K, sizes, b, kv, k0, keys, d, vectors, ds, copied, NOWHERE, dqt, MORE, stored
+                operands, K, sizes, b, kv, k0, keys, d, vectors, ds, copied, NOWHERE, dqt, True, stored
             )
         else:
-            columns_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, ds, copied, dqt, MORE)
+            columns_by_lanes(operands, K, sizes, b, kv, k0, keys, d, vectors, ds, copied, dqt, True)
     delta[:] = 1
     if chunk == closing:
         unpack_lanes(operands, DQ, sizes, b, kv, lane, lanes, d, width, dqt, delta, scratch)

@@ -22,7 +22,6 @@ from impls.kernels.fused.operands import (
     BIAS,
     BY_COLUMN,
     BY_ROW,
-    FIRST,
     HEAD_DIM,
     KV_HEADS,
     LSE,
@@ -111,7 +110,7 @@ def attend_rows(operands, sizes, b, kv, begin, end, scale, softcap, work, state,
             for n in range(queries):
                 dots(d, address, k_row, q.ctypes.data + n * d * size, s.ctypes.data + (n * tile + j) * size, kind, stored)
         if whole < keys:
-            copy_block(operands, K, sizes, b, kv, k0 + whole, keys - whole, FIRST, d, copied, together, d)
+            copy_block(operands, K, sizes, b, kv, k0 + whole, keys - whole, 0, d, copied, together, d)
             for n in range(queries):
                 out = s.ctypes.data + (n * tile + whole) * size
                 dots(d, copied.ctypes.data, d, q.ctypes.data + n * d * size, out, kind, kind)

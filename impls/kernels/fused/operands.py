@@ -17,12 +17,8 @@ from impls.kernels.fused.memory import BOOLEAN, fetch_add, table, view
 """Places in the array of sizes. LOW and HIGH are the band: query i may see key j when LOW <= j - i <= HIGH. From
 TILE_KEYS on they are the plan: see `impls.kernels.fused.plan`."""
 
-Q, K, V, O, MASK, BIAS, LSE, DO, DQ, DK, DV = np.arange(11)
+Q, K, V, O, MASK, BIAS, LSE, DO, DQ, DK, DV = range(11)
 """Rows of the array of operands: an address (0 for none), then strides in bytes along batch, head, row and column."""
-
-FIRST = np.int64(0)
-"""A first column. Numba makes a type of a number written out, and another function of one that is given such a number; hence
-also `arange` above."""
 
 ADDRESS, BY_BATCH, BY_HEAD, BY_ROW, BY_COLUMN = range(5)
 

@@ -7,7 +7,7 @@ cannot multiply, the block is copied first. Half types that it can are in `pair_
 from impls.kernels.fused.internal import internal
 from impls.kernels.fused.memory import NATIVE, lanes_of, size_of
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS, product, product_of_halves
-from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, FIRST, STORAGE, address_of
+from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, STORAGE, address_of
 from impls.kernels.fused.packing import copy_block, round_up
 
 
@@ -24,7 +24,7 @@ def keys_by_lanes(operands, which, sizes, b, kv, k0, keys, depth, vectors, right
         a, c = address_of(operands, which, b, kv, k0 + r, 0), out.ctypes.data + r * width * size
         product_of_halves(vectors, depth, a, row, column, right.ctypes.data, width, c, width, False, kind, None)
     if direct < rows:
-        copy_block(operands, which, sizes, b, kv, k0 + direct, keys - direct, FIRST, depth, copied, rows - direct, depth)
+        copy_block(operands, which, sizes, b, kv, k0 + direct, keys - direct, 0, depth, copied, rows - direct, depth)
         for r in range(direct, rows, ROWS):
             a, c = copied.ctypes.data + (r - direct) * depth * size, out.ctypes.data + r * width * size
             product_of_halves(vectors, depth, a, depth, 1, right.ctypes.data, width, c, width, False, kind, None)

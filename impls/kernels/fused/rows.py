@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -22,7 +21,7 @@ from impls.kernels.fused.memory import (
 )
 from impls.kernels.fused.simd import INT32, INTP, each_of, simd, subroutine
 
-WRITE, ADD, HIDE = np.arange(3)
+WRITE, ADD, HIDE = range(3)
 """What a transposed block does to what is at its destination: see `transpose`."""
 
 

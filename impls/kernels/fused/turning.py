@@ -4,20 +4,16 @@ A pair of neighbours in a row is 32 bits, and so is a lane: turned around it is 
 steps as to widen, turn around and round again.
 """
 
-import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
 from impls.kernels.fused.internal import internal
 from impls.kernels.fused.memory import lanes_of
-from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, FIRST, address_of, query_after, query_of
+from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, address_of, query_after, query_of
 from impls.kernels.fused.packing import lie_as_they_are, pack_lanes, round_up
 from impls.kernels.fused.pairs import copy_numbers
 from impls.kernels.fused.rows import WRITE, turned
 from impls.kernels.fused.simd import INTP, simd, subroutine
-
-TWO = np.int64(2)
-"""Bytes of a number: see `FIRST` about numbers written out."""
 
 
 @intrinsic
@@ -66,7 +62,7 @@ def pack_pairs(operands, which, sizes, b, kv, lane, lanes, columns, width, facto
     for n0 in range(0, width, unit):
         h, i = query_of(sizes, kv, lane + n0)
         source, apart = address_of(operands, which, b, h, i, 0), operands[which, BY_ROW]
-        if n0 + unit > lanes or columns < padded or not lie_as_they_are(operands, which, sizes, i, columns, unit, TWO):
+        if n0 + unit > lanes or columns < padded or not lie_as_they_are(operands, which, sizes, i, columns, unit, 2):
             source, apart = scratch, padded * 2
             for n in range(unit):
                 count = columns if n0 + n < lanes else 0
@@ -84,4 +80,4 @@ def load_columns(operands, which, sizes, b, kv, lane, lanes, columns, width, fac
         place = scratch.ctypes.data
         pack_pairs(operands, which, sizes, b, kv, lane, lanes, columns, width, factor, out.ctypes.data, place)
     else:
-        pack_lanes(operands, which, sizes, b, kv, lane, lanes, FIRST, columns, width, factor, out, WRITE, scratch)
+        pack_lanes(operands, which, sizes, b, kv, lane, lanes, 0, columns, width, factor, out, WRITE, scratch)
