@@ -8,6 +8,7 @@ A state is m (QUERIES), l (QUERIES), o (QUERIES, v_head_dim), as in the tile's s
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -50,9 +51,24 @@ from impls.kernels.fused.softcap import soften
 from impls.kernels.fused.team import run
 
 
+class Workspace(NamedTuple):
+    """What a thread needs for `attend_rows`."""
+
+    q: np.ndarray
+    s: np.ndarray
+    """Scores, and then weights: a row for each query."""
+    copied: np.ndarray
+    """The last keys, where they are fewer than `dots` takes."""
+    first: np.ndarray
+    last: np.ndarray
+    factor: np.ndarray
+    """By which a new maximum changes what is there."""
+    state: np.ndarray
+
+
 @internal
 def workspace(sizes, address, kind):
-    """(queries, scores, copied rows, output row, first keys, last keys, factor, state) for a thread."""
+    """It, cut out of a thread's memory."""
     q, address = cut(address, QUERIES * sizes[HEAD_DIM], kind)
     s, address = cut(address, QUERIES * sizes[TILE_KEYS], kind)
     copied, address = cut(address, rows_of_dots(kind) * sizes[HEAD_DIM], kind)
@@ -60,7 +76,41 @@ def workspace(sizes, address, kind):
     last, address = cut(address, QUERIES, np.int32(0))
     factor, address = cut(address, QUERIES, kind)
     state, address = cut(address, QUERIES * (2 + sizes[V_HEAD_DIM]), kind)
-    return q, s, copied, first, last, factor, state
+    return Workspace(q, s, copied, first, last, factor, state)
+
+
+@internal
+def queries_of(sizes):
+    """How many queries a key/value head has, those of its whole group."""
+    return sizes[Q_LEN] * (sizes[Q_HEADS] // sizes[KV_HEADS])
+
+
+@internal
+def load_queries(operands, sizes, b, kv, scale, q):
+    """A key/value head's queries, row by row, times the scale."""
+    d = sizes[HEAD_DIM]
+    for n in range(queries_of(sizes)):
+        h, i = query_of(sizes, kv, n)
+        address = address_of(operands, Q, b, h, i, 0)
+        load_row(address, operands[Q, BY_COLUMN], d, sizes[STORAGE], q.ctypes.data + n * d * q.itemsize, q[0])
+    multiply(q, scale)
+
+
+@internal
+def score_rows(operands, sizes, b, kv, k0, keys, q, s, copied, stored):
+    """s[n, j] = q[n] · k[k0 + j] for all queries, with rows of s `sizes[TILE_KEYS]` apart."""
+    kind, d, tile, size = s[0], sizes[HEAD_DIM], sizes[TILE_KEYS], s.itemsize
+    together, row, queries = rows_of_dots(kind), operands[K, BY_ROW] // size_of(stored), queries_of(sizes)
+    whole = keys // together * together
+    for j in range(0, whole, together):
+        address = address_of(operands, K, b, kv, k0 + j, 0)
+        for n in range(queries):
+            dots(d, address, row, q.ctypes.data + n * d * size, s.ctypes.data + (n * tile + j) * size, kind, stored)
+    if whole < keys:
+        copy_block(operands, K, sizes, b, kv, k0 + whole, keys - whole, 0, d, copied, together, d)
+        for n in range(queries):
+            out = s.ctypes.data + (n * tile + whole) * size
+            dots(d, copied.ctypes.data, d, q.ctypes.data + n * d * size, out, kind, kind)
 
 
 @internal
@@ -85,58 +135,48 @@ def add_rows(queries, count, s, s_row, v, v_row, columns, o, kind, stored):
 @internal
 def attend_rows(operands, sizes, b, kv, begin, end, scale, softcap, work, state, stored):
     """Fold the keys [begin, end) into the state of all queries of a key/value head; the state is overwritten."""
-    q, s, copied, first, last, factor, _ = work
-    kind, tile, d, dv = s[0], sizes[TILE_KEYS], sizes[HEAD_DIM], sizes[V_HEAD_DIM]
-    queries, size = sizes[Q_LEN] * (sizes[Q_HEADS] // sizes[KV_HEADS]), s.itemsize
+    s, factor, kind, tile, dv, queries = (
+        work.s,
+        work.factor,
+        state[0],
+        sizes[TILE_KEYS],
+        sizes[V_HEAD_DIM],
+        queries_of(sizes),
+    )
     m, l, o = state[:QUERIES], state[QUERIES : 2 * QUERIES], state[2 * QUERIES :]
     m[:] = -np.inf
     l[:] = 0
     o[:] = 0
     s[:] = 0  # Those of queries that are not there stay zero.
-    for n in range(queries):
-        h, i = query_of(sizes, kv, n)
-        address = address_of(operands, Q, b, h, i, 0)
-        load_row(address, operands[Q, BY_COLUMN], d, sizes[STORAGE], q.ctypes.data + n * d * size, kind)
-    multiply(q, scale)
-    first_least, first_most, last_least, last_most = visible(sizes, 0, queries, queries, begin, end, first, last)
+    load_queries(operands, sizes, b, kv, scale, work.q)
+    band = visible(sizes, 0, queries, begin, end, work.first[:queries], work.last[:queries])
     plain = operands[BIAS, ADDRESS] == 0 and operands[MASK, ADDRESS] == 0
-    together, stored_size = rows_of_dots(kind), size_of(stored)
-    k_row, v_row = operands[K, BY_ROW] // stored_size, operands[V, BY_ROW] // stored_size
-    for k0 in range(first_least, last_most, tile):
-        keys = min(tile, last_most - k0)
-        whole = keys // together * together
-        for j in range(0, whole, together):
-            address = address_of(operands, K, b, kv, k0 + j, 0)
-            for n in range(queries):
-                dots(d, address, k_row, q.ctypes.data + n * d * size, s.ctypes.data + (n * tile + j) * size, kind, stored)
-        if whole < keys:
-            copy_block(operands, K, sizes, b, kv, k0 + whole, keys - whole, 0, d, copied, together, d)
-            for n in range(queries):
-                out = s.ctypes.data + (n * tile + whole) * size
-                dots(d, copied.ctypes.data, d, q.ctypes.data + n * d * size, out, kind, kind)
-        banded = first_most > k0 or last_least < k0 + keys
+    v_row = operands[V, BY_ROW] // size_of(stored)
+    for k0 in range(band.first_least, band.last_most, tile):
+        keys = min(tile, band.last_most - k0)
+        score_rows(operands, sizes, b, kv, k0, keys, work.q, s, work.copied, stored)
+        banded = band.first_most > k0 or band.last_least < k0 + keys
         padded = round_up(keys, lanes_of(kind))
         for n in range(queries):
             row = s[n * tile : n * tile + padded]
             if softcap > 0:
                 soften(row.ctypes.data, padded, softcap, 0, kind)
             if banded or not plain:
-                adjust_row(operands, sizes, b, kv, n, k0, first[n], last[n], row[:keys])
+                adjust_row(operands, sizes, b, kv, n, k0, band.first[n], band.last[n], row[:keys])
             row[keys:] = -np.inf
-            at = n * size
+            at = n * s.itemsize
             softmax_line(row.ctypes.data, padded, m.ctypes.data + at, l.ctypes.data + at, factor.ctypes.data + at, kind)
             if factor[n] != 1:
                 multiply(o[n * dv : (n + 1) * dv], factor[n])
-        add_rows(
-            queries, keys, s.ctypes.data, tile, address_of(operands, V, b, kv, k0, 0), v_row, dv, o.ctypes.data, kind, stored
-        )
+        v = address_of(operands, V, b, kv, k0, 0)
+        add_rows(queries, keys, s.ctypes.data, tile, v, v_row, dv, o.ctypes.data, kind, stored)
 
 
 @internal
 def finish_rows(operands, sizes, b, kv, state, kind):
     """Divide by the sums of weights and write output and log-sum-exp; a query without keys gets zeros and -inf."""
     dv = sizes[V_HEAD_DIM]
-    for n in range(sizes[Q_LEN] * (sizes[Q_HEADS] // sizes[KV_HEADS])):
+    for n in range(queries_of(sizes)):
         h, i = query_of(sizes, kv, n)
         m, l, o = state[n], state[QUERIES + n], state[2 * QUERIES + n * dv : 2 * QUERIES + (n + 1) * dv]
         if operands[LSE, ADDRESS]:
@@ -152,7 +192,7 @@ def decode_parts(arguments, thread, kind, stored):
     operands, sizes, numbers, counters, memory, states = received(arguments)
     scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
     work = workspace(sizes, memory + thread * sizes[WORK], kind)
-    splits, state = sizes[SPLITS], work[6]
+    splits, state = sizes[SPLITS], work.state
     count = sizes[BATCH] * sizes[KV_HEADS] * splits
     while True:
         n = next_task(counters, sizes, thread, count)
@@ -163,7 +203,7 @@ def decode_parts(arguments, thread, kind, stored):
         begin, end = without_padding(operands, sizes, b)
         begin, end = part(begin, end, split, splits)
         if splits > 1:
-            state = view(states + n * work[6].nbytes, work[6].size, kind)
+            state = view(states + n * work.state.nbytes, work.state.size, kind)
         attend_rows(operands, sizes, b, kv, begin, end, scale, softcap, work, state, stored)
         if splits == 1:
             finish_rows(operands, sizes, b, kv, state, kind)
@@ -174,7 +214,7 @@ def merge_parts(arguments, thread, kind, _):
     """What one thread does of the second pass: M = max m, l = Σ l exp(m - M), o = Σ o exp(m - M) over a head's parts."""
     operands, sizes, _, counters, _, states = received(arguments)
     splits, dv = sizes[SPLITS], sizes[V_HEAD_DIM]
-    queries, size = sizes[Q_LEN] * (sizes[Q_HEADS] // sizes[KV_HEADS]), QUERIES * (2 + sizes[V_HEAD_DIM])
+    queries, size = queries_of(sizes), QUERIES * (2 + sizes[V_HEAD_DIM])
     count = sizes[BATCH] * sizes[KV_HEADS]
     while True:
         head = next_task(counters, sizes, thread, count)

@@ -34,6 +34,7 @@ from impls.kernels.fused.operands import (
     K,
     O,
     Q,
+    Tile,
     V,
     address_of,
     next_task,
@@ -51,39 +52,30 @@ AHEAD = 64
 
 
 @internal
-def tile_in_head(sizes, n, kind):
-    """(first lane, lanes, vectors) of tile n of a key/value head.
+def tile_of(sizes, head, n, kind):
+    """Tile n of a key/value head; heads are counted through all of the batch.
 
     The last tile of a strip comes first, the longest under a causal mask. The vectors of a strip are dealt out evenly: 8 are
     3 + 3 + 2, and no vector but the last of a strip is partly empty.
     """
     unit, tiles = lanes_of(kind), sizes[TILES]
-    strip, tile = n // tiles, tiles - 1 - n % tiles
+    b, kv, strip, tile = head // sizes[KV_HEADS], head % sizes[KV_HEADS], n // tiles, tiles - 1 - n % tiles
     vectors = round_up(sizes[STRIP], unit) // unit
     begin, end = vectors * tile // tiles, vectors * (tile + 1) // tiles
     lanes = min(end * unit, sizes[STRIP]) - begin * unit
-    return strip * sizes[STRIP] + begin * unit, lanes, end - begin
+    return Tile(b, kv, strip * sizes[STRIP] + begin * unit, lanes, end - begin)
 
 
 @internal
-def tile_at(sizes, n, kind):
-    """(b, kv, first lane, lanes, vectors) of tile n: head after head, so that threads share keys and values in cache."""
-    per_head = sizes[STRIPS] * sizes[TILES]
-    head = n // per_head
-    lane, lanes, vectors = tile_in_head(sizes, n - head * per_head, kind)
-    return head // sizes[KV_HEADS], head % sizes[KV_HEADS], lane, lanes, vectors
-
-
-@internal
-def finish(operands, sizes, b, kv, lane, lanes, width, m, l, o, scratch):
+def finish(operands, sizes, tile, m, l, o, scratch):
     """Divide by the sums of weights and write output and log-sum-exp; a query without keys gets zeros and -inf."""
-    for n in range(width):
-        if operands[LSE, ADDRESS] and n < lanes:
-            h, i = query_of(sizes, kv, lane + n)
+    for n in range(l.size):
+        if operands[LSE, ADDRESS] and n < tile.lanes:
+            h, i = query_of(sizes, tile.kv, tile.lane + n)
             log_sum = m[n] + math.log(l[n])
-            store_native(address_of(operands, LSE, b, h, i, 0), as_kind(log_sum, l[0]))
+            store_native(address_of(operands, LSE, tile.b, h, i, 0), as_kind(log_sum, l[0]))
         l[n] = 1 / l[n] if l[n] != 0 else 0
-    unpack_lanes(operands, O, sizes, b, kv, lane, lanes, sizes[V_HEAD_DIM], width, o, l, scratch)
+    unpack_lanes(operands, O, sizes, tile, sizes[V_HEAD_DIM], o, l, scratch)
 
 
 @internal
@@ -101,28 +93,27 @@ def attend_tiles(operands, sizes, numbers, head, first, last, work, states, kind
 
     With keys in parts, each part of a tile counts as one.
     """
-    b, kv, splits = head // sizes[KV_HEADS], head % sizes[KV_HEADS], sizes[SPLITS]
-    dv_rows, of_head = sizes[DV_ROWS], sizes[STRIPS] * sizes[TILES] * splits
+    splits, dv_rows, of_head = sizes[SPLITS], sizes[DV_ROWS], sizes[STRIPS] * sizes[TILES] * sizes[SPLITS]
     size = (2 + dv_rows) * MOST_VECTORS * lanes_of(kind) * size_of(kind)
-    kept = np.int64(work[7].ctypes.data) if splits == 1 else states + (head * of_head + first) * size
+    kept = np.int64(work.states.ctypes.data) if splits == 1 else states + (head * of_head + first) * size
     scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
-    begin, end = without_padding(operands, sizes, b)
+    begin, end = without_padding(operands, sizes, head // sizes[KV_HEADS])
     for k0 in range(begin, max(end, begin + 1), sizes[CHUNK]):
         k1 = min(k0 + sizes[CHUNK], end)
-        forget_values(work[8], k0)
+        forget_values(work.place, k0)
         for n in range(first, last):
-            lane, lanes, vectors = tile_in_head(sizes, n // splits, kind)
-            m, l, o = state_at(kept + (n - first) * size, vectors, dv_rows, kind)
+            tile = tile_of(sizes, head, n // splits, kind)
+            m, l, o = state_at(kept + (n - first) * size, tile.vectors, dv_rows, kind)
             if k0 == begin:
                 m[:] = -np.inf
                 l[:] = 0
             some, others = part(k0, k1, n % splits, splits)
-            attend(operands, sizes, b, kv, lane, lanes, vectors, some, others, scale, softcap, work, m, l, o, stored)
+            attend(operands, sizes, tile, some, others, scale, softcap, work, m, l, o, stored)
             if k1 == end:
                 if is_fresh(m):
                     o[:] = 0
                 if splits == 1:
-                    finish(operands, sizes, b, kv, lane, lanes, vectors * lanes_of(kind), m, l, o, work[4])
+                    finish(operands, sizes, tile, m, l, o, work.scratch)
 
 
 @internal
@@ -165,15 +156,16 @@ def merge_tiles(arguments, thread, kind, _):
     work = workspace(sizes, memory + thread * sizes[WORK], kind)
     splits, most, dv_rows = sizes[SPLITS], MOST_VECTORS * lanes_of(kind), sizes[DV_ROWS]
     size = (2 + dv_rows) * most
-    top, factor = work[0][:most], work[1][:most]
-    count = sizes[BATCH] * sizes[KV_HEADS] * sizes[STRIPS] * sizes[TILES]
+    top, factor = work.packed[:most], work.s[:most]
+    of_head = sizes[STRIPS] * sizes[TILES]
+    count = sizes[BATCH] * sizes[KV_HEADS] * of_head
     while True:
-        tile = next_task(counters, sizes, thread, count)
-        if tile == count:
+        task = next_task(counters, sizes, thread, count)
+        if task == count:
             break
-        b, kv, lane, lanes, vectors = tile_at(sizes, tile, kind)
-        width = vectors * lanes_of(kind)
-        parts = table(states + tile * splits * size * top.itemsize, splits, size, kind)
+        tile = tile_of(sizes, task // of_head, task % of_head, kind)
+        width = tile.vectors * lanes_of(kind)
+        parts = table(states + task * splits * size * top.itemsize, splits, size, kind)
         first = parts[0]
         for n in range(width):
             top[n] = first[n]
@@ -187,8 +179,8 @@ def merge_tiles(arguments, thread, kind, _):
                 for n in range(width):
                     first[at + n] = (first[at + n] if p else 0) + factor[n] * parts[p, at + n]
         copy(top, first[:width])
-        m, l, o = state_at(first.ctypes.data, vectors, dv_rows, kind)
-        finish(operands, sizes, b, kv, lane, lanes, width, m, l, o, work[4])
+        m, l, o = state_at(first.ctypes.data, tile.vectors, dv_rows, kind)
+        finish(operands, sizes, tile, m, l, o, work.scratch)
 
 
 def forward(plan, call, threads):

@@ -30,7 +30,8 @@ class _Part(JITCodeLibrary):
 def _compiled(typing, function, arguments):
     """The function for arguments of these types: its part, and what its caller must know of it."""
     flags = Flags()
-    cpu_target.options.parse_as_flags(flags, {"nopython": True, "error_model": "numpy"})
+    # No memory is owned here, so there are no references to count either ("nrt").
+    cpu_target.options.parse_as_flags(flags, {"nopython": True, "error_model": "numpy", "_nrt": False})
     flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
     target = cpu_target.target_context
     part = _Part(target.codegen(), function.__qualname__)

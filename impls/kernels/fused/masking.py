@@ -1,5 +1,7 @@
 """Which keys a tile's queries may see, and what that does to a tile of scores."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from impls.kernels.fused.internal import internal
@@ -27,19 +29,29 @@ EIGHT_TRUE = 0x0101010101010101
 """Eight booleans of a mask that are all true, as one number."""
 
 
-@internal
-def visible(sizes, lane, lanes, width, begin, end, first, last):
-    """Each lane's keys among [begin, end) into the two arrays, as [first, last).
+class Band(NamedTuple):
+    """The keys that lanes see, [first, last) of each.
 
-    Returns (least first, greatest first, least last, greatest last): outside the outer two no lane sees a key, within the
-    inner two every lane sees all of them. Lanes beyond the last do as the last does.
+    Outside `first_least` and `last_most` no lane sees a key, from `first_most` to `last_least` every lane sees all of them.
     """
+
+    first: np.ndarray
+    last: np.ndarray
+    first_least: int
+    first_most: int
+    last_least: int
+    last_most: int
+
+
+@internal
+def visible(sizes, lane, lanes, begin, end, first, last):
+    """The band of so many lanes among the keys [begin, end), in these arrays. Lanes beyond the last do as the last does."""
     if sizes[Q_LEN] - 1 + sizes[LOW] <= begin < end <= sizes[HIGH] + 1:  # No band, or one that takes in all.
-        first[:width], last[:width] = begin, end
-        return begin, begin, end, end
+        first[:], last[:] = begin, end
+        return Band(first, last, begin, begin, end, end)
     first_least, first_most, last_least, last_most = end, begin, end, begin
     i = lane % sizes[Q_LEN]
-    for n in range(width):
+    for n in range(first.size):
         start, stop = max(begin, i + sizes[LOW]), min(end, i + sizes[HIGH] + 1)
         first[n], last[n] = start, stop
         if start < stop:
@@ -49,7 +61,7 @@ def visible(sizes, lane, lanes, width, begin, end, first, last):
             first_most, last_least = end, begin
         if n + 1 < lanes:
             i = i + 1 if i + 1 < sizes[Q_LEN] else 0
-    return first_least, first_most, last_least, last_most
+    return Band(first, last, first_least, first_most, last_least, last_most)
 
 
 @internal
@@ -72,16 +84,16 @@ def without_padding(operands, sizes, b):
 
 
 @internal
-def seen_through_mask(operands, sizes, b, kv, lane, lanes, k0, keys):
+def seen_through_mask(operands, sizes, tile, k0, keys):
     """Whether the mask lets a tile's queries see (any, all) of the keys. Only contiguous rows are looked at."""
     if operands[MASK, ADDRESS] == 0:
         return True, True
     if operands[MASK, BY_COLUMN] != 1:
         return True, False
     some, every = False, True
-    for n in range(1 if same_for_all_queries(operands) else lanes):
-        h, i = query_of(sizes, kv, lane + n)
-        address = address_of(operands, MASK, b, h, i, k0)
+    for n in range(1 if same_for_all_queries(operands) else tile.lanes):
+        h, i = query_of(sizes, tile.kv, tile.lane + n)
+        address = address_of(operands, MASK, tile.b, h, i, k0)
         words = view(address, keys // 8, np.int64(0))
         either, both = np.int64(0), np.int64(EIGHT_TRUE)
         for j in range(words.size):
@@ -104,34 +116,35 @@ def is_scattered(operands, which, sizes, keys, kind):
 
 
 @internal
-def ask_for_lanes(operands, which, sizes, b, kv, first, last, k0, keys, kind):
-    """Prefetch bias or mask for the lanes [first, last)."""
+def ask_for_lanes(operands, which, sizes, tile, first, last, k0, keys, kind):
+    """Prefetch bias or mask for lanes [first, last) of a tile."""
     size = 1 if which == MASK else bytes_of(sizes[STORAGE], kind)
     for n in range(first, last):
-        h, i = query_of(sizes, kv, n)
-        address = address_of(operands, which, b, h, i, k0)
+        h, i = query_of(sizes, tile.kv, tile.lane + n)
+        address = address_of(operands, which, tile.b, h, i, k0)
         for at in range(0, keys * size, LINE):
             prefetch(address + at)
 
 
 @internal
-def adjust(operands, sizes, b, kv, lane, lanes, width, k0, keys, rows, first, last, banded, masked, s, scratch):
-    """Bias, mask and band on a tile of scores (rows, width), of which `keys` rows are keys from k0 on.
+def adjust(operands, sizes, tile, band, k0, keys, rows, masked, s, scratch):
+    """Bias, mask and band on a tile of scores (rows, lanes), of which `keys` rows are keys from k0 on.
 
     Rows beyond the keys become -inf. `scratch` is as in `pack_lanes`.
     """
     unit, one, nothing = lanes_of(s[0]), as_kind(1, s[0]), as_kind(-np.inf, s[0])
+    width = tile.vectors * unit
     for which, use, wanted in ((BIAS, ADD, operands[BIAS, ADDRESS] != 0), (MASK, HIDE, masked)):
         if wanted:
             for j in range(0, keys, unit):
                 count, part = min(unit, keys - j), s[j * width : (j + unit) * width]
-                pack_lanes(operands, which, sizes, b, kv, lane, lanes, k0 + j, count, width, one, part, use, scratch)
-    if banded:
+                pack_lanes(operands, which, sizes, tile, k0 + j, count, one, part, use, scratch)
+    if band.first_most > k0 or band.last_least < k0 + keys:
         for j in range(keys):
             key = np.int32(k0 + j)
             row = s[j * width : (j + 1) * width]
             for n in range(width):
-                row[n] = row[n] if first[n] <= key and key < last[n] else nothing
+                row[n] = row[n] if band.first[n] <= key and key < band.last[n] else nothing
     s[keys * width : rows * width] = nothing
 
 

@@ -9,6 +9,7 @@ import numba
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
+from numba.np.arrayobj import make_array, populate_array
 
 from impls.kernels.fused.half import narrow, widen
 from impls.kernels.fused.internal import internal
@@ -100,27 +101,36 @@ def prefetch(typing, address):
     return types.void(types.intp), generate
 
 
+def _array(context, builder, address, shape, kind):
+    """An array of numbers of the type of `kind`, which nobody owns, as Numba has it."""
+    array = make_array(types.Array(kind, len(shape), "C"))(context, builder)
+    size = INTP(kind.bitwidth // 8)
+    strides = [size]
+    for count in reversed(shape[1:]):
+        strides.insert(0, builder.mul(strides[0], count))
+    data = builder.inttoptr(address, context.get_data_type(kind).as_pointer())
+    populate_array(array, data, shape, strides, size, None)
+    return array._getvalue()
+
+
 @intrinsic
-def _pointer(typing, address, kind):
-    """An address as a pointer to numbers of the type of `kind`."""
-    pointer = types.CPointer(kind)
+def view(typing, address, count, kind):
+    """The array of `count` numbers of the type of `kind` at an address."""
 
     def generate(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], context.get_value_type(pointer))
+        return _array(context, builder, arguments[0], [arguments[1]], kind)
 
-    return pointer(types.intp, kind), generate
-
-
-@internal
-def view(address, count, kind):
-    """The array of `count` numbers of the type of `kind` at an address."""
-    return numba.carray(_pointer(address, kind), (count,))
+    return types.Array(kind, 1, "C")(types.intp, types.intp, kind), generate
 
 
-@internal
-def table(address, rows, columns, kind):
+@intrinsic
+def table(typing, address, rows, columns, kind):
     """The array (rows, columns) at an address."""
-    return numba.carray(_pointer(address, kind), (rows, columns))
+
+    def generate(context, builder, signature, arguments):
+        return _array(context, builder, arguments[0], [arguments[1], arguments[2]], kind)
+
+    return types.Array(kind, 2, "C")(types.intp, types.intp, types.intp, kind), generate
 
 
 @internal

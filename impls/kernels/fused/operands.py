@@ -4,6 +4,8 @@ A kernel that took arrays would be compiled anew for every combination of their 
 is compiled once for each type it computes with.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from impls.kernels.fused.internal import internal
@@ -28,6 +30,18 @@ threads' workspaces and of the states behind them; the number of the pass; and t
 
 COUNTERS = OPERANDS + 11 * 5 + 8
 """Then a counter of tasks for each thread, in cache lines of their own, since all threads write. Passes start with zeros."""
+
+
+class Tile(NamedTuple):
+    """Some queries of a key/value head. Lanes count the queries of the head's group, one query head after the other."""
+
+    b: int
+    kv: int
+    lane: int
+    """The first."""
+    lanes: int
+    vectors: int
+    """So many hold the lanes; those beyond the last lane are zeros."""
 
 
 def call_size(threads):

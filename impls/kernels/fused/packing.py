@@ -19,8 +19,8 @@ def lie_as_they_are(operands, which, sizes, row, columns, unit, size):
 
 
 @internal
-def pack_lanes(operands, which, sizes, b, kv, lane, lanes, column, columns, width, factor, out, use, scratch):
-    """out[d, n] = factor times element column + d of the row of lane n; zeros beyond the last lane and column.
+def pack_lanes(operands, which, sizes, tile, column, columns, factor, out, use, scratch):
+    """out[d, n] = factor times element column + d of the row of lane n of a tile; zeros beyond the last lane and column.
 
     Or, with another `use` than WRITE, what `transpose` makes of out.
 
@@ -28,19 +28,19 @@ def pack_lanes(operands, which, sizes, b, kv, lane, lanes, column, columns, widt
     columns, lanes of a vector).
     """
     unit, native = lanes_of(out[0]), out.itemsize
-    padded = round_up(columns, unit)
+    padded, width = round_up(columns, unit), tile.vectors * unit
     factors, rows = scratch[:unit], scratch[unit:]
     factors[:] = factor
     stored_as = storage_of(sizes, which)
     for n0 in range(0, width, unit):
         storage, size = stored_as, bytes_of(stored_as, out[0])
-        h, i = query_of(sizes, kv, lane + n0)
-        source, apart = address_of(operands, which, b, h, i, column), operands[which, BY_ROW] // size
-        if n0 + unit > lanes or not lie_as_they_are(operands, which, sizes, i, columns, unit, size):
+        h, i = query_of(sizes, tile.kv, tile.lane + n0)
+        source, apart = address_of(operands, which, tile.b, h, i, column), operands[which, BY_ROW] // size
+        if n0 + unit > tile.lanes or not lie_as_they_are(operands, which, sizes, i, columns, unit, size):
             for n in range(unit):
                 row, to = rows[n * padded : (n + 1) * padded], rows.ctypes.data + n * padded * native
-                if n0 + n < lanes:
-                    at = address_of(operands, which, b, h, i, column)
+                if n0 + n < tile.lanes:
+                    at = address_of(operands, which, tile.b, h, i, column)
                     load_row(at, operands[which, BY_COLUMN], columns, storage, to, out[0])
                     row[columns:] = 0
                     h, i = query_after(sizes, h, i)
@@ -81,26 +81,26 @@ def copy_block(operands, which, sizes, b, kv, row, rows, column, columns, out, o
 
 
 @internal
-def unpack_lanes(operands, which, sizes, b, kv, lane, lanes, columns, width, x, factors, scratch):
+def unpack_lanes(operands, which, sizes, tile, columns, x, factors, scratch):
     """The inverse of `pack_lanes`: element d of the row of lane n = factors[n] x[d, n], rounded to its stored form.
 
     x is (columns rounded up to whole vectors, width), scratch as in `pack_lanes`.
     """
     unit = lanes_of(x[0])
-    padded = round_up(columns, unit)
+    padded, width = round_up(columns, unit), tile.vectors * unit
     storage, step, size = storage_of(sizes, which), operands[which, BY_COLUMN], x.itemsize
     native = storage == NATIVE
-    for n0 in range(0, lanes, unit):
-        h, i = query_of(sizes, kv, lane + n0)
-        target, apart = address_of(operands, which, b, h, i, 0), operands[which, BY_ROW] // size
-        direct = native and n0 + unit <= lanes and lie_as_they_are(operands, which, sizes, i, columns, unit, size)
+    for n0 in range(0, tile.lanes, unit):
+        h, i = query_of(sizes, tile.kv, tile.lane + n0)
+        target, apart = address_of(operands, which, tile.b, h, i, 0), operands[which, BY_ROW] // size
+        direct = native and n0 + unit <= tile.lanes and lie_as_they_are(operands, which, sizes, i, columns, unit, size)
         if not direct:
             target, apart = scratch.ctypes.data, padded
         for d0 in range(0, padded, unit):
             source = x.ctypes.data + (d0 * width + n0) * size
             transpose(source, width, NATIVE, factors.ctypes.data + n0 * size, target + d0 * size, apart, WRITE, x[0])
         if not direct:
-            for n in range(min(unit, lanes - n0)):
-                row = address_of(operands, which, b, h, i, 0)
+            for n in range(min(unit, tile.lanes - n0)):
+                row = address_of(operands, which, tile.b, h, i, 0)
                 store_row(scratch.ctypes.data + n * padded * size, columns, storage, row, step, x[0])
                 h, i = query_after(sizes, h, i)

@@ -10,10 +10,11 @@ from impls.kernels.fused.tiles import DEPTH, SIDE, TILES, tile_product, turned_v
 
 
 @internal
-def keys_by_lanes_in_pairs(operands, which, sizes, b, kv, k0, keys, depth, vectors, right, copied, out, stored):
-    """As `keys_by_lanes`; `right` is of pairs: [d/2, n]."""
-    kind, row_size = out[0], vectors * lanes_of(out[0]) * 4
-    rows, pairs, width = round_up(keys, ROWS), (depth + 1) // 2, vectors * lanes_of(out[0])
+def keys_by_lanes_in_pairs(operands, which, sizes, tile, k0, keys, depth, right, copied, out, stored):
+    """`products.keys_by_lanes` of pairs."""
+    b, kv, vectors, kind = tile.b, tile.kv, tile.vectors, out[0]
+    rows, pairs, width = round_up(keys, ROWS), (depth + 1) // 2, vectors * lanes_of(kind)
+    row_size = width * 4
     by_row, of_pairs = operands[which, BY_ROW], operands[which, BY_COLUMN] == 2 and depth % 2 == 0
     done = 0
     if TILES:
@@ -32,13 +33,13 @@ def keys_by_lanes_in_pairs(operands, which, sizes, b, kv, k0, keys, depth, vecto
         for r in range(direct, rows, ROWS):
             a, c = copied.ctypes.data + (r - direct) * pairs * 4, out.ctypes.data + r * row_size
             product(vectors, pairs, a, pairs * 2, 2, right.ctypes.data, width, c, width, False, kind, stored)
-    return rows
 
 
 @internal
-def columns_by_lanes_in_pairs(operands, which, sizes, b, kv, k0, keys, columns, vectors, s, copied, place, out, add, stored):
-    """As `columns_by_lanes`; s is of pairs: [j/2, n]. If `place` is not zero, x is turned around there for tiles."""
-    kind, row_size, width = s[0], vectors * lanes_of(s[0]) * 4, vectors * lanes_of(s[0])
+def columns_by_lanes_in_pairs(operands, which, sizes, tile, k0, keys, columns, s, copied, place, out, add, stored):
+    """`products.columns_by_lanes` of pairs."""
+    b, kv, vectors, kind = tile.b, tile.kv, tile.vectors, s[0]
+    width, row_size = vectors * lanes_of(kind), vectors * lanes_of(kind) * 4
     done = keys // DEPTH * DEPTH if TILES and place else 0
     if TILES and done > 0:
         a, apart = turned_values(operands, which, sizes, b, kv, k0, done, columns, copied.ctypes.data, place), sizes[TURNED]

@@ -12,7 +12,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from impls.kernels.fused.internal import internal
-from impls.kernels.fused.memory import as_kind, copy, view
+from impls.kernels.fused.memory import as_kind, copy, lanes_of, view
 from impls.kernels.fused.operands import BY_COLUMN, address_of, query_after, query_of
 from impls.kernels.fused.packing import round_up
 from impls.kernels.fused.simd import INT32, INTP, simd, subroutine
@@ -155,15 +155,15 @@ def interleave_rows(operands, which, sizes, b, kv, row, rows, columns, out, out_
 
 
 @internal
-def interleave_lanes(operands, which, sizes, b, kv, lane, lanes, columns, width, out, out_columns, kind):
-    """out[j, c] = elements c of the rows of lanes 2j and 2j + 1; zeros beyond the last lane and column. An address."""
-    step, (h, i) = operands[which, BY_COLUMN], query_of(sizes, kv, lane)
-    for n in range(0, lanes, 2):
-        first, (h, i) = address_of(operands, which, b, h, i, 0), query_after(sizes, h, i)
-        second, (h, i) = address_of(operands, which, b, h, i, 0) if n + 1 < lanes else 0, query_after(sizes, h, i)
+def interleave_lanes(operands, which, sizes, tile, columns, out, out_columns, kind):
+    """out[j, c] = elements c of the rows of lanes 2j and 2j + 1 of a tile; zeros beyond both. An address."""
+    step, (h, i) = operands[which, BY_COLUMN], query_of(sizes, tile.kv, tile.lane)
+    for n in range(0, tile.lanes, 2):
+        first, (h, i) = address_of(operands, which, tile.b, h, i, 0), query_after(sizes, h, i)
+        second, (h, i) = address_of(operands, which, tile.b, h, i, 0) if n + 1 < tile.lanes else 0, query_after(sizes, h, i)
         interleave_two(first, second, step, columns, out + n // 2 * out_columns * 4, out_columns, kind)
-    done = (lanes + 1) // 2 * out_columns
-    view(out, width // 2 * out_columns, np.int32(0))[done:] = 0
+    done = (tile.lanes + 1) // 2 * out_columns
+    view(out, tile.vectors * lanes_of(kind) // 2 * out_columns, np.int32(0))[done:] = 0
 
 
 @internal

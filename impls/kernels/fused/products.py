@@ -9,14 +9,19 @@ from impls.kernels.fused.memory import NATIVE, lanes_of, size_of
 from impls.kernels.fused.microkernel import MOST_VECTORS, ROWS, product, product_of_halves
 from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, STORAGE, address_of
 from impls.kernels.fused.packing import copy_block, round_up
+from impls.kernels.fused.pair_products import columns_by_lanes_in_pairs, keys_by_lanes_in_pairs
 
 
 @internal
-def keys_by_lanes(operands, which, sizes, b, kv, k0, keys, depth, vectors, right, copied, out):
-    """out[j, n] = Σ_d x[k0 + j, d] right[d, n] for j < keys, zeros up to whole micro-kernels; returns that many rows.
+def keys_by_lanes(operands, which, sizes, tile, k0, keys, depth, right, copied, out, stored):
+    """out[j, n] = Σ_d x[k0 + j, d] right[d, n] for j < keys, and rows of zeros up to whole micro-kernels.
 
-    x is the keys or the values; `copied` is scratch.
+    x is the keys or the values; `copied` is scratch. Unless `stored` is None, `right` is of pairs: [d/2, n].
     """
+    if stored is not None:
+        keys_by_lanes_in_pairs(operands, which, sizes, tile, k0, keys, depth, right, copied, out, stored)
+        return
+    b, kv, vectors = tile.b, tile.kv, tile.vectors
     kind, size, width = out[0], out.itemsize, vectors * lanes_of(out[0])
     rows, direct = round_up(keys, ROWS), keys // ROWS * ROWS if sizes[STORAGE] == NATIVE else 0
     row, column = operands[which, BY_ROW] // size, operands[which, BY_COLUMN] // size
@@ -28,15 +33,19 @@ def keys_by_lanes(operands, which, sizes, b, kv, k0, keys, depth, vectors, right
         for r in range(direct, rows, ROWS):
             a, c = copied.ctypes.data + (r - direct) * depth * size, out.ctypes.data + r * width * size
             product_of_halves(vectors, depth, a, depth, 1, right.ctypes.data, width, c, width, False, kind, None)
-    return rows
 
 
 @internal
-def columns_by_lanes(operands, which, sizes, b, kv, k0, keys, columns, vectors, s, copied, out, add):
+def columns_by_lanes(operands, which, sizes, tile, k0, keys, columns, s, copied, place, out, add, stored):
     """out[c, n] = Σ_j x[k0 + j, c] s[j, n], or += that if `add`. x is the keys or the values; `copied` is scratch.
 
-    Columns up to whole micro-kernels become zeros.
+    Columns up to whole micro-kernels become zeros. Unless `stored` is None, s is of pairs: [j/2, n], and `place`,
+    unless it is zero, is where x is turned around for matrix tiles.
     """
+    if stored is not None:
+        columns_by_lanes_in_pairs(operands, which, sizes, tile, k0, keys, columns, s, copied, place, out, add, stored)
+        return
+    b, kv, vectors = tile.b, tile.kv, tile.vectors
     kind, size, width = s[0], s.itemsize, vectors * lanes_of(s[0])
     direct = columns // ROWS * ROWS if sizes[STORAGE] == NATIVE else 0
     row, column = operands[which, BY_ROW] // size, operands[which, BY_COLUMN] // size

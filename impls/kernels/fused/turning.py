@@ -51,22 +51,22 @@ def _turn(typing, source, source_row, factor, destination, destination_row):
 
 
 @internal
-def pack_pairs(operands, which, sizes, b, kv, lane, lanes, columns, width, factor, out, scratch):
-    """out[d, n] = columns 2 d and 2 d + 1 of the row of lane n, times a power of two; zeros beyond the last lane and column.
+def pack_pairs(operands, which, sizes, tile, columns, factor, out, scratch):
+    """out[d, n] = columns 2 d and 2 d + 1 of the row of lane n of a tile, times a power of two; zeros beyond both.
 
     Addresses. out is (columns rounded up to pairs of vectors, width) numbers of two bytes, scratch (that many columns, lanes
     of a vector).
     """
     unit = lanes_of(factor)
-    padded = round_up(columns, 2 * unit)
+    padded, width = round_up(columns, 2 * unit), tile.vectors * unit
     for n0 in range(0, width, unit):
-        h, i = query_of(sizes, kv, lane + n0)
-        source, apart = address_of(operands, which, b, h, i, 0), operands[which, BY_ROW]
-        if n0 + unit > lanes or columns < padded or not lie_as_they_are(operands, which, sizes, i, columns, unit, 2):
+        h, i = query_of(sizes, tile.kv, tile.lane + n0)
+        source, apart = address_of(operands, which, tile.b, h, i, 0), operands[which, BY_ROW]
+        if n0 + unit > tile.lanes or columns < padded or not lie_as_they_are(operands, which, sizes, i, columns, unit, 2):
             source, apart = scratch, padded * 2
             for n in range(unit):
-                count = columns if n0 + n < lanes else 0
-                row = address_of(operands, which, b, h, i, 0)
+                count = columns if n0 + n < tile.lanes else 0
+                row = address_of(operands, which, tile.b, h, i, 0)
                 copy_numbers(row, operands[which, BY_COLUMN], count, scratch + n * apart, padded)
                 h, i = query_after(sizes, h, i)
         for d in range(0, padded // 2, unit):
@@ -74,10 +74,9 @@ def pack_pairs(operands, which, sizes, b, kv, lane, lanes, columns, width, facto
 
 
 @internal
-def load_columns(operands, which, sizes, b, kv, lane, lanes, columns, width, factor, out, scratch, stored):
-    """out[d, n] = factor times element d of the row of lane n; of pairs unless `stored` is None."""
+def load_columns(operands, which, sizes, tile, columns, factor, out, scratch, stored):
+    """out[d, n] = factor times element d of the row of lane n of a tile; of pairs unless `stored` is None."""
     if stored is not None:
-        place = scratch.ctypes.data
-        pack_pairs(operands, which, sizes, b, kv, lane, lanes, columns, width, factor, out.ctypes.data, place)
+        pack_pairs(operands, which, sizes, tile, columns, factor, out.ctypes.data, scratch.ctypes.data)
     else:
-        pack_lanes(operands, which, sizes, b, kv, lane, lanes, 0, columns, width, factor, out, WRITE, scratch)
+        pack_lanes(operands, which, sizes, tile, 0, columns, factor, out, WRITE, scratch)
