@@ -18,6 +18,12 @@ def features() -> set[str]:
 
 
 @cache
+def _is_x86() -> bool:
+    """Which is not told by its features, as NUMBA_CPU_FEATURES may be empty. Other processors are ARM's."""
+    return binding.get_process_triple().startswith(("x86_64", "i686"))
+
+
+@cache
 def vector_bytes() -> int:
     """Bytes of a vector register: 64 with AVX-512, 32 with AVX2 and FMA, else 16 (SSE2, NEON)."""
     present = features()
@@ -29,17 +35,17 @@ def vector_bytes() -> int:
 @cache
 def registers() -> int:
     """Vector registers: AVX-512 and NEON have 32, SSE and AVX2 have 16."""
-    return 16 if features() & {"sse2"} and vector_bytes() < 64 else 32
+    return 16 if _is_x86() and vector_bytes() < 64 else 32
 
 
 def fuses() -> bool:
     """Whether there are fused multiply-adds: with FMA and AVX-512, and on ARM."""
-    return bool(features() & {"fma", "avx512f"}) or "sse2" not in features()
+    return bool(features() & {"fma", "avx512f"}) or not _is_x86()
 
 
 def has_float16() -> bool:
     """Whether the processor converts float16 itself. All ARM ones do."""
-    return bool(features() & {"f16c", "avx512f"}) or "sse2" not in features()
+    return bool(features() & {"f16c", "avx512f"}) or not _is_x86()
 
 
 def has_bfloat16_products() -> bool:
