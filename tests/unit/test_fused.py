@@ -432,6 +432,24 @@ def test_keys_in_chunks(name, monkeypatch):
     np.testing.assert_array_equal(np.isinf(lse), np.isinf(whole_lse))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
+@pytest.mark.parametrize("head_dim, tile_keys", [(1, 64), (1, 128), (40, 128)])
+def test_bias_and_mask_on_long_tiles(head_dim, tile_keys, dtype):
+    """Several vectors of a row of the bias, and 32 booleans of the mask, at once: also with little room for copies."""
+    problem = Problem(
+        q_heads=2, q_len=101, kv_len=203, head_dim=head_dim, v_head_dim=head_dim, dtype=dtype, window=(31, 40),
+        bias="normal-bhqk", mask="random-bhqk", direction="backward",
+    )  # fmt: skip
+    inputs, kernels = make_inputs(problem, 2), Fused(problem, 2, tile_keys)
+    lse = kernels.new_lse()
+    o = kernels.forward(inputs.q, inputs.k, inputs.v, **inputs.extras, lse=lse)
+    found = checks.accuracy({"o": o}, expected(problem.replace(direction="forward"), inputs))
+    assert found.correct, checks.finding(found)
+    gradients = kernels.backward(inputs.q, inputs.k, inputs.v, o, lse, inputs.do, **inputs.extras)
+    found = checks.accuracy(dict(zip(("dq", "dk", "dv"), gradients, strict=True)), expected(problem, inputs))
+    assert found.correct, checks.finding(found)
+
+
 @pytest.mark.parametrize("kilobytes", [16, 24, 32, 33, 48, 64, 128])
 def test_tiles_are_of_whole_micro_kernels(kilobytes, monkeypatch):
     """Whatever the size of the cache: a tile's products are written in blocks of so many rows."""

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from impls.kernels.fused.bias import add_bias
+from impls.kernels.fused.hiding import hide
 from impls.kernels.fused.internal import internal
 from impls.kernels.fused.memory import as_kind, bytes_of, lanes_of, load_byte, prefetch, read, view
 from impls.kernels.fused.operands import (
@@ -21,8 +23,6 @@ from impls.kernels.fused.operands import (
     address_of,
     query_of,
 )
-from impls.kernels.fused.packing import pack_lanes
-from impls.kernels.fused.rows import ADD, HIDE
 from impls.kernels.fused.simd import LINE
 
 EIGHT_TRUE = 0x0101010101010101
@@ -132,13 +132,12 @@ def adjust(operands, sizes, tile, band, k0, keys, rows, masked, s, scratch):
 
     Rows beyond the keys become -inf. `scratch` is as in `pack_lanes`.
     """
-    unit, one, nothing = lanes_of(s[0]), as_kind(1, s[0]), as_kind(-np.inf, s[0])
+    unit, nothing = lanes_of(s[0]), as_kind(-np.inf, s[0])
     width = tile.vectors * unit
-    for which, use, wanted in ((BIAS, ADD, operands[BIAS, ADDRESS] != 0), (MASK, HIDE, masked)):
-        if wanted:
-            for j in range(0, keys, unit):
-                count, part = min(unit, keys - j), s[j * width : (j + unit) * width]
-                pack_lanes(operands, which, sizes, tile, k0 + j, count, one, part, use, scratch)
+    if operands[BIAS, ADDRESS]:
+        add_bias(operands, sizes, tile, k0, keys, s, scratch)
+    if masked:
+        hide(operands, sizes, tile, k0, keys, s, scratch)
     if band.first_most > k0 or band.last_least < k0 + keys:
         for j in range(keys):
             key = np.int32(k0 + j)

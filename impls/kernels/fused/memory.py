@@ -15,7 +15,7 @@ from impls.kernels.fused.half import narrow, widen
 from impls.kernels.fused.internal import internal
 from impls.kernels.fused.simd import INTP, simd
 
-NATIVE, BFLOAT16, FLOAT16, BOOLEAN = range(4)
+NATIVE, BFLOAT16, FLOAT16 = range(3)
 STORAGE = {"float64": NATIVE, "float32": NATIVE, "bfloat16": BFLOAT16, "float16": FLOAT16}
 
 _INT8, _INT16 = ir.IntType(8), ir.IntType(16)
@@ -162,11 +162,9 @@ def as_kind(typing, value, kind):
 
 @internal
 def read(address, storage, kind):
-    """The stored number at an address in the type of `kind`; 1 and 0 for a boolean."""
+    """The stored number at an address in the type of `kind`."""
     if storage == NATIVE:
         return load_native(address, kind)
-    if storage == BOOLEAN:
-        return as_kind(load_byte(address), kind)
     return as_kind(load_half(address, storage == BFLOAT16), kind)
 
 
@@ -192,7 +190,7 @@ def size_of(typing, kind):
 @internal
 def bytes_of(storage, kind):
     """Bytes of a stored number."""
-    return size_of(kind) if storage == NATIVE else (1 if storage == BOOLEAN else 2)
+    return size_of(kind) if storage == NATIVE else 2
 
 
 @internal

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from impls.kernels.fused.internal import internal
-from impls.kernels.fused.memory import BOOLEAN, fetch_add, table, view
+from impls.kernels.fused.memory import fetch_add, table, view
 
 (
     BATCH, Q_HEADS, KV_HEADS, Q_LEN, KV_LEN, HEAD_DIM, V_HEAD_DIM, LOW, HIGH, STORAGE,
@@ -87,12 +87,6 @@ def next_task(counters, sizes, thread, count):
         if task < end:
             return task
     return count
-
-
-@internal
-def storage_of(sizes, which):
-    """How an operand's numbers are stored."""
-    return np.int64(BOOLEAN) if which == MASK else sizes[STORAGE]
 
 
 @internal

@@ -1,9 +1,11 @@
 """Queries in, output out: between rows in memory and columns along a vector's lanes, converting dtypes on the way."""
 
+import numpy as np
+
 from impls.kernels.fused.internal import internal
 from impls.kernels.fused.memory import NATIVE, bytes_of, lanes_of, prefetch
-from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, Q_LEN, STORAGE, address_of, query_after, query_of, storage_of
-from impls.kernels.fused.rows import WRITE, load_row, store_row, transpose
+from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, Q_LEN, STORAGE, address_of, query_after, query_of
+from impls.kernels.fused.rows import load_row, store_row, transpose
 from impls.kernels.fused.simd import LINE
 
 
@@ -19,37 +21,44 @@ def lie_as_they_are(operands, which, sizes, row, columns, unit, size):
 
 
 @internal
-def pack_lanes(operands, which, sizes, tile, column, columns, factor, out, use, scratch):
+def rows_of_lanes(operands, which, sizes, tile, n0, column, columns, copied):
+    """(address, numbers from one to the next, how they are stored) of the rows of a vector's queries, those from lane n0 on.
+
+    The operand has a row for each query; so many columns are wanted, from `column` on. Rows that are not one head's, or not
+    whole vectors, are copied in the type that is computed with: (lanes of a vector, columns up to whole vectors), with zeros
+    beyond the last of both.
+    """
+    unit, storage = lanes_of(copied[0]), sizes[STORAGE]
+    padded, size = round_up(columns, unit), bytes_of(storage, copied[0])
+    h, i = query_of(sizes, tile.kv, tile.lane + n0)
+    if n0 + unit <= tile.lanes and lie_as_they_are(operands, which, sizes, i, columns, unit, size):
+        return address_of(operands, which, tile.b, h, i, column), operands[which, BY_ROW] // size, storage
+    for n in range(unit):
+        row = copied[n * padded : (n + 1) * padded]
+        if n0 + n < tile.lanes:
+            address = address_of(operands, which, tile.b, h, i, column)
+            load_row(address, operands[which, BY_COLUMN], columns, storage, row.ctypes.data, copied[0])
+            row[columns:] = 0
+            h, i = query_after(sizes, h, i)
+        else:
+            row[:] = 0
+    return np.int64(copied.ctypes.data), padded, np.int64(NATIVE)
+
+
+@internal
+def pack_lanes(operands, which, sizes, tile, column, columns, factor, out, scratch):
     """out[d, n] = factor times element column + d of the row of lane n of a tile; zeros beyond the last lane and column.
 
-    Or, with another `use` than WRITE, what `transpose` makes of out.
-
-    The operand has a row for each query. out is (columns rounded up to whole vectors, width), scratch (1 + that many
-    columns, lanes of a vector).
+    out is (columns rounded up to whole vectors, width), scratch (1 + that many columns, lanes of a vector).
     """
-    unit, native = lanes_of(out[0]), out.itemsize
-    padded, width = round_up(columns, unit), tile.vectors * unit
+    unit, padded, width = lanes_of(out[0]), round_up(columns, lanes_of(out[0])), tile.vectors * lanes_of(out[0])
     factors, rows = scratch[:unit], scratch[unit:]
     factors[:] = factor
-    stored_as = storage_of(sizes, which)
     for n0 in range(0, width, unit):
-        storage, size = stored_as, bytes_of(stored_as, out[0])
-        h, i = query_of(sizes, tile.kv, tile.lane + n0)
-        source, apart = address_of(operands, which, tile.b, h, i, column), operands[which, BY_ROW] // size
-        if n0 + unit > tile.lanes or not lie_as_they_are(operands, which, sizes, i, columns, unit, size):
-            for n in range(unit):
-                row, to = rows[n * padded : (n + 1) * padded], rows.ctypes.data + n * padded * native
-                if n0 + n < tile.lanes:
-                    at = address_of(operands, which, tile.b, h, i, column)
-                    load_row(at, operands[which, BY_COLUMN], columns, storage, to, out[0])
-                    row[columns:] = 0
-                    h, i = query_after(sizes, h, i)
-                else:
-                    row[:] = 0
-            source, apart, size, storage = rows.ctypes.data, padded, native, NATIVE
+        source, apart, storage = rows_of_lanes(operands, which, sizes, tile, n0, column, columns, rows)
         for d0 in range(0, padded, unit):
-            target = out.ctypes.data + (d0 * width + n0) * native
-            transpose(source + d0 * size, apart, storage, factors.ctypes.data, target, width, use, out[0])
+            at, target = source + d0 * bytes_of(storage, out[0]), out.ctypes.data + (d0 * width + n0) * out.itemsize
+            transpose(at, apart, storage, factors.ctypes.data, target, width, out[0])
 
 
 @internal
@@ -88,7 +97,7 @@ def unpack_lanes(operands, which, sizes, tile, columns, x, factors, scratch):
     """
     unit = lanes_of(x[0])
     padded, width = round_up(columns, unit), tile.vectors * unit
-    storage, step, size = storage_of(sizes, which), operands[which, BY_COLUMN], x.itemsize
+    storage, step, size = sizes[STORAGE], operands[which, BY_COLUMN], x.itemsize
     native = storage == NATIVE
     for n0 in range(0, tile.lanes, unit):
         h, i = query_of(sizes, tile.kv, tile.lane + n0)
@@ -98,7 +107,7 @@ def unpack_lanes(operands, which, sizes, tile, columns, x, factors, scratch):
             target, apart = scratch.ctypes.data, padded
         for d0 in range(0, padded, unit):
             source = x.ctypes.data + (d0 * width + n0) * size
-            transpose(source, width, NATIVE, factors.ctypes.data + n0 * size, target + d0 * size, apart, WRITE, x[0])
+            transpose(source, width, NATIVE, factors.ctypes.data + n0 * size, target + d0 * size, apart, x[0])
         if not direct:
             for n in range(min(unit, tile.lanes - n0)):
                 row = address_of(operands, which, tile.b, h, i, 0)

@@ -1,7 +1,5 @@
 """Rows of stored numbers, and square blocks of them turned around: whole vectors at a time where they are contiguous."""
 
-import math
-
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -9,7 +7,6 @@ from numba.extending import intrinsic
 from impls.kernels.fused.internal import internal
 from impls.kernels.fused.memory import (
     BFLOAT16,
-    BOOLEAN,
     FLOAT16,
     NATIVE,
     bytes_of,
@@ -21,13 +18,10 @@ from impls.kernels.fused.memory import (
 )
 from impls.kernels.fused.simd import INT32, INTP, each_of, simd, subroutine
 
-WRITE, ADD, HIDE = range(3)
-"""What a transposed block does to what is at its destination: see `transpose`."""
 
-
-def _forms(builder, kind, storage):
+def forms(builder, kind, storage):
     """The types that numbers may be stored as, each inside a branch that is taken where `storage` says so."""
-    forms = {NATIVE: kind, BOOLEAN: types.boolean}
+    forms = {NATIVE: kind}
     if kind == types.float32:
         forms |= {BFLOAT16: types.int16, FLOAT16: types.uint16}
     for form in each_of(builder, storage, forms):
@@ -43,7 +37,7 @@ def _load_vectors(typing, source, destination, count, storage, kind):
         unit = simd(str(kind))
         destination = unit.pointer(builder, destination)
         whole = builder.udiv(count, INTP(unit.lanes))
-        for stored in _forms(builder, kind, storage):
+        for stored in forms(builder, kind, storage):
             pointer = unit.stored_pointer(builder, source, stored)
             with cgutils.for_range(builder, whole) as loop:
                 at = builder.mul(loop.index, INTP(unit.lanes))
@@ -62,23 +56,21 @@ def _store_vectors(typing, source, destination, count, storage, kind):
         unit = simd(str(kind))
         source = unit.pointer(builder, source)
         whole = builder.udiv(count, INTP(unit.lanes))
-        for stored in _forms(builder, kind, storage):
-            if stored != types.boolean:
-                pointer = unit.stored_pointer(builder, destination, stored)
-                with cgutils.for_range(builder, whole) as loop:
-                    at = builder.mul(loop.index, INTP(unit.lanes))
-                    unit.store_stored(builder, unit.load(builder, source, at), pointer, at, stored)
+        for stored in forms(builder, kind, storage):
+            pointer = unit.stored_pointer(builder, destination, stored)
+            with cgutils.for_range(builder, whole) as loop:
+                at = builder.mul(loop.index, INTP(unit.lanes))
+                unit.store_stored(builder, unit.load(builder, source, at), pointer, at, stored)
         return builder.mul(whole, INTP(unit.lanes))
 
     return types.intp(types.intp, types.intp, types.intp, types.intp, kind), generate
 
 
 @intrinsic
-def transpose(typing, source, source_row, storage, factors, destination, destination_row, use, kind):
+def transpose(typing, source, source_row, storage, factors, destination, destination_row, kind):
     """A square block of lanes x lanes numbers, each row times a vector of factors, turned around in registers.
 
-    Addresses; rows apart in elements. The source is as `storage` says, the destination of the type of `kind`. `use` says
-    what becomes of that: with WRITE it is overwritten, with ADD added to, with HIDE it is -inf where the source is zero.
+    Addresses; rows apart in elements. The source is as `storage` says, the destination of the type of `kind`.
     """
 
     def generate(context, builder, signature, arguments):
@@ -86,26 +78,19 @@ def transpose(typing, source, source_row, storage, factors, destination, destina
         return context.get_dummy_value()
 
     def body(builder, arguments):
-        source, source_row, storage, factors, destination, destination_row, use = arguments
+        source, source_row, storage, factors, destination, destination_row = arguments
         unit = simd(str(kind))
         destination = unit.pointer(builder, destination)
         factor = unit.load(builder, unit.pointer(builder, factors), INTP(0))
-        for stored in _forms(builder, kind, storage):
+        for stored in forms(builder, kind, storage):
             pointer = unit.stored_pointer(builder, source, stored)
             places = [builder.mul(source_row, INTP(n)) for n in range(unit.lanes)]
             rows = [builder.fmul(unit.load_stored(builder, pointer, place, stored), factor) for place in places]
             rows = turned(builder, unit.lanes, rows)
-            for chosen in each_of(builder, use, (WRITE, ADD, HIDE)):
-                for n, row in enumerate(rows):
-                    place = builder.mul(destination_row, INTP(n))
-                    if chosen == ADD:
-                        row = builder.fadd(unit.load(builder, destination, place), row)
-                    if chosen == HIDE:
-                        shown = builder.fcmp_unordered("!=", row, unit.constant(0))
-                        row = builder.select(shown, unit.load(builder, destination, place), unit.constant(-math.inf))
-                    unit.store(builder, row, destination, place)
+            for n, row in enumerate(rows):
+                unit.store(builder, row, destination, builder.mul(destination_row, INTP(n)))
 
-    return types.void(*[types.intp] * 7, kind), generate
+    return types.void(*[types.intp] * 6, kind), generate
 
 
 def turned(builder, lanes, rows):

@@ -15,7 +15,7 @@ from impls.kernels.fused.processor import fuses, vector_bytes
 
 INT32 = ir.IntType(32)
 _INT16 = ir.IntType(16)
-_STORED = {"int16": _INT16, "uint16": _INT16, "bool": ir.IntType(8)}
+_STORED = {"int16": _INT16, "uint16": _INT16}
 INTP = ir.IntType(64)
 
 LINE = 64
@@ -68,15 +68,13 @@ class Simd:
     def load_stored(self, builder, pointer, index, stored):
         """A vector of numbers that are stored as the Numba type `stored` says.
 
-        int16 is bfloat16, uint16 float16; a boolean becomes 1 or 0.
+        int16 is bfloat16, uint16 float16.
         """
         if str(stored) not in _STORED:
             return self.load(builder, pointer, index)
         kind = _STORED[str(stored)]
         place = builder.bitcast(builder.gep(pointer, [index]), ir.VectorType(kind, self.lanes).as_pointer())
         bits = builder.load(place, align=kind.width // 8)
-        if str(stored) == "bool":
-            return builder.uitofp(bits, self.vector)
         return (half.from_bfloat16 if str(stored) == "int16" else half.from_float16)(builder, bits)
 
     def store_stored(self, builder, value, pointer, index, stored):

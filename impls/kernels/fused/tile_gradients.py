@@ -41,7 +41,7 @@ from impls.kernels.fused.operands import (
 from impls.kernels.fused.packing import pack_lanes, unpack_lanes
 from impls.kernels.fused.pairs import interleave_lanes, pair_rows, round_rows
 from impls.kernels.fused.products import add_keys_by_columns, columns_by_lanes, keys_by_lanes
-from impls.kernels.fused.rows import WRITE, load_row
+from impls.kernels.fused.rows import load_row
 from impls.kernels.fused.tile import scores
 from impls.kernels.fused.turning import load_columns
 from impls.kernels.fused.unfinished import leave, take_up
@@ -136,8 +136,8 @@ def load_log_sums(operands, sizes, tile, lse):
 def load_output_sums(operands, sizes, tile, dot, ot, delta, scratch):
     """delta[n] = Σ_c do[n, c] o[n, c]. The former is left in `dot` by lanes; `ot` is scratch for the latter."""
     one, columns, width = as_kind(1, delta[0]), sizes[V_HEAD_DIM], delta.size
-    pack_lanes(operands, DO, sizes, tile, 0, columns, one, dot, WRITE, scratch)
-    pack_lanes(operands, O, sizes, tile, 0, columns, one, ot, WRITE, scratch)
+    pack_lanes(operands, DO, sizes, tile, 0, columns, one, dot, scratch)
+    pack_lanes(operands, O, sizes, tile, 0, columns, one, ot, scratch)
     delta[:] = 0
     for c in range(columns):
         for n in range(width):

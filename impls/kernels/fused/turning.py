@@ -12,7 +12,7 @@ from impls.kernels.fused.memory import lanes_of
 from impls.kernels.fused.operands import BY_COLUMN, BY_ROW, address_of, query_after, query_of
 from impls.kernels.fused.packing import lie_as_they_are, pack_lanes, round_up
 from impls.kernels.fused.pairs import copy_numbers
-from impls.kernels.fused.rows import WRITE, turned
+from impls.kernels.fused.rows import turned
 from impls.kernels.fused.simd import INTP, simd, subroutine
 
 
@@ -79,4 +79,4 @@ def load_columns(operands, which, sizes, tile, columns, factor, out, scratch, st
     if stored is not None:
         pack_pairs(operands, which, sizes, tile, columns, factor, out.ctypes.data, scratch.ctypes.data)
     else:
-        pack_lanes(operands, which, sizes, tile, 0, columns, factor, out, WRITE, scratch)
+        pack_lanes(operands, which, sizes, tile, 0, columns, factor, out, scratch)
