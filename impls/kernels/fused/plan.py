@@ -22,7 +22,7 @@ TOGETHER = 8
 """Tiles that go through a long head's keys together: what is beyond the second-level cache is read once for all."""
 
 SHORT_TILE = 32
-"""Keys of a tile of the backward pass that are few enough for any length; more are a sixteenth of all at most."""
+"""Keys of a tile of the backward pass that are few enough for any length: see `_keys_backward`."""
 
 LEAST_SUMS = 64
 """Keys at least whose dk and dv are added up together: for fewer, reading the queries again takes too long."""
@@ -122,8 +122,7 @@ def suits_decode(problem: Problem) -> bool:
 def plan_backward(problem: Problem, threads: int, tile_keys: int | None = None, splits: int | None = None) -> Plan:
     """Key/value heads are the tasks; where they are few, their tiles of queries are dealt out to several tasks."""
     shape = _shape(problem)
-    most = min(problem.kv_len, max(SHORT_TILE, problem.kv_len // 16))
-    tile = tile_keys or keys_of_a_tile(2 * shape.width * shape.size, first_level_cache() // 2, most)
+    tile = tile_keys or _keys_backward(problem, shape)
     heads = problem.batch * problem.kv_heads
     if splits is None:
         splits = 1 if heads >= 2 * threads or heads == threads else -(-2 * threads // max(heads, 1))
@@ -146,11 +145,22 @@ def plan_backward(problem: Problem, threads: int, tile_keys: int | None = None, 
 def keys_of_a_tile(bytes_of_a_key: int, room: int, most: int) -> int:
     """Keys of which so many bytes each fit, in whole micro-kernels and vectors; no more than there are.
 
-    Forward, scores have a sixteenth of the second-level cache: they and what passes through beside them stay there, and long
-    tiles make long sums. Backward, where three more products read scores and their gradients, both have half of the
-    first-level cache.
+    Scores, backward with their gradients, have a sixteenth of the second-level cache: they and what passes through beside
+    them stay there, and long tiles make long sums.
     """
     return max(1, min(-(-most // WHOLE), room // bytes_of_a_key // WHOLE)) * WHOLE
+
+
+def _keys_backward(problem: Problem, shape: _Shape) -> int:
+    """Keys of a tile of the backward pass, by default.
+
+    No more than a quarter of all, as what the tiles of all threads need is counted into the workspace. Where keys are of two
+    bytes, and tiles of four, that is little: a sixteenth, and no more than half of the first-level cache holds.
+    """
+    native = STORAGE[problem.dtype] == NATIVE
+    room = second_level_cache() // 16 if native else first_level_cache() // 2
+    most = min(problem.kv_len, max(SHORT_TILE, problem.kv_len // (4 if native else 16)))
+    return keys_of_a_tile(2 * shape.width * shape.size, room, most)
 
 
 def keys_of_a_chunk(problem: Problem, tile: int) -> int:
