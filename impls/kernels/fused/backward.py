@@ -80,8 +80,12 @@ def differentiate(operands, sizes, tile, chunk, begin, end, scale, softcap, work
     """
     kind, step, width = work.s[0], sizes[TILE_KEYS], tile.vectors * lanes_of(work.s[0])
     band = visible(sizes, tile.lane, tile.lanes, begin, end, work.first[:width], work.last[:width])
-    seen = band.first_least < band.last_most
-    opening, closing = (band.first_least // sizes[CHUNK], (band.last_most - 1) // sizes[CHUNK]) if seen else (0, 0)
+    if band.first_least >= band.last_most:  # No key is seen, and the first chunk is the one to say so.
+        if chunk == 0:
+            work.dqt[:] = 0
+            close_tile(operands, sizes, tile, work, left, True)
+        return
+    opening, closing = band.first_least // sizes[CHUNK], (band.last_most - 1) // sizes[CHUNK]
     if chunk < opening or closing < chunk:
         return
     power, rest = parts_of(scale) if stored is not None else (scale, as_kind(1, kind))  # As in the forward pass.

@@ -1,6 +1,5 @@
 """A bias on a tile of scores: rows of queries turned around, and added."""
 
-from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
@@ -57,12 +56,11 @@ def _add_transposed_pairs(typing, source, source_row, destination, destination_r
     def body(builder, arguments):
         source, source_row, destination, destination_row = arguments
         unit = simd("float32")
-        integers = ir.VectorType(ir.IntType(32), unit.lanes)
         upper, sixteen = unit.integer_constant(0xFFFF0000), unit.integer_constant(16)
         pairs = []
         for n in range(unit.lanes):
             address = builder.add(source, builder.mul(source_row, INTP(2 * n)))
-            pairs.append(builder.load(builder.inttoptr(address, integers.as_pointer()), align=2))
+            pairs.append(builder.load(builder.inttoptr(address, unit.integers.as_pointer()), align=2))
         rows = []
         for both in turned(builder, unit.lanes, pairs):
             rows += [builder.shl(both, sixteen), builder.and_(both, upper)]

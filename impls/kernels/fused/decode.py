@@ -68,7 +68,7 @@ class Workspace(NamedTuple):
 
 @internal
 def workspace(sizes, address, kind):
-    """It, cut out of a thread's memory."""
+    """A `Workspace`, cut out of a thread's memory."""
     q, address = cut(address, QUERIES * sizes[HEAD_DIM], kind)
     s, address = cut(address, QUERIES * sizes[TILE_KEYS], kind)
     copied, address = cut(address, rows_of_dots(kind) * sizes[HEAD_DIM], kind)
@@ -135,14 +135,8 @@ def add_rows(queries, count, s, s_row, v, v_row, columns, o, kind, stored):
 @internal
 def attend_rows(operands, sizes, b, kv, begin, end, scale, softcap, work, state, stored):
     """Fold the keys [begin, end) into the state of all queries of a key/value head; the state is overwritten."""
-    s, factor, kind, tile, dv, queries = (
-        work.s,
-        work.factor,
-        state[0],
-        sizes[TILE_KEYS],
-        sizes[V_HEAD_DIM],
-        queries_of(sizes),
-    )
+    s, factor, kind = work.s, work.factor, state[0]
+    tile, dv, queries = sizes[TILE_KEYS], sizes[V_HEAD_DIM], queries_of(sizes)
     m, l, o = state[:QUERIES], state[QUERIES : 2 * QUERIES], state[2 * QUERIES :]
     m[:] = -np.inf
     l[:] = 0

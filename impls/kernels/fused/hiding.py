@@ -21,7 +21,7 @@ BITS = 32
 
 
 @intrinsic
-def load_bits(typing, address):
+def _load_booleans(typing, address):
     """32 bytes, in order, as the bits of one number: whether they are not zero."""
 
     def generate(context, builder, signature, arguments):
@@ -62,7 +62,7 @@ def _hide_rows(typing, s, width, count, words, kind):
 def bits_at(address, step, count):
     """The bits of `count` booleans, `step` bytes apart; at most 32."""
     if count == BITS and step == 1:
-        return load_bits(address)
+        return _load_booleans(address)
     bits = np.uint32(0)
     for j in range(count):
         if load_byte(address + j * step) != 0:

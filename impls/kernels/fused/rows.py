@@ -21,11 +21,11 @@ from impls.kernels.fused.simd import INT32, INTP, each_of, simd, subroutine
 
 def forms(builder, kind, storage):
     """The types that numbers may be stored as, each inside a branch that is taken where `storage` says so."""
-    forms = {NATIVE: kind}
+    stored = {NATIVE: kind}
     if kind == types.float32:
-        forms |= {BFLOAT16: types.int16, FLOAT16: types.uint16}
-    for form in each_of(builder, storage, forms):
-        yield forms[form]
+        stored |= {BFLOAT16: types.int16, FLOAT16: types.uint16}
+    for form in each_of(builder, storage, stored):
+        yield stored[form]
 
 
 @intrinsic

@@ -59,7 +59,7 @@ class Workspace(NamedTuple):
 
 @internal
 def workspace(sizes, address, kind):
-    """It, cut out of a thread's memory, each part at a multiple of 64 bytes."""
+    """A `Workspace`, cut out of a thread's memory, each part at a multiple of 64 bytes."""
     unit, native = lanes_of(kind), sizes[STORAGE] == NATIVE
     width, tile = MOST_VECTORS * unit, sizes[TILE_KEYS]
     packed, address = cut(address, sizes[D_ROWS] * width, kind)

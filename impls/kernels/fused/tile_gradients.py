@@ -75,7 +75,7 @@ class Workspace(NamedTuple):
 
 @internal
 def workspace(sizes, address, kind, stored):
-    """It, cut out of a thread's memory."""
+    """A `Workspace`, cut out of a thread's memory."""
     width, tile, d, dv = MOST_VECTORS * lanes_of(kind), sizes[TILE_KEYS], sizes[D_ROWS], sizes[DV_ROWS]
     qt, address = cut(address, d * width, kind)
     q, address = rows_beside(qt, address, stored)
