@@ -51,6 +51,8 @@ class Accuracy:
     """The bound of that element."""
     worst_error: float = 0.0
     """The absolute difference of that element; infinite where it is not a number."""
+    worst_undefined: bool = False
+    """Whether the formula gives nan there, and the output a number."""
 
     @property
     def correct(self) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import ml_dtypes
 import numpy as np
 
 from harness.inputs import NUMPY_DTYPES, Inputs
 from harness.problem import Problem
 from harness.record import Accuracy
-from harness.reference import Expected
+from harness.reference import Expected, Tensor
 
 
 def wrong_form(problem: Problem, outputs: Mapping[str, np.ndarray]) -> str | None:
@@ -26,17 +27,16 @@ def wrong_form(problem: Problem, outputs: Mapping[str, np.ndarray]) -> str | Non
 def accuracy(outputs: Mapping[str, np.ndarray], answer: Expected) -> Accuracy:
     """Error and error over bound, the largest over every checked element of every output.
 
-    An element whose bound is zero (a row with nothing to attend to) must be exactly zero; nan is never correct, and a
-    bound that is not finite admits nothing.
+    An element whose bound is zero (a row with nothing to attend to) must be exactly zero, and a bound that is not finite
+    admits nothing. Where the formula gives no number, neither may the output; elsewhere nan is wrong unless it is excused,
+    and infinity is right only where the dtype ends within the bound.
     """
-    worst, worst_ratio, worst_error, worst_bound, largest, elements = "", 0.0, 0.0, 0.0, 0.0, 0
+    worst, worst_ratio, worst_error, worst_bound, undefined, largest, elements = "", 0.0, 0.0, 0.0, False, 0.0, 0
     for name, tensor in answer.items():
-        got = outputs[name][:, :, tensor.rows].astype(np.float64)
-        error = np.abs(got - tensor.value)
-        error = np.where(np.isnan(error), np.inf, error)
-        usable = np.isfinite(tensor.bound)
+        got = outputs[name][:, :, tensor.rows]
+        error = _error(got, tensor)
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(error == 0, 0.0, error / np.where(usable, tensor.bound, 0.0))
+            ratio = np.where(error == 0, 0.0, error / np.where(np.isfinite(tensor.bound), tensor.bound, 0.0))
         elements += got.size
         if not got.size:
             continue
@@ -47,11 +47,24 @@ def accuracy(outputs: Mapping[str, np.ndarray], answer: Expected) -> Accuracy:
             worst_ratio, worst_bound, worst_error = float(ratio[at]), float(tensor.bound[at]), float(error[at])
             b, h, row, column = (int(n) for n in at)
             worst = f"{name}[{b}, {h}, {int(tensor.rows[row])}, {column}]"
-    return Accuracy(largest, worst_ratio, elements, worst, worst_bound, worst_error)
+            undefined = bool(np.isnan(tensor.value[at]))
+    return Accuracy(largest, worst_ratio, elements, worst, worst_bound, worst_error, undefined)
+
+
+def _error(stored: np.ndarray, tensor: Tensor) -> np.ndarray:
+    """The absolute difference of each element from the oracle; infinite where one of them alone is a number."""
+    got, largest = stored.astype(np.float64), float(ml_dtypes.finfo(stored.dtype).max)
+    undefined, finite = np.isnan(tensor.value), np.isfinite(got)
+    with np.errstate(invalid="ignore"):
+        error = np.where(finite & ~undefined, np.abs(got - tensor.value), np.inf)
+        ends = np.isinf(got) & (np.sign(got) == np.sign(tensor.value)) & (np.abs(tensor.value) + tensor.bound >= largest)
+    return np.where(~finite & (undefined | tensor.excused | ends), 0.0, error)
 
 
 def finding(accuracy: Accuracy) -> str:
     """The sentence for an output outside its bound."""
+    if accuracy.worst_undefined:
+        return f"{accuracy.worst} is a number; the formula gives nan there, which must not be hidden"
     if accuracy.worst_error == np.inf:
         return f"{accuracy.worst} is not a number or infinite; the oracle's answer is finite"
     if accuracy.worst_bound == 0:

@@ -64,16 +64,16 @@ def _examine(case: Case, implementation: Implementation, framework: Framework, a
         solver.bind(inputs)
         # Copies: a later call may write into the array that the first one returned.
         outputs = {name: array.copy() for name, array in solver.outputs(solver.finished_call()).items()}
-        wrong = checks.wrong_form(case.problem, outputs)
+        # The implementation may hold, and have written into, the very arrays that were made: the oracle gets its own.
+        pristine = vary(case.problem, case.inputs, case.seed)
+        wrong = checks.changed_input(pristine, solver.inputs_now()) or checks.wrong_form(case.problem, outputs)
         if wrong:
             return Verdict(case, Status.INCORRECT, wrong)
-        right = answer(case, inputs)
+        right = answer(case, pristine)
         accuracy = checks.accuracy(outputs, right)
         if not accuracy.correct:
-            cause = likely_cause(case.problem, vary(case.problem, case.inputs, case.seed), outputs, right)
+            cause = likely_cause(case.problem, pristine, outputs, right)
             return Verdict(case, Status.INCORRECT, checks.finding(accuracy), accuracy, cause)
-        # The implementation may hold the very arrays that were made, so they are made again to compare with.
-        wrong = checks.changed_input(vary(case.problem, case.inputs, case.seed), solver.inputs_now())
         trial = Trial(case, implementation, framework, solver, inputs, outputs)
         if not wrong and case.check in CALLS:
             wrong = CALLS[case.check](trial)

@@ -1,4 +1,4 @@
-"""The formula computed honestly in a half type: every array that is stored is rounded to the dtype, sums are not.
+"""The formula computed in a half type: every array that is stored is rounded to the dtype, sums are not.
 
 What this loses is what the dtype costs. A kernel may lose twice as much (the rule of FlashAttention's own tests), and the
 rounding of its result; see docs/tolerance.md.
@@ -6,85 +6,124 @@ rounding of its result; see docs/tolerance.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from harness.inputs import NUMPY_DTYPES, Inputs
 from harness.problem import Problem
+from harness.reference.answer import Part
+from harness.reference.not_finite import finite
 from harness.reference.roundoff import Roundoff
 from harness.reference.scores import row_blocks, rows_of, visible
 
 DTYPES = ("bfloat16", "float16")
 
 FACTOR = 2.0
-"""Of the honest error, how much is admitted (tests/test_flash_attn.py of FlashAttention-2)."""
-
+"""Of the error in the half type, how much is admitted (tests/test_flash_attn.py of FlashAttention-2)."""
 
 COARSE = 0.25
-"""Of the error that storing a score may cause in it: where it is more, a weight moves by over a quarter, and one honest
-computation says little of another. Such rows keep the derived bound alone."""
+"""How far, in logarithms, the sum of a row's weights may move when every score is stored: where it is more, one computation
+says little of another. Such rows keep the derived bound alone."""
+
+DRAWS, MAX_REPEATS = 4096, 32
+"""Rows of scores to draw roundings for, so that the largest error is no matter of luck; and the most repetitions for it."""
+
+Stored = Callable[[np.ndarray], np.ndarray]
+"""float64 to float64, through the half type."""
 
 
 @dataclass
-class Honest:
+class InHalf:
     """An output computed in the half type, float64."""
 
     value: np.ndarray
     coarse: np.ndarray
     """Boolean, broadcastable to `value`: the rows whose scores are too large for it to be a yardstick."""
 
-    def limit(self, problem: Problem, right: np.ndarray) -> np.ndarray:
-        """The largest error that an element may have, by this criterion alone; infinite for coarse rows.
 
-        Twice the honest computation's largest error, and one unit in the last place of the largest element, since an
-        honest computation may be lucky (with one key it is exact).
-        """
-        unit = Roundoff.of(problem.dtype)
-        counted = ~np.broadcast_to(self.coarse, right.shape)
-        error = float(np.abs(self.value - right)[counted].max(initial=0.0))
-        largest = float(np.abs(right)[counted].max(initial=0.0))
-        return np.where(counted, FACTOR * error + 2 * unit.storage * largest + unit.smallest, np.inf)
+def limits(
+    problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.ndarray, right: dict[str, Part]
+) -> dict[str, np.ndarray]:
+    """The largest error beyond underflow that an element may have, by this criterion alone; infinite for coarse rows.
+
+    Twice the largest error in the half type, and one unit in the last place of the largest element, since with one key the
+    computation is exact. Where rows are few it is repeated with other roundings.
+    """
+    repeats = min(MAX_REPEATS, max(1, DRAWS // max(1, problem.batch * problem.q_heads * len(rows))))
+    found = compute(problem, inputs, rows, keys, rounded(problem.dtype))
+    counted = {n: ~np.broadcast_to(found[n].coarse | part.undefined, part.value.shape) for n, part in right.items()}
+    largest = {n: _largest(part.value, counted[n]) for n, part in right.items()}
+    error = {n: _largest(found[n].value - part.value, counted[n]) for n, part in right.items()}
+    for number in range(1, repeats):
+        again = compute(problem, inputs, rows, keys, rounded_at_random(problem.dtype, number))
+        error = {n: max(error[n], _largest(again[n].value - part.value, counted[n])) for n, part in right.items()}
+    unit = Roundoff.of(problem.dtype)
+    return {n: np.where(counted[n], FACTOR * error[n] + 2 * unit.storage * largest[n], np.inf) for n in right}
 
 
-class _Stored:
-    """Rounds to a problem's dtype, and computes on in float64."""
+def _largest(x: np.ndarray, counted: np.ndarray) -> float:
+    return float(np.abs(x)[counted & np.isfinite(x)].max(initial=0.0))
 
-    def __init__(self, dtype: str):
-        self._dtype = NUMPY_DTYPES[dtype]
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+def rounded(dtype: str) -> Stored:
+    """Rounds to nearest, as storing does."""
+
+    def stored(x: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
-            return x.astype(self._dtype).astype(np.float64)
+            return x.astype(NUMPY_DTYPES[dtype]).astype(np.float64)
+
+    return stored
 
 
-def forward_rows(problem: Problem, inputs: Inputs, rows: np.ndarray) -> Honest:
+def rounded_at_random(dtype: str, seed: int) -> Stored:
+    """Moves each number by up to half a unit in its last place, evenly drawn: a rounding that might as well have been."""
+    rng, unit = np.random.default_rng(seed), Roundoff.of(dtype)
+
+    def stored(x: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            half_place = np.maximum(
+                np.exp2(np.floor(np.log2(np.maximum(np.abs(x), 1e-300)))) * unit.storage, unit.smallest / 2
+            )
+            moved = x + half_place * rng.uniform(-1, 1, x.shape)
+        return np.where((x == 0) | ~np.isfinite(x) | (np.abs(x) == 1), x, moved)
+
+    return stored
+
+
+def compute(problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.ndarray, stored: Stored) -> dict[str, InHalf]:
+    """{"o"}, or {"dq", "dk", "dv"}, with every array that is stored passed through `stored`."""
+    if problem.direction == "forward":
+        return {"o": forward_rows(problem, inputs, rows, stored)}
+    return backward_rows(problem, inputs, rows, keys, stored)
+
+
+def forward_rows(problem: Problem, inputs: Inputs, rows: np.ndarray, stored: Stored) -> InHalf:
     """o for the given query rows of every head, `(batch, q_heads, len(rows), v_head_dim)`."""
-    stored = _Stored(problem.dtype)
     o = np.zeros((problem.batch, problem.q_heads, len(rows), problem.v_head_dim))
     coarse = np.zeros((*o.shape[:3], 1), bool)
     for b, h, done, block in _blocks(problem, rows):
         part = slice(done, done + len(block))
         weights = _weights(problem, inputs, stored, b, h, block)
-        o[b, h, part] = stored(weights.p @ inputs.v[b, h // problem.group].astype(np.float64))
+        o[b, h, part] = stored(weights.p @ finite(inputs.v[b, h // problem.group].astype(np.float64)))
         coarse[b, h, part] = weights.coarse
-    return Honest(o, coarse)
+    return InHalf(o, coarse)
 
 
-def backward_rows(problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.ndarray) -> dict[str, Honest]:
+@np.errstate(invalid="ignore", over="ignore")
+def backward_rows(problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.ndarray, stored: Stored) -> dict[str, InHalf]:
     """{"dq", "dk", "dv"}: dq for the query rows `rows`, dk and dv for the keys `keys`; each head's part is stored, and so
     is o, from which fused kernels take the sum of p dp."""
     assert inputs.do is not None
-    stored = _Stored(problem.dtype)
     heads = (problem.batch, problem.q_heads)
     dq = np.zeros((*heads, problem.q_len, problem.head_dim))
     dk, dv = (np.zeros((*heads, len(keys), width)) for width in (problem.head_dim, problem.v_head_dim))
     coarse = np.zeros((*heads, problem.q_len, 1), bool)
     for b, h, done, block in _blocks(problem, np.arange(problem.q_len)):
         part = slice(done, done + len(block))
-        q, do = (x[b, h, part].astype(np.float64) for x in (inputs.q, inputs.do))
-        k, v = (x[b, h // problem.group].astype(np.float64) for x in (inputs.k, inputs.v))
+        q, do = (finite(x[b, h, part].astype(np.float64)) for x in (inputs.q, inputs.do))
+        k, v = (finite(x[b, h // problem.group].astype(np.float64)) for x in (inputs.k, inputs.v))
         weights = _weights(problem, inputs, stored, b, h, block)
         p = weights.p
         ds = stored(p * (stored(do @ v.T) - (do * stored(p @ v)).sum(axis=1, keepdims=True)))
@@ -95,15 +134,16 @@ def backward_rows(problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.n
         dk[b, h] += problem.scale * (ds[:, keys].T @ q)
         dv[b, h] += p[:, keys].T @ do
     # Every query adds to every key: one coarse row spoils its key/value head.
-    by_head = np.any(coarse.reshape(problem.batch, problem.kv_heads, -1), axis=2)[:, :, None, None]
+    grouped = coarse.reshape(problem.batch, problem.kv_heads, problem.group * problem.q_len)
+    by_head = np.any(grouped, axis=2, keepdims=True)[..., None]
     return {
-        "dq": Honest(dq[:, :, rows], coarse[:, :, rows]),
-        "dk": Honest(_over_group(problem, stored, dk), by_head),
-        "dv": Honest(_over_group(problem, stored, dv), by_head),
+        "dq": InHalf(dq[:, :, rows], coarse[:, :, rows]),
+        "dk": InHalf(_over_group(problem, stored, dk), by_head),
+        "dv": InHalf(_over_group(problem, stored, dv), by_head),
     }
 
 
-def _over_group(problem: Problem, stored: _Stored, parts: np.ndarray) -> np.ndarray:
+def _over_group(problem: Problem, stored: Stored, parts: np.ndarray) -> np.ndarray:
     grouped = stored(parts).reshape(problem.batch, problem.kv_heads, problem.group, *parts.shape[2:])
     return stored(grouped.sum(axis=2))
 
@@ -127,23 +167,30 @@ class _Weights:
     coarse: np.ndarray
 
 
-def _weights(problem: Problem, inputs: Inputs, stored: _Stored, b: int, h: int, rows: np.ndarray) -> _Weights:
-    """The scale is folded into k, as many do."""
-    q = inputs.q[b, h, rows].astype(np.float64)
-    k = inputs.k[b, h // problem.group].astype(np.float64)
-    with np.errstate(invalid="ignore"):  # The scale may take k beyond the dtype; such rows are coarse.
-        s = stored(q @ stored(problem.scale * k).T)
+def _weights(problem: Problem, inputs: Inputs, stored: Stored, b: int, h: int, rows: np.ndarray) -> _Weights:
+    """The scale is folded into q and k alike, as PyTorch does, which rounds both once more."""
+    root = np.sqrt(abs(problem.scale))
+    seen = visible(problem, inputs, b, h, rows)
     slope = None
-    if problem.softcap is not None:
-        t = np.tanh(s / problem.softcap)
-        slope = 1 - t * t
-        s = stored(problem.softcap * t)
-    if inputs.bias is not None:
-        s = stored(s + rows_of(inputs.bias, problem, b, h, rows).astype(np.float64))
-    s = np.where(visible(problem, inputs, b, h, rows), s, -np.inf)
-    size = np.abs(s).max(axis=1, keepdims=True, initial=0.0, where=np.isfinite(s) | np.isnan(s) | (s > 0))
-    coarse = ~(size * Roundoff.of(problem.dtype).storage <= COARSE)
-    m = s.max(axis=1, keepdims=True, initial=-np.inf)
-    p = np.exp(s - np.where(np.isfinite(m), m, 0.0))
-    total = p.sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", over="ignore"):  # What is not finite makes its row coarse.
+        q = stored(root * inputs.q[b, h, rows].astype(np.float64))
+        k = stored(np.sign(problem.scale) * root * inputs.k[b, h // problem.group].astype(np.float64))
+        s = stored(q @ k.T)
+        if problem.softcap is not None:
+            s = stored(problem.softcap * np.tanh(s / problem.softcap))
+            slope = 1 - np.minimum(np.abs(s / problem.softcap), 1) ** 2
+        if inputs.bias is not None:
+            bias = rows_of(inputs.bias, problem, b, h, rows).astype(np.float64)
+            seen &= ~np.isneginf(bias)
+            s = stored(s + bias)
+        s = np.where(seen, s, -np.inf)
+        m = s.max(axis=1, keepdims=True, initial=-np.inf)
+        m = np.where(np.isfinite(m), m, 0.0)
+        p = np.exp(s - m)
+        total = p.sum(axis=1, keepdims=True)
+        error = Roundoff.of(problem.dtype).storage * np.abs(np.where(np.isneginf(s), 0.0, s))
+        moved = np.exp(s - m + error).sum(axis=1, keepdims=True)
+    # A row all of whose scores were stored as -inf has lost them too.
+    lost = (total == 0) & seen.any(axis=1, keepdims=True)
+    coarse = ~np.isfinite(total) | ~(moved <= np.exp(COARSE) * total) | lost
     return _Weights(stored(p / np.where(total > 0, total, 1.0)), slope, coarse)

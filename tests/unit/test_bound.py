@@ -540,6 +540,55 @@ def test_no_bound_exceeds_what_any_weights_could_do(dtype, scale):
     assert (expected(problem, make_inputs(problem))["o"].bound <= reach).all()
 
 
+def lowest(dtype):
+    return float(ml_dtypes.finfo(NUMPY_DTYPES[dtype]).min)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("low", [-np.inf, -1e9, -1e4])
+def test_a_key_with_a_very_low_bias_gives_no_room_to_a_wrong_answer(dtype, low):
+    problem = posed(dtype=dtype, bias="normal-11qk")
+    made = make_inputs(problem.replace(direction="backward"), 1)
+    bias = np.zeros(problem.bias_shape, made.bias.dtype)
+    bias[..., :8] = max(lowest(dtype), low)
+    blocking = np.where(bias < 0, -np.inf, 0).astype(bias.dtype)
+    for direction in ("forward", "backward"):
+        posed_so = problem.replace(direction=direction)
+        answer, strict = (expected(posed_so, dataclasses.replace(made, bias=x)) for x in (bias, blocking))
+        right = {name: tensor.value.astype(NUMPY_DTYPES[dtype]) for name, tensor in answer.items()}
+        assert accuracy(right, answer).correct
+        for name, tensor in answer.items():
+            assert tensor.bound.max() <= 1.05 * strict[name].bound.max(), name
+            assert not accuracy({**right, name: np.zeros_like(right[name])}, answer).correct, name
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+def test_the_lowest_bias_on_every_key_of_a_row_gives_the_mean_and_nothing_else(dtype):
+    """In float64, and in everything narrower, nothing is left of the scores beside it."""
+    problem = posed(dtype=dtype, bias="normal-11qk")
+    inputs = make_inputs(problem, 1)
+    inputs = dataclasses.replace(inputs, bias=np.full_like(inputs.bias, lowest(dtype)))
+    answer = expected(problem, inputs)
+    mean = np.repeat(inputs.v.astype(np.float64), problem.group, axis=1).mean(axis=2, keepdims=True)
+    np.testing.assert_allclose(answer["o"].value, np.broadcast_to(mean, problem.o_shape), rtol=1e-12, atol=1e-15)
+    assert answer["o"].bound.max() < {"float64": 1e-13, "float32": 1e-4, "bfloat16": 0.1}[dtype]
+    assert accuracy(Honest(problem, inputs)(), answer).correct
+
+
+def test_a_bias_that_swallows_the_scores_of_a_saturated_row_leaves_every_mean_open():
+    """Two scores 77 apart are the same beside -1e10 in float32: the right answer there is the mean of both values."""
+    problem = Problem(q_len=1, kv_len=2, head_dim=1, scale=1.0, bias="normal-k")
+    arrays = {"q": [4.6516571], "k": [-7.2618933, 9.3941574], "v": [0.8611878, -0.4975046], "bias": [-1e10, -1e10]}
+    made = make_inputs(problem, 1)
+    given = {name: np.array(x, np.float32).reshape(getattr(made, name).shape) for name, x in arrays.items()}
+    inputs = dataclasses.replace(made, **given)
+    found = Honest(problem, inputs)()
+    np.testing.assert_allclose(found["o"], 0.1818416, rtol=1e-6)
+    answer = expected(problem, inputs)
+    assert accuracy(found, answer).correct
+    assert not accuracy({"o": np.full_like(found["o"], 0.9)}, answer).correct
+
+
 class NoRowTerm(HonestGradients):
     def row_term(self, p, dp):
         return self.work(0)

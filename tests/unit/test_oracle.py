@@ -122,8 +122,9 @@ def test_a_row_with_nothing_to_attend_to_is_exactly_zero(fields, dtype):
 
 @pytest.mark.parametrize("fields", [{"batch": 0}, {"q_len": 0}, {"kv_len": 0}])
 @pytest.mark.parametrize("direction", ["forward", "backward"])
-def test_problems_without_elements_have_an_answer(fields, direction):
-    problem = posed(**fields, direction=direction)
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16", "float16"])
+def test_problems_without_elements_have_an_answer(fields, direction, dtype):
+    problem = posed(**fields, direction=direction, dtype=dtype)
     answer = expected(problem, make_inputs(problem))
     shapes = {"o": problem.o_shape, "dq": problem.q_shape, "dk": problem.k_shape, "dv": problem.v_shape}
     for name, tensor in answer.items():
@@ -139,7 +140,7 @@ def test_blocks_change_nothing(monkeypatch, direction):
     monkeypatch.setattr(scores, "BLOCK_ELEMENTS", 2 * problem.kv_len)
     for name, tensor in expected(problem, inputs).items():
         np.testing.assert_allclose(tensor.value, whole[name].value, rtol=1e-12, atol=1e-14)
-        np.testing.assert_allclose(tensor.bound, whole[name].bound, rtol=1e-9)
+        np.testing.assert_allclose(tensor.bound, whole[name].bound, rtol=0.05)  # Of roundings of float64 itself.
 
 
 # --- long problems -----------------------------------------------------------------------------------

@@ -1,0 +1,118 @@
+"""The gradient of a block of scores, ds = p (dp - Δ) with dp = do vᵀ and Δ = Σ_j p_j dp_j = do · o, and its error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.problem import Problem
+from harness.reference.roundoff import EXP_ULPS, Roundoff
+from harness.reference.scores import ScoreBlock
+from harness.reference.weights import Weights
+
+
+@dataclass(frozen=True)
+class Operands:
+    """A block's rows of q and do, and its head's k and v, float64 and finite."""
+
+    q: np.ndarray
+    k: np.ndarray
+    v: np.ndarray
+    do: np.ndarray
+
+
+@dataclass(frozen=True)
+class Approximate:
+    """A value, what rounding may change of it, and what underflow may lose; three arrays of one shape, or that broadcast."""
+
+    value: np.ndarray
+    error: np.ndarray
+    floor: np.ndarray
+
+    def __getitem__(self, at: tuple) -> Approximate:
+        return Approximate(self.value[at], self.error[at], self.floor[at])
+
+    def transposed(self) -> Approximate:
+        return Approximate(self.value.T, self.error.T, self.floor.T)
+
+
+@dataclass(frozen=True)
+class ScoreGradient:
+    """Of a block of rows."""
+
+    p: Approximate
+    """`(rows, kv_len)`"""
+    ds: Approximate
+    """`(rows, kv_len)`, through the softcap."""
+    most: np.ndarray
+    """(rows, head_dim): the most that scale Σ_j |ds_j k_j| can be where the scores leave the weights open; else infinite."""
+
+
+def score_gradient(problem: Problem, scores: ScoreBlock, weights: Weights, given: Operands) -> ScoreGradient:
+    """ds of a block and its error, in terms of those of the weights."""
+    unit = Roundoff.of(problem.dtype)
+    # Beyond the error of its score, a weight has those of exp, of normalising, of the row's sum and of storing.
+    relative = (3 + EXP_ULPS) * unit.accumulator + unit.storage + unit.gamma(problem.kv_len)
+    p = Approximate(weights.p, weights.deviation + weights.highest * relative, unit.smallest * scores.seen)
+    dp = _output_gradient(problem, unit, given)
+    row = _row_term(problem, unit, scores, weights, dp, given, relative)
+    moved = weights.move_rows(dp.value, row.value)
+
+    centred = np.abs(dp.value - row.value)
+    ds = weights.p * (dp.value - row.value)
+    difference = dp.error + row.error + moved + 2 * unit.accumulator * (np.abs(dp.value) + np.abs(row.value))
+    error = p.error * centred + weights.highest * difference
+    error += (unit.storage + unit.accumulator) * (np.abs(ds) + error)
+    floor = p.floor * centred + weights.highest * (dp.floor + row.floor) + 2 * unit.smallest
+    floor = np.where(scores.seen, floor, 0.0)
+
+    steepest = np.ones_like(ds)
+    if scores.cap_slope is not None:
+        assert scores.cap_slope_error is not None
+        error = error * scores.cap_slope + (np.abs(ds) + error) * scores.cap_slope_error
+        ds = ds * scores.cap_slope
+        steepest = np.minimum(scores.cap_slope + scores.cap_slope_error, 1.0)
+    most = _most(weights, dp, row, abs(problem.scale) * (1 + 2 * relative) * np.abs(given.k), steepest)
+    return ScoreGradient(p, Approximate(ds, error, floor), most)
+
+
+def _output_gradient(problem: Problem, unit: Roundoff, given: Operands) -> Approximate:
+    """dp = do vᵀ, whose operands may be flushed to zero when they are read, and its products."""
+    value = given.do @ given.v.T
+    abs_do, abs_v = np.abs(given.do), np.abs(given.v)
+    error = unit.gamma(problem.v_head_dim) * (abs_do @ abs_v.T) + unit.storage * np.abs(value)
+    floor = unit.smallest * (abs_v.sum(axis=1) + abs_do.sum(axis=1, keepdims=True) + 1)
+    return Approximate(value, error, floor + unit.smallest_product * problem.v_head_dim)
+
+
+def _row_term(
+    problem: Problem,
+    unit: Roundoff,
+    scores: ScoreBlock,
+    weights: Weights,
+    dp: Approximate,
+    given: Operands,
+    relative: float,
+) -> Approximate:
+    """Δ, (rows, 1); its error is without what the scores move. It may also be taken as do · o from the stored output."""
+    value = np.sum(weights.p * dp.value, axis=1, keepdims=True)
+    abs_do, abs_v, size = np.abs(given.do), np.abs(given.v), np.abs(dp.value)
+    over_values = unit.gamma(problem.v_head_dim)
+    error = weights.largest_mean(dp.error) + (relative + unit.gamma(problem.kv_len)) * weights.largest_mean(size)
+    error += (unit.storage + over_values) * (abs_do * np.abs(weights.p @ given.v)).sum(axis=1, keepdims=True)
+    count = scores.seen.sum(axis=1, keepdims=True)
+    floor = weights.largest_mean(dp.floor) + unit.smallest * np.sum(scores.seen * size, axis=1, keepdims=True)
+    floor += unit.smallest * ((scores.seen @ abs_v + 2) * abs_do).sum(axis=1, keepdims=True)
+    floor += unit.smallest_product * (count + problem.v_head_dim)
+    return Approximate(value, error, floor)
+
+
+def _most(weights: Weights, dp: Approximate, row: Approximate, size: np.ndarray, steepest: np.ndarray) -> np.ndarray:
+    """Whatever the weights are, Σ_j p_j |dp_j - Δ| is at most half of the range of dp. `size` is that of scale k."""
+    most = np.full((len(dp.value), size.shape[1]), np.inf)
+    for n in np.flatnonzero(weights.loose):
+        alive = weights.alive[n]
+        half_range = np.ptp(dp.value[n, alive]) / 2 + dp.error[n, alive].max() + row.error[n]
+        most[n] = half_range * (steepest[n, alive, None] * size[alive]).max(axis=0)
+    return most
