@@ -10,7 +10,7 @@ from harness.reference.answer import Part
 from harness.reference.not_finite import finite, hidden, spread
 from harness.reference.roundoff import Roundoff
 from harness.reference.score_gradient import Approximate, Operands, score_gradient
-from harness.reference.scores import row_blocks, score_block
+from harness.reference.scores import blocks, score_block
 from harness.reference.weights import weigh
 
 
@@ -28,24 +28,22 @@ def backward_rows(problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.n
     position = np.full(problem.q_len, -1)
     position[rows] = np.arange(len(rows))
 
-    for b in range(problem.batch if problem.kv_len else 0):
-        for h in range(problem.q_heads):
-            kv = h // problem.group
-            k, v = (x[b, kv].astype(np.float64) for x in (inputs.k, inputs.v))
-            for block in row_blocks(np.arange(problem.q_len), problem.kv_len):
-                q, do = (x[b, h, block].astype(np.float64) for x in (inputs.q, inputs.do))
-                given = Operands(*(finite(x) for x in (q, k, v, do)))
-                scores = score_block(problem, inputs, b, h, block)
-                gradient = score_gradient(problem, scores, weigh(scores), given)
-                chosen = position[block] >= 0
-                at = position[block][chosen]
-                dq.add((b, h, at), problem.scale, gradient.ds[chosen], given.k, gradient.most[chosen])
-                dk.add((b, kv), problem.scale, gradient.ds[:, keys].transposed(), given.q)
-                dv.add((b, kv), 1.0, gradient.p[:, keys].transposed(), given.do)
-                broken = spread(scores, q, v, do, hidden(problem, inputs, b, h, block, scores.seen))
-                dq.mark((b, h, at), broken.dq[chosen], broken.dq_excused[chosen])
-                dk.mark((b, kv), broken.dk[keys], broken.keys_excused)
-                dv.mark((b, kv), broken.dv[keys], broken.keys_excused)
+    for block in blocks(problem, np.arange(problem.q_len)) if problem.kv_len else ():
+        q, do, k, v = block.queries(inputs.q), block.queries(inputs.do), block.keys(inputs.k), block.keys(inputs.v)
+        given = Operands(*(finite(x) for x in (q, k, v, do)))
+        scores = score_block(problem, inputs, block)
+        gradient = score_gradient(problem, scores, weigh(scores), given)
+        broken = spread(scores, q, v, do, hidden(problem, inputs, block, scores.seen))
+        chosen = position[block.rows] >= 0
+        at = position[block.rows][chosen]
+        ds, p = gradient.ds[:, :, keys].transposed(), gradient.p[:, :, keys].transposed()
+        for n, (b, h, kv) in enumerate(zip(block.b, block.h, block.kv, strict=True)):
+            dq.add((b, h, at), problem.scale, gradient.ds[n, chosen], given.k[n], gradient.most[n, chosen])
+            dk.add((b, kv), problem.scale, ds[n], given.q[n])
+            dv.add((b, kv), 1.0, p[n], given.do[n])
+            dq.mark((b, h, at), broken.dq[n, chosen], broken.dq_excused[n, chosen])
+            dk.mark((b, kv), broken.dk[n, keys], broken.keys_excused[n])
+            dv.mark((b, kv), broken.dv[n, keys], broken.keys_excused[n])
     sharing = problem.group if problem.group > 1 else 0
     return {"dq": dq.finish(0), "dk": dk.finish(sharing), "dv": dv.finish(sharing)}
 

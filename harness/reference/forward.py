@@ -9,7 +9,7 @@ from harness.problem import Problem
 from harness.reference.answer import Part
 from harness.reference.not_finite import finite, hidden, meets
 from harness.reference.roundoff import EXP_ULPS, Roundoff
-from harness.reference.scores import row_blocks, score_block
+from harness.reference.scores import Block, blocks, score_block
 from harness.reference.weights import weigh
 
 
@@ -18,18 +18,13 @@ def forward_rows(problem: Problem, inputs: Inputs, rows: np.ndarray) -> Part:
     o = Part.zeros((problem.batch, problem.q_heads, len(rows), problem.v_head_dim))
     if problem.kv_len == 0:
         return o
-    for b in range(problem.batch):
-        for h in range(problem.q_heads):
-            v = inputs.v[b, h // problem.group].astype(np.float64)
-            done = 0
-            for block in row_blocks(rows, problem.kv_len):
-                o[b, h, done : done + len(block)] = _block(problem, inputs, b, h, block, v)
-                done += len(block)
+    for block in blocks(problem, rows):
+        o[block.b, block.h, block.part] = _block(problem, inputs, block)
     return o
 
 
-def _block(problem: Problem, inputs: Inputs, b: int, h: int, rows: np.ndarray, v: np.ndarray) -> Part:
-    """One head's rows: the output, and the bound
+def _block(problem: Problem, inputs: Inputs, block: Block) -> Part:
+    """The output, and the bound
 
     (1 + r) δ  +  r (Σ_j p_j |v_j| + |o|)  +  u_s |o|   with  r = 7 u_a + u_s + 2 γ_N
 
@@ -37,8 +32,9 @@ def _block(problem: Problem, inputs: Inputs, b: int, h: int, rows: np.ndarray, v
     output may lose.
     """
     unit = Roundoff.of(problem.dtype)
-    scores = score_block(problem, inputs, b, h, rows)
+    scores = score_block(problem, inputs, block)
     weights = weigh(scores)
+    v = block.keys(inputs.v)
     values = finite(v)
     abs_v = np.abs(values)
     o = weights.p @ values
@@ -46,12 +42,12 @@ def _block(problem: Problem, inputs: Inputs, b: int, h: int, rows: np.ndarray, v
 
     rounding = (3 + EXP_ULPS) * unit.accumulator + unit.storage + 2 * unit.gamma(problem.kv_len)
     bound = (1 + rounding) * moved + rounding * (weights.p @ abs_v + np.abs(o)) + unit.storage * np.abs(o)
-    count = scores.seen.sum(axis=1, keepdims=True)
+    count = scores.seen.sum(axis=-1, keepdims=True)
     floor = unit.smallest * (scores.seen @ abs_v + 2) + unit.smallest_product * count
     return Part(
         value=o,
         bound=np.where(count > 0, bound, 0.0),
         floor=np.where(count > 0, floor, 0.0),
         undefined=scores.undefined | meets(scores.seen, v),
-        excused=scores.overflows | hidden(problem, inputs, b, h, rows, scores.seen) | meets(~scores.seen, v),
+        excused=scores.overflows | hidden(problem, inputs, block, scores.seen) | meets(~scores.seen, v),
     )

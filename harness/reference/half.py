@@ -6,7 +6,7 @@ rounding of its result; see docs/tolerance.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from harness.problem import Problem
 from harness.reference.answer import Part
 from harness.reference.not_finite import finite
 from harness.reference.roundoff import Roundoff
-from harness.reference.scores import row_blocks, rows_of, visible
+from harness.reference.scores import Block, blocks, rows_of, visible
 
 DTYPES = ("bfloat16", "float16")
 
@@ -103,11 +103,11 @@ def forward_rows(problem: Problem, inputs: Inputs, rows: np.ndarray, stored: Sto
     """o for the given query rows of every head, `(batch, q_heads, len(rows), v_head_dim)`."""
     o = np.zeros((problem.batch, problem.q_heads, len(rows), problem.v_head_dim))
     coarse = np.zeros((*o.shape[:3], 1), bool)
-    for b, h, done, block in _blocks(problem, rows):
-        part = slice(done, done + len(block))
-        weights = _weights(problem, inputs, stored, b, h, block)
-        o[b, h, part] = stored(weights.p @ finite(inputs.v[b, h // problem.group].astype(np.float64)))
-        coarse[b, h, part] = weights.coarse
+    for block in blocks(problem, rows) if problem.kv_len else ():
+        weights = _weights(problem, inputs, stored, block)
+        at = block.b, block.h, block.part
+        o[at] = stored(weights.p @ finite(block.keys(inputs.v)))
+        coarse[at] = weights.coarse
     return InHalf(o, coarse)
 
 
@@ -120,19 +120,19 @@ def backward_rows(problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.n
     dq = np.zeros((*heads, problem.q_len, problem.head_dim))
     dk, dv = (np.zeros((*heads, len(keys), width)) for width in (problem.head_dim, problem.v_head_dim))
     coarse = np.zeros((*heads, problem.q_len, 1), bool)
-    for b, h, done, block in _blocks(problem, np.arange(problem.q_len)):
-        part = slice(done, done + len(block))
-        q, do = (finite(x[b, h, part].astype(np.float64)) for x in (inputs.q, inputs.do))
-        k, v = (finite(x[b, h // problem.group].astype(np.float64)) for x in (inputs.k, inputs.v))
-        weights = _weights(problem, inputs, stored, b, h, block)
+    for block in blocks(problem, np.arange(problem.q_len)) if problem.kv_len else ():
+        q, do = finite(block.queries(inputs.q)), finite(block.queries(inputs.do))
+        k, v = finite(block.keys(inputs.k)), finite(block.keys(inputs.v))
+        weights = _weights(problem, inputs, stored, block)
         p = weights.p
-        ds = stored(p * (stored(do @ v.T) - (do * stored(p @ v)).sum(axis=1, keepdims=True)))
+        ds = stored(p * (stored(do @ v.swapaxes(-1, -2)) - (do * stored(p @ v)).sum(axis=-1, keepdims=True)))
         if weights.slope is not None:
             ds = stored(ds * weights.slope)
-        coarse[b, h, part] = weights.coarse
-        dq[b, h, part] = stored(problem.scale * (ds @ k))
-        dk[b, h] += problem.scale * (ds[:, keys].T @ q)
-        dv[b, h] += p[:, keys].T @ do
+        at = block.b, block.h, block.part
+        coarse[at] = weights.coarse
+        dq[at] = stored(problem.scale * (ds @ k))
+        dk[block.b, block.h] += problem.scale * (ds[:, :, keys].swapaxes(-1, -2) @ q)
+        dv[block.b, block.h] += p[:, :, keys].swapaxes(-1, -2) @ do
     # Every query adds to every key: one coarse row spoils its key/value head.
     grouped = coarse.reshape(problem.batch, problem.kv_heads, problem.group * problem.q_len)
     by_head = np.any(grouped, axis=2, keepdims=True)[..., None]
@@ -148,49 +148,39 @@ def _over_group(problem: Problem, stored: Stored, parts: np.ndarray) -> np.ndarr
     return stored(grouped.sum(axis=2))
 
 
-def _blocks(problem: Problem, rows: np.ndarray) -> Iterator[tuple[int, int, int, np.ndarray]]:
-    """(b, h, rows before, rows) for every head and block of its rows."""
-    for b in range(problem.batch if problem.kv_len else 0):
-        for h in range(problem.q_heads):
-            done = 0
-            for block in row_blocks(rows, problem.kv_len):
-                yield b, h, done, block
-                done += len(block)
-
-
 @dataclass(frozen=True)
 class _Weights:
-    """Of a block of rows: probabilities, the softcap's slope or None, and which rows are coarse, `(rows, 1)`."""
+    """Of a block: probabilities, the softcap's slope or None, and which rows are coarse, `(heads, rows, 1)`."""
 
     p: np.ndarray
     slope: np.ndarray | None
     coarse: np.ndarray
 
 
-def _weights(problem: Problem, inputs: Inputs, stored: Stored, b: int, h: int, rows: np.ndarray) -> _Weights:
+def _weights(problem: Problem, inputs: Inputs, stored: Stored, block: Block) -> _Weights:
     """The scale is folded into q and k alike, as PyTorch does, which rounds both once more."""
     root = np.sqrt(abs(problem.scale))
-    seen = visible(problem, inputs, b, h, rows)
+    seen = visible(problem, inputs, block)
     slope = None
     with np.errstate(invalid="ignore", over="ignore"):  # What is not finite makes its row coarse.
-        q = stored(root * inputs.q[b, h, rows].astype(np.float64))
-        k = stored(np.sign(problem.scale) * root * inputs.k[b, h // problem.group].astype(np.float64))
-        s = stored(q @ k.T)
+        q = stored(root * block.queries(inputs.q))
+        k = stored(np.sign(problem.scale) * root * block.keys(inputs.k))
+        s = stored(q @ k.swapaxes(-1, -2))
         if problem.softcap is not None:
             s = stored(problem.softcap * np.tanh(s / problem.softcap))
             slope = 1 - np.minimum(np.abs(s / problem.softcap), 1) ** 2
         if inputs.bias is not None:
-            bias = rows_of(inputs.bias, problem, b, h, rows).astype(np.float64)
+            bias = rows_of(inputs.bias, problem, block).astype(np.float64)
             seen &= ~np.isneginf(bias)
             s = stored(s + bias)
         s = np.where(seen, s, -np.inf)
-        m = s.max(axis=1, keepdims=True, initial=-np.inf)
+        m = s.max(axis=-1, keepdims=True, initial=-np.inf)
         m = np.where(np.isfinite(m), m, 0.0)
         p = np.exp(s - m)
-        total = p.sum(axis=1, keepdims=True)
+        total = p.sum(axis=-1, keepdims=True)
         error = Roundoff.of(problem.dtype).storage * np.abs(np.where(np.isneginf(s), 0.0, s))
-        moved = np.exp(s - m + error).sum(axis=1, keepdims=True)
+        moved = np.exp(s - m + error).sum(axis=-1, keepdims=True)
     # A row all of whose scores were stored as -inf has lost them too.
-    lost = (total == 0) & seen.any(axis=1, keepdims=True)
+    lost = (total == 0) & seen.any(axis=-1, keepdims=True)
     coarse = ~np.isfinite(total) | ~(moved <= np.exp(COARSE) * total) | lost
     return _Weights(stored(p / np.where(total > 0, total, 1.0)), slope, coarse)

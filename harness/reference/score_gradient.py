@@ -14,7 +14,7 @@ from harness.reference.weights import Weights
 
 @dataclass(frozen=True)
 class Operands:
-    """A block's rows of q and do, and its head's k and v, float64 and finite."""
+    """A block's rows of q and do, and its heads' k and v, `(heads, …, dim)`, float64 and finite."""
 
     q: np.ndarray
     k: np.ndarray
@@ -30,23 +30,25 @@ class Approximate:
     error: np.ndarray
     floor: np.ndarray
 
-    def __getitem__(self, at: tuple) -> Approximate:
+    def __getitem__(self, at: int | tuple) -> Approximate:
         return Approximate(self.value[at], self.error[at], self.floor[at])
 
     def transposed(self) -> Approximate:
-        return Approximate(self.value.T, self.error.T, self.floor.T)
+        return Approximate(*(x.swapaxes(-1, -2) for x in (self.value, self.error, self.floor)))
 
 
 @dataclass(frozen=True)
 class ScoreGradient:
-    """Of a block of rows."""
+    """Of a block."""
 
     p: Approximate
-    """`(rows, kv_len)`"""
+    """`(heads, rows, kv_len)`"""
     ds: Approximate
-    """`(rows, kv_len)`, through the softcap."""
+    """`(heads, rows, kv_len)`, through the softcap."""
     most: np.ndarray
-    """(rows, head_dim): the most that scale Σ_j |ds_j k_j| can be where the scores leave the weights open; else infinite."""
+    """(heads, rows, head_dim): the most that scale Σ_j |ds_j k_j| can be where the scores leave the weights open.
+
+    Infinite elsewhere."""
 
 
 def score_gradient(problem: Problem, scores: ScoreBlock, weights: Weights, given: Operands) -> ScoreGradient:
@@ -79,10 +81,10 @@ def score_gradient(problem: Problem, scores: ScoreBlock, weights: Weights, given
 
 def _output_gradient(problem: Problem, unit: Roundoff, given: Operands) -> Approximate:
     """dp = do vᵀ, whose operands may be flushed to zero when they are read, and its products."""
-    value = given.do @ given.v.T
+    value = given.do @ given.v.swapaxes(-1, -2)
     abs_do, abs_v = np.abs(given.do), np.abs(given.v)
-    error = unit.gamma(problem.v_head_dim) * (abs_do @ abs_v.T) + unit.storage * np.abs(value)
-    floor = unit.smallest * (abs_v.sum(axis=1) + abs_do.sum(axis=1, keepdims=True) + 1)
+    error = unit.gamma(problem.v_head_dim) * (abs_do @ abs_v.swapaxes(-1, -2)) + unit.storage * np.abs(value)
+    floor = unit.smallest * (abs_v.sum(axis=-1)[:, None] + abs_do.sum(axis=-1, keepdims=True) + 1)
     return Approximate(value, error, floor + unit.smallest_product * problem.v_head_dim)
 
 
@@ -95,24 +97,25 @@ def _row_term(
     given: Operands,
     relative: float,
 ) -> Approximate:
-    """Δ, (rows, 1); its error is without what the scores move. It may also be taken as do · o from the stored output."""
-    value = np.sum(weights.p * dp.value, axis=1, keepdims=True)
+    """Δ, (heads, rows, 1), which may also be taken as do · o from the stored output. The error leaves out what scores move."""
+    value = np.sum(weights.p * dp.value, axis=-1, keepdims=True)
     abs_do, abs_v, size = np.abs(given.do), np.abs(given.v), np.abs(dp.value)
     over_values = unit.gamma(problem.v_head_dim)
     error = weights.largest_mean(dp.error) + (relative + unit.gamma(problem.kv_len)) * weights.largest_mean(size)
-    error += (unit.storage + over_values) * (abs_do * np.abs(weights.p @ given.v)).sum(axis=1, keepdims=True)
-    count = scores.seen.sum(axis=1, keepdims=True)
-    floor = weights.largest_mean(dp.floor) + unit.smallest * np.sum(scores.seen * size, axis=1, keepdims=True)
-    floor += unit.smallest * ((scores.seen @ abs_v + 2) * abs_do).sum(axis=1, keepdims=True)
+    error += (unit.storage + over_values) * (abs_do * np.abs(weights.p @ given.v)).sum(axis=-1, keepdims=True)
+    count = scores.seen.sum(axis=-1, keepdims=True)
+    floor = weights.largest_mean(dp.floor) + unit.smallest * np.sum(scores.seen * size, axis=-1, keepdims=True)
+    floor += unit.smallest * ((scores.seen @ abs_v + 2) * abs_do).sum(axis=-1, keepdims=True)
     floor += unit.smallest_product * (count + problem.v_head_dim)
     return Approximate(value, error, floor)
 
 
-def _most(weights: Weights, dp: Approximate, row: Approximate, size: np.ndarray, steepest: np.ndarray) -> np.ndarray:
+def _most(weights: Weights, dp: Approximate, delta: Approximate, size: np.ndarray, steepest: np.ndarray) -> np.ndarray:
     """Whatever the weights are, Σ_j p_j |dp_j - Δ| is at most half of the range of dp. `size` is that of scale k."""
-    most = np.full((len(dp.value), size.shape[1]), np.inf)
-    for n in np.flatnonzero(weights.loose):
-        alive = weights.alive[n]
-        half_range = np.ptp(dp.value[n, alive]) / 2 + dp.error[n, alive].max() + row.error[n]
-        most[n] = half_range * (steepest[n, alive, None] * size[alive]).max(axis=0)
+    most = np.full((*dp.value.shape[:2], size.shape[-1]), np.inf)
+    for at in np.argwhere(weights.loose):
+        row = tuple(at)
+        alive = weights.alive[row]
+        half_range = np.ptp(dp.value[row][alive]) / 2 + dp.error[row][alive].max() + delta.error[row]
+        most[row] = half_range * (steepest[row][alive, None] * size[at[0], alive]).max(axis=0)
     return most

@@ -1,4 +1,4 @@
-"""One block of query rows in float64: the scores, and how far rounding may move each of them.
+"""A block of query rows of some heads in float64: the scores, and how far rounding may move each of them.
 
 The forward and the backward oracle share this; the letters are those of docs/tolerance.md.
 """
@@ -15,7 +15,7 @@ from harness.problem import Problem
 from harness.reference.roundoff import EXP_ULPS, Roundoff
 
 BLOCK_ELEMENTS = 2**20
-"""Elements of a (rows, keys) block: 8 MiB in float64, a dozen of which are alive at once."""
+"""Elements of a (heads, rows, keys) array: 8 MiB in float64, a dozen of which are alive at once."""
 
 SWALLOWED = 2.0**-54
 """A score below this fraction of its bias leaves the sum equal to the bias, in float64 and in every narrower type."""
@@ -25,8 +25,30 @@ MAX_DELTA = 1e300
 
 
 @dataclass(frozen=True)
+class Block:
+    """Which rows of which heads: many rows of one head, or all of the chosen rows of many."""
+
+    b: np.ndarray
+    h: np.ndarray
+    """Batch element and query head of each head of the block."""
+    kv: np.ndarray
+    """The key/value head that it reads."""
+    rows: np.ndarray
+    part: slice
+    """Where these are among the chosen rows."""
+
+    def queries(self, x: np.ndarray) -> np.ndarray:
+        """(heads, rows, dim), float64, of an array shaped as q or o."""
+        return x[self.b[:, None], self.h[:, None], self.rows].astype(np.float64)
+
+    def keys(self, x: np.ndarray) -> np.ndarray:
+        """(heads, kv_len, dim), float64, of an array shaped as k or v."""
+        return x[self.b, self.kv].astype(np.float64)
+
+
+@dataclass(frozen=True)
 class ScoreBlock:
-    """Rows of one head against all keys. Every array is `(rows, kv_len)`, float64 unless it says otherwise."""
+    """A block against all keys. Every array is `(heads, rows, kv_len)`, float64 unless it says otherwise."""
 
     shifted: np.ndarray
     """Scores minus the largest of the row; -inf where a key has no weight."""
@@ -35,45 +57,52 @@ class ScoreBlock:
     seen: np.ndarray
     """Boolean: the keys that each row may attend to. A weight may still underflow to zero there."""
     undefined: np.ndarray
-    """Boolean (rows, 1): the formula gives no number, since a seen score is nan or +inf, or all of them are -inf."""
+    """Boolean (heads, rows, 1): the formula gives no number, since a seen score is nan or +inf, or all of them are -inf."""
     overflows: np.ndarray
-    """Boolean (rows, 1): a finite score may lie beyond the accumulator's range, where kernels have an infinity."""
+    """Boolean (heads, rows, 1): a finite score may lie beyond the accumulator's range, where kernels have an infinity."""
     cap_slope: np.ndarray | None
     """Derivative of the softcap at each score, 1 - tanh²; None without one."""
     cap_slope_error: np.ndarray | None
 
 
-def row_blocks(rows: np.ndarray, kv_len: int) -> Iterator[np.ndarray]:
-    """`rows` in consecutive pieces whose score blocks have bounded size."""
-    step = max(1, BLOCK_ELEMENTS // max(1, kv_len))
-    for start in range(0, len(rows), step):
-        yield rows[start : start + step]
+def blocks(problem: Problem, rows: np.ndarray) -> Iterator[Block]:
+    """`rows` of every head, in blocks of bounded size."""
+    b, h = (x.ravel() for x in np.indices((problem.batch, problem.q_heads)))
+    kv = h // problem.group
+    widest = max(problem.kv_len, problem.head_dim, problem.v_head_dim)
+    per_head = max(1, widest * max(len(rows), problem.kv_len))
+    together = max(1, BLOCK_ELEMENTS // per_head)
+    step = max(1, len(rows) if together > 1 else BLOCK_ELEMENTS // widest)
+    for first in range(0, len(b), together):
+        heads = slice(first, first + together)
+        for start in range(0, len(rows), step):
+            part = slice(start, min(start + step, len(rows)))
+            yield Block(b[heads], h[heads], kv[heads], rows[part], part)
 
 
 @np.errstate(invalid="ignore", over="ignore")
-def score_block(problem: Problem, inputs: Inputs, b: int, h: int, rows: np.ndarray) -> ScoreBlock:
-    """The block of query rows `rows` of batch element b and query head h."""
+def score_block(problem: Problem, inputs: Inputs, block: Block) -> ScoreBlock:
+    """The scores of a block."""
     unit = Roundoff.of(problem.dtype)
-    q = inputs.q[b, h, rows].astype(np.float64)
-    k = inputs.k[b, h // problem.group].astype(np.float64)
-    s = problem.scale * (q @ k.T)
+    q, k = block.queries(inputs.q), block.keys(inputs.k)
+    s = problem.scale * (q @ k.swapaxes(-1, -2))
     delta = _product_error(problem, unit, q, k) + unit.storage * np.abs(s)
 
     slope = slope_error = None
     if problem.softcap is not None:
         slope, slope_error = _slope(problem.softcap, unit, s, delta)
         s, delta = _capped(problem.softcap, unit, s, delta)
-    seen = visible(problem, inputs, b, h, rows)
+    seen = visible(problem, inputs, block)
     if inputs.bias is not None:
-        bias = rows_of(inputs.bias, problem, b, h, rows).astype(np.float64)
+        bias = rows_of(inputs.bias, problem, block).astype(np.float64)
         seen &= ~np.isneginf(bias)
         s, delta = _biased(unit, s, delta, np.where(seen, bias, -np.inf))
 
-    some = seen.any(axis=1, keepdims=True)
-    m = np.where(seen, s, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
-    broken = np.where(seen, np.isnan(s) | np.isposinf(s), False).any(axis=1, keepdims=True)
+    some = seen.any(axis=-1, keepdims=True)
+    m = np.where(seen, s, -np.inf).max(axis=-1, keepdims=True, initial=-np.inf)
+    broken = np.where(seen, np.isnan(s) | np.isposinf(s), False).any(axis=-1, keepdims=True)
     undefined = some & (broken | ~np.isfinite(m))
-    overflows = some & ~undefined & (np.where(seen, s + delta, 0.0).max(axis=1, keepdims=True) > unit.largest_score)
+    overflows = some & ~undefined & (np.where(seen, s + delta, 0.0).max(axis=-1, keepdims=True) > unit.largest_score)
     counted = seen & ~undefined & np.isfinite(s)
     shifted = np.where(counted, s - np.where(np.isfinite(m), m, 0.0), -np.inf)
     delta = np.where(counted, delta + 2 * unit.accumulator * np.abs(np.where(counted, shifted, 0.0)), 0.0)
@@ -83,8 +112,8 @@ def score_block(problem: Problem, inputs: Inputs, b: int, h: int, rows: np.ndarr
 def _product_error(problem: Problem, unit: Roundoff, q: np.ndarray, k: np.ndarray) -> np.ndarray:
     """Of scale q·k: the sum in any order, the scale folded into both operands, and operands that were flushed to zero."""
     abs_q, abs_k = np.abs(q), np.abs(k)
-    error = (abs_q @ abs_k.T) * (unit.gamma(problem.head_dim) + 4 * unit.storage)
-    error += unit.smallest * (abs_q.sum(axis=1, keepdims=True) + abs_k.sum(axis=1))
+    error = (abs_q @ abs_k.swapaxes(-1, -2)) * (unit.gamma(problem.head_dim) + 4 * unit.storage)
+    error += unit.smallest * (abs_q.sum(axis=-1, keepdims=True) + abs_k.sum(axis=-1)[:, None])
     return abs(problem.scale) * error + problem.head_dim * unit.smallest_product
 
 
@@ -118,21 +147,19 @@ def _biased(unit: Roundoff, s: np.ndarray, delta: np.ndarray, bias: np.ndarray) 
         + unit.accumulator * size
         + (unit.accumulator + unit.storage) * np.where(np.isfinite(total), np.abs(total), 0.0)
     )
-    swallowed = (np.abs(s) + delta < SWALLOWED * size) & (bias == bias.max(axis=1, keepdims=True, initial=-np.inf))
+    swallowed = (np.abs(s) + delta < SWALLOWED * size) & (bias == bias.max(axis=-1, keepdims=True, initial=-np.inf))
     return total, np.where(swallowed, 0.0, error)
 
 
-def visible(problem: Problem, inputs: Inputs, b: int, h: int, rows: np.ndarray) -> np.ndarray:
-    """(rows, kv_len), True where causality, window and mask let the row attend to the key."""
-    distance = np.arange(problem.kv_len)[None, :] - rows[:, None]
+def visible(problem: Problem, inputs: Inputs, block: Block) -> np.ndarray:
+    """(heads, rows, kv_len), True where causality, window and mask let the row attend to the key."""
+    distance = np.arange(problem.kv_len) - block.rows[:, None]
     low, high = problem.band
-    seen = (distance >= low) & (distance <= high)
-    if inputs.mask is not None:
-        seen &= rows_of(inputs.mask, problem, b, h, rows)
-    return seen
+    seen = np.broadcast_to((distance >= low) & (distance <= high), (len(block.b), *distance.shape))
+    return seen.copy() if inputs.mask is None else seen & rows_of(inputs.mask, problem, block)
 
 
-def rows_of(array: np.ndarray, problem: Problem, b: int, h: int, rows: np.ndarray) -> np.ndarray:
-    """The `(rows, kv_len)` part of a mask or bias that is broadcastable to `(batch, q_heads, q_len, kv_len)`."""
+def rows_of(array: np.ndarray, problem: Problem, block: Block) -> np.ndarray:
+    """The `(heads, rows, kv_len)` part of a mask or bias that is broadcastable to `(batch, q_heads, q_len, kv_len)`."""
     shape = (problem.batch, problem.q_heads, problem.q_len, problem.kv_len)
-    return np.broadcast_to(array, shape)[b, h, rows]
+    return np.broadcast_to(array, shape)[block.b[:, None], block.h[:, None], block.rows]

@@ -13,7 +13,7 @@ from harness.reference import expected
 from harness.reference.backward import backward_rows
 from harness.reference.forward import forward_rows
 from harness.reference.roundoff import Roundoff
-from harness.reference.scores import score_block
+from harness.reference.scores import blocks, score_block
 from tests.unit.drawn import Computation, Way, draw_bias, draw_inputs, draw_problem, one_of
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
@@ -75,12 +75,12 @@ def test_the_bound_of_an_output_is_what_its_scores_errors_and_roundings_come_to(
     for _ in range(60):
         problem, inputs = draw_row(rng, dtype)
         rows = np.arange(problem.q_len)
-        part, scores = forward_rows(problem, inputs, rows), score_block(problem, inputs, 0, 0, rows)
+        part, scores = forward_rows(problem, inputs, rows), score_block(problem, inputs, next(blocks(problem, rows)))
         v = inputs.v[0, 0].astype(np.float64)
         relative = 7 * unit.accumulator + unit.storage + 2 * unit.gamma(problem.kv_len)
-        for row in np.flatnonzero(scores.seen.any(axis=1)):
-            seen = scores.shifted[row] > -np.inf
-            x, delta = scores.shifted[row, seen], scores.delta[row, seen]
+        for row in np.flatnonzero(scores.seen[0].any(axis=1)):
+            seen = scores.shifted[0, row] > -np.inf
+            x, delta = scores.shifted[0, row, seen], scores.delta[0, row, seen]
             p = np.exp(x) / np.exp(x).sum()
             doubt = delta[p > 1e-12].max()
             for column in range(2):
@@ -122,8 +122,8 @@ def test_bounds_of_gradients_are_what_their_roundings_come_to():
 def explained_gradients(problem, inputs, unit):
     """The errors of one head, from scores and from the roundings that come after them."""
     q, k, v, do = (x[0, 0].astype(np.float64) for x in (inputs.q, inputs.k, inputs.v, inputs.do))
-    scores = score_block(problem, inputs, 0, 0, np.arange(problem.q_len))
-    p = np.exp(scores.shifted)
+    scores = score_block(problem, inputs, next(blocks(problem, np.arange(problem.q_len))))
+    p, delta = np.exp(scores.shifted[0]), scores.delta[0]
     p /= p.sum(axis=1, keepdims=True)
     dp = do @ v.T
     row = (p * dp).sum(axis=1, keepdims=True)
@@ -138,9 +138,9 @@ def explained_gradients(problem, inputs, unit):
     ds, scale = p * centred, abs(problem.scale)
     rest = p * (relative * np.abs(centred) + dp_error + row_error[:, None] + 2 * u * (np.abs(dp) + np.abs(row)))
     rest += 2 * u * np.abs(ds)
-    dq = np.einsum("imc,im->ic", np.abs(np.einsum("ijm,jc->imc", slope_of_ds, k)), scores.delta)
-    dk = np.einsum("ijm,im,ic->jc", np.abs(slope_of_ds), scores.delta, np.abs(q))
-    dv = np.einsum("ijm,im,ic->jc", np.abs(slope_of_p), scores.delta, np.abs(do))
+    dq = np.einsum("imc,im->ic", np.abs(np.einsum("ijm,jc->imc", slope_of_ds, k)), delta)
+    dk = np.einsum("ijm,im,ic->jc", np.abs(slope_of_ds), delta, np.abs(q))
+    dv = np.einsum("ijm,im,ic->jc", np.abs(slope_of_p), delta, np.abs(do))
     dq += rest @ np.abs(k) + over_keys * np.abs(ds) @ np.abs(k) + 3 * u * np.abs(ds @ k)
     dk += rest.T @ np.abs(q) + over_queries * np.abs(ds).T @ np.abs(q) + 3 * u * np.abs(ds.T @ q)
     dv += relative * p.T @ np.abs(do) + over_queries * p.T @ np.abs(do) + 3 * u * np.abs(p.T @ do)
