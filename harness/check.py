@@ -60,7 +60,12 @@ def _wanted(ids: Sequence[str]) -> set[str]:
 def _examine(options: argparse.Namespace, registry: Registry, contender: Contender, wanted: set[str]) -> Iterator[Verdict]:
     implementation = registry.implementations[contender.name]
     simulated = simulating() and contender.device == "cuda"
-    cases: Sequence[Case] = select(slow_build=implementation.slow_build, simulated=simulated, full=options.full)
+    cases: Sequence[Case] = select(
+        slow_build=implementation.slow_build,
+        interpreted=implementation.interpreted,
+        simulated=simulated,
+        full=options.full,
+    )
     if wanted:
         cases = [case for case in all_cases() if case.id in wanted]
     if options.seed is not None:

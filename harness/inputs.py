@@ -21,6 +21,7 @@ _STREAMS = {"q": 0, "k": 1, "v": 2, "do": 3, "mask": 4, "bias": 5}
 
 RANDOM_MASK_DENSITY = 0.7
 EMPTY_ROW_EVERY = 3
+LOWEST_ROW_EVERY = 4
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,9 @@ def make_inputs(problem: Problem, seed: int = 0) -> Inputs:
     """The arrays of `problem`: q, k, v, do standard normal, rounded once to its dtype.
 
     Masks: "padding" keeps between half and all of the keys of each batch element, from the left; "random" keeps each
-    position with probability 0.7; "empty-rows" also blocks every third query entirely. Biases: "normal" is standard
-    normal; "blocking" is that with about a third of the positions `-inf`, in a band.
+    position with probability 0.7; "empty-rows" also blocks every third query entirely or, in a form without queries,
+    every third head or batch element. Biases: "normal" is standard normal; "blocking" is that with about a third of the
+    positions `-inf`, in a band; "lowest" has the dtype's lowest finite number there, and on all keys of every fourth query.
     """
     return Inputs(
         q=_normal(problem, problem.q_shape, seed, "q"),
@@ -79,18 +81,21 @@ def _mask(problem: Problem, seed: int) -> np.ndarray:
         return np.arange(problem.kv_len) < lengths
     mask = rng.random(problem.mask_shape) < RANDOM_MASK_DENSITY
     if kind == "empty-rows":
-        query_axis = form.index("q")
-        rows = np.arange(mask.shape[query_axis]) % EMPTY_ROW_EVERY == 0
-        mask &= ~rows.reshape([-1 if axis == query_axis else 1 for axis in range(mask.ndim)])
+        emptied = form.index(next(axis for axis in "qhb" if axis in form))
+        rows = np.arange(mask.shape[emptied]) % EMPTY_ROW_EVERY == 0
+        mask &= ~rows.reshape([-1 if axis == emptied else 1 for axis in range(mask.ndim)])
     return mask
 
 
 def _bias(problem: Problem, seed: int) -> np.ndarray:
     assert problem.bias is not None
-    kind, _ = broadcast_form(problem.bias, BIAS_KINDS)
+    kind, form = broadcast_form(problem.bias, BIAS_KINDS)
     bias = _normal(problem, problem.bias_shape, seed, "bias")
-    if kind == "blocking":
+    if kind != "normal":
         rows = np.arange(bias.shape[-2])[:, None] if bias.ndim >= 2 else np.zeros((1, 1), dtype=int)
         band = (rows + np.arange(bias.shape[-1])) % 3 == 0
-        bias[..., band if bias.ndim >= 2 else band[0]] = -np.inf
+        if kind == "lowest" and "q" in form:
+            band |= rows % LOWEST_ROW_EVERY == LOWEST_ROW_EVERY // 2
+        low = -np.inf if kind == "blocking" else ml_dtypes.finfo(bias.dtype).min
+        bias[..., band if bias.ndim >= 2 else band[0]] = low
     return bias

@@ -21,7 +21,7 @@ DTYPE_SHORT = {"float64": "f64", "float32": "f32", "bfloat16": "bf16", "float16"
 CAUSAL = ("top-left", "bottom-right")
 DIRECTIONS = ("forward", "backward")
 MASK_KINDS = ("padding", "random", "empty-rows")
-BIAS_KINDS = ("normal", "blocking")
+BIAS_KINDS = ("normal", "blocking", "lowest")
 
 _SIZES = ("batch", "q_heads", "kv_heads", "q_len", "kv_len", "head_dim", "v_head_dim")
 _AT_LEAST_ONE = ("q_heads", "kv_heads", "head_dim", "v_head_dim")
@@ -65,7 +65,7 @@ class Problem:
     mask: str | None = None
     """Boolean mask, True = may attend: "padding", "random-FORM" or "empty-rows-FORM" (see `make_inputs`)."""
     bias: str | None = None
-    """Added to the scaled scores: "normal-FORM" or "blocking-FORM" (see `make_inputs`)."""
+    """Added to the scaled scores: "normal-FORM", "blocking-FORM" or "lowest-FORM" (see `make_inputs`)."""
     direction: Literal["forward", "backward"] = "forward"
     """"backward": the work is dq, dk, dv for a given do, the forward pass being done already."""
 
@@ -276,8 +276,8 @@ def broadcast_form(spec: str, kinds: tuple[str, ...]) -> tuple[str, str]:
     if kind not in kinds or kind == "padding" or not form or not _FORM.fullmatch(form):
         known = ", ".join("padding" if k == "padding" else f"{k}-FORM" for k in kinds)
         raise ProblemError(f"{spec!r} is not one of {known} with a FORM such as bhqk, 11qk or k (1 = broadcast)")
-    if kind == "empty-rows" and "q" not in form:
-        raise ProblemError(f"{spec!r}: a mask with empty rows needs the query axis q in its form")
+    if kind == "empty-rows" and not set(form) & set("bhq"):
+        raise ProblemError(f"{spec!r}: a mask with empty rows needs an axis of its own for them, b, h or q, in its form")
     return kind, form
 
 

@@ -175,6 +175,8 @@ class Implementation:
     """Asked with the device before anything is built: a reason why it cannot run on this machine, or None."""
     slow_build: bool = False
     """Whether every new shape costs seconds of compilation; `check` then runs its core cases unless told otherwise."""
+    interpreted: bool = False
+    """Whether it runs as plain Python; `check` then leaves out the cases that take it minutes unless told otherwise."""
     departures: Mapping[str, str] = field(default_factory=dict)
     """Conformance cases (ids, or patterns such as "logits/overflow-*") that it fails, with the reason: a library's known
     weakness, shown with every report. An entry whose case passes is itself a failure."""
@@ -219,6 +221,7 @@ def implementation(
     layout: str = "BHSD",
     needs: Callable[[str], str | None] | None = None,
     slow_build: bool = False,
+    interpreted: bool = False,
     departures: Mapping[str, str] | None = None,
     library_call: Callable[[], Callable[..., Any]] | None = None,
     tunables: Mapping[str, Sequence[Any]] | None = None,
@@ -243,6 +246,7 @@ def implementation(
             layout=layout,
             needs=needs,
             slow_build=slow_build,
+            interpreted=interpreted,
             departures=departures or {},
             library_call=library_call,
             tunables=tunables or {},

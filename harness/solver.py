@@ -39,18 +39,20 @@ class Solver:
 
     def bind(self, inputs: Inputs) -> None:
         """Convert the arrays to native ones in the declared layout; for a backward problem, run the forward pass."""
-        operands = [self._native(x) for x in (inputs.q, inputs.k, inputs.v)]
-        extras = {name: self.framework.from_numpy(array) for name, array in inputs.extras.items()}
-        self.native_inputs = {**dict(zip("qkv", operands, strict=True)), **extras}
+        self.given = {name: self._in_layout(getattr(inputs, name)) for name in "qkv"} | inputs.extras
+        """NumPy arrays by name, in the declared layout, that the native ones are made from."""
+        self.native_inputs = {name: self.framework.from_numpy(array) for name, array in self.given.items()}
         """By name, as the implementation receives them: to see afterwards that it left them alone."""
+        operands = [self.native_inputs[name] for name in "qkv"]
+        extras = {name: self.native_inputs[name] for name in inputs.extras}
         if self._attention is not None:
             self.call = partial(self._attention, *operands, **extras)
             return
         assert self._differentiable is not None and inputs.do is not None
         _, saved = self._differentiable.forward(*operands, **extras)
         self.framework.synchronize(saved)
-        do = self._native(inputs.do)
-        self.native_inputs["do"] = do
+        self.given["do"] = self._in_layout(inputs.do)
+        do = self.native_inputs["do"] = self.framework.from_numpy(self.given["do"])
         self.call = partial(self._differentiable.backward, saved, do)
 
     def finished_call(self) -> Any:
@@ -72,10 +74,17 @@ class Solver:
             for name, x in self.native_inputs.items()
         }
 
-    def _native(self, array: np.ndarray) -> Any:
-        if self._layout == "BSHD":
-            array = np.ascontiguousarray(array.transpose(0, 2, 1, 3))
-        return self.framework.from_numpy(array)
+    def copied_inputs(self) -> list[str]:
+        """The inputs that the implementation receives elsewhere in memory, or with other strides, than they were given."""
+        found = {name: self.framework.memory(native) for name, native in self.native_inputs.items()}
+        return [name for name, x in self.given.items() if x.size and found[name] != (x.ctypes.data, x.strides)]
+
+    def _in_layout(self, array: np.ndarray) -> np.ndarray:
+        """Arrays in one piece become so in the declared layout; what has strides of its own keeps them."""
+        if self._layout != "BSHD":
+            return array
+        turned = array.transpose(0, 2, 1, 3)
+        return np.ascontiguousarray(turned) if array.flags.c_contiguous and array.flags.writeable else turned
 
     def _canonical(self, native: Any) -> np.ndarray:
         array = self.framework.to_numpy(native)

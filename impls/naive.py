@@ -8,7 +8,7 @@ from harness.problem import Problem
 from harness.registry import EVERYTHING, implementation
 
 
-@implementation("naive", framework="numpy", supports=replace(EVERYTHING, gradients=False))
+@implementation("naive", interpreted=True, framework="numpy", supports=replace(EVERYTHING, gradients=False))
 def naive(problem: Problem):
     """Scores, softmax and weighted sum in plain Python loops. Vaswani et al. 2017, eq. 1."""
     import math

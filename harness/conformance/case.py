@@ -21,6 +21,8 @@ class Case:
     """"values": against the oracle, once. Else one of `conformance.calls` or `conformance.properties`."""
     core: bool = False
     """Whether implementations that compile for seconds at every shape run it too."""
+    long: bool = False
+    """Whether it takes plain Python minutes; implementations that are interpreted leave it out."""
     seed: int = 11
 
     @property

@@ -17,14 +17,20 @@ def all_cases() -> tuple[Case, ...]:
     return tuple(case for chapter in CHAPTERS for case in chapter.cases())
 
 
-def select(*, slow_build: bool = False, simulated: bool = False, full: bool = False) -> list[Case]:
-    """The cases for an implementation: the core ones where every shape is compiled for seconds, unless `full`.
+def select(
+    *, slow_build: bool = False, interpreted: bool = False, simulated: bool = False, full: bool = False
+) -> list[Case]:
+    """The cases for an implementation: the core ones where every shape is compiled for seconds, no long ones where plain
+    Python runs, unless `full`.
 
     In the CUDA simulator the small ones; it runs one kernel at a time, so two threads at once cannot be tried there.
     """
 
     def simulable(case: Case) -> bool:
         most = SIMULATED_CORE_ELEMENTS if case.core else SIMULATED_ELEMENTS
-        return case.check != "concurrent" and case.problem.score_elements <= most
+        return not case.check.startswith("concurrent") and case.problem.score_elements <= most
 
-    return [case for case in all_cases() if (full or not slow_build or case.core) and (not simulated or simulable(case))]
+    def affordable(case: Case) -> bool:
+        return full or ((case.core or not slow_build) and not (case.long and interpreted))
+
+    return [case for case in all_cases() if affordable(case) and (not simulated or simulable(case))]

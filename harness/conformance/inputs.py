@@ -8,8 +8,12 @@ from collections.abc import Callable
 import ml_dtypes
 import numpy as np
 
+from harness.conformance.arrays import PLACES
 from harness.inputs import Inputs, make_inputs
 from harness.problem import Problem
+
+BIAS_MAGNITUDES = (1e-3, 30.0, 1e3, 1e6, 1e12, 1e30)
+"""What a standard normal bias is multiplied by; float16 ends before the last three."""
 
 
 def vary(problem: Problem, variation: str, seed: int) -> Inputs:
@@ -90,42 +94,72 @@ def _offset_values(inputs: Inputs) -> Inputs:
     return dataclasses.replace(inputs, v=(inputs.v.astype(np.float64) + 100).astype(inputs.v.dtype))
 
 
-def _strided(inputs: Inputs) -> Inputs:
-    """q, k, v and do as views of arrays stored (batch, length, heads, dim), as a projection leaves them."""
-    arrays = {name: x for name in ("q", "k", "v", "do") if (x := getattr(inputs, name)) is not None}
-    views = {name: np.ascontiguousarray(x.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3) for name, x in arrays.items()}
-    return dataclasses.replace(inputs, **views)
+def _high_logits(inputs: Inputs) -> Inputs:
+    """All scores between 60 and 80, a few apart: exp of them is finite in float32, and no number below caps them."""
+    return _around(inputs, 70.0)
 
 
-def _transposed(inputs: Inputs) -> Inputs:
-    """q, k, v with the last axis not contiguous, as a transposed product leaves them."""
-    views = {name: np.ascontiguousarray(getattr(inputs, name).swapaxes(2, 3)).swapaxes(2, 3) for name in "qkv"}
-    return dataclasses.replace(inputs, **views)
+def _deep_logits(inputs: Inputs) -> Inputs:
+    """All scores between -80 and -60, a few apart: exp of them is no zero in float32, and no number above floors them."""
+    return _around(inputs, -70.0)
 
 
-def _sliced(inputs: Inputs) -> Inputs:
-    """Every second row of longer arrays, whose other rows are nan: whoever reads them shows it."""
-
-    def every_second(array: np.ndarray) -> np.ndarray:
-        twice = np.full((*array.shape[:2], 2 * array.shape[2], array.shape[3]), np.nan, array.dtype)
-        twice[:, :, ::2] = array
-        return twice[:, :, ::2]
-
-    return dataclasses.replace(inputs, **{name: every_second(getattr(inputs, name)) for name in "qkv"})
+def _around(inputs: Inputs, centre: float) -> Inputs:
+    """Scores of about `centre`, by a first column that has no share in their differences, and fewer than 10 from it."""
+    q, k = inputs.q.astype(np.float64), inputs.k.astype(np.float64)
+    root = np.sqrt(q.shape[-1])  # The default scale is its inverse.
+    q[..., 0], k[..., 0] = 8.0, centre * root / 8.0
+    return dataclasses.replace(inputs, q=q.astype(inputs.q.dtype), k=k.astype(inputs.k.dtype))
 
 
-def _strided_extras(inputs: Inputs) -> Inputs:
-    """Mask and bias stored with queries last."""
-    views = {name: np.ascontiguousarray(x.swapaxes(-1, -2)).swapaxes(-1, -2) for name, x in inputs.extras.items()}
-    return dataclasses.replace(inputs, **views)
+def _bias_of(magnitude: float) -> Callable[[Inputs], Inputs]:
+    """A bias of that magnitude, beside which scores count much, little or not at all."""
+
+    def varied(inputs: Inputs) -> Inputs:
+        assert inputs.bias is not None
+        bias = inputs.bias.astype(np.float64) * magnitude
+        return dataclasses.replace(inputs, bias=bias.astype(inputs.bias.dtype))
+
+    return varied
 
 
-def _read_only(inputs: Inputs) -> Inputs:
-    """Arrays that raise when they are written to."""
-    for array in (inputs.q, inputs.k, inputs.v, inputs.mask, inputs.bias, inputs.do):
-        if array is not None:
-            array.flags.writeable = False
-    return inputs
+def _minus_billion(inputs: Inputs) -> Inputs:
+    """-1e9 in place of the lowest number of a bias, or -1e4 where the dtype ends before."""
+    assert inputs.bias is not None
+    bias = inputs.bias.astype(np.float64)
+    lowest = float(ml_dtypes.finfo(inputs.bias.dtype).min)
+    low = -1e9 if lowest < -1e9 else -1e4
+    return dataclasses.replace(inputs, bias=np.where(bias == lowest, low, bias).astype(inputs.bias.dtype))
+
+
+def _blocked(first: float, last: float) -> Callable[[Inputs], Inputs]:
+    """A part of the keys blocked for every query of a pair and the next pair not, so that tiles of queries see both.
+
+    By the mask; else the bias, by -inf where it blocks and by the lowest number where that is its kind.
+    """
+
+    def varied(inputs: Inputs) -> Inputs:
+        name = "mask" if inputs.mask is not None else "bias"
+        array = getattr(inputs, name).copy()
+        keys, rows = array.shape[-1], np.arange(array.shape[-2])[:, None]
+        at = (np.arange(keys) >= int(first * keys)) & (np.arange(keys) < int(np.ceil(last * keys)))
+        blocked = np.broadcast_to(at & (rows % 4 < 2), array.shape)
+        if name == "mask":
+            array[blocked] = False
+        else:
+            lowest = ml_dtypes.finfo(array.dtype).min
+            array[blocked] = lowest if (array == lowest).any() else -np.inf
+        return dataclasses.replace(inputs, **{name: array})
+
+    return varied
+
+
+def _no_keys(inputs: Inputs) -> Inputs:
+    """A mask that leaves the first sequence of the batch nothing, as a length of zero does."""
+    assert inputs.mask is not None
+    mask = inputs.mask.copy()
+    mask[0] = False
+    return dataclasses.replace(inputs, mask=mask)
 
 
 VARIATIONS: dict[str, Callable[[Inputs], Inputs]] = {
@@ -141,9 +175,13 @@ VARIATIONS: dict[str, Callable[[Inputs], Inputs]] = {
     "biased-keys": _biased_keys,
     "overflowing-products": _overflowing_products,
     "offset-values": _offset_values,
-    "strided": _strided,
-    "transposed": _transposed,
-    "sliced": _sliced,
-    "strided-extras": _strided_extras,
-    "read-only": _read_only,
+    "high-logits": _high_logits,
+    "deep-logits": _deep_logits,
+    "minus-billion": _minus_billion,
+    "blocked-start": _blocked(0, 1 / 3),
+    "blocked-middle": _blocked(1 / 3, 2 / 3),
+    "blocked-end": _blocked(2 / 3, 1),
+    "no-keys": _no_keys,
+    **{f"bias-{magnitude:g}": _bias_of(magnitude) for magnitude in BIAS_MAGNITUDES},
+    **PLACES,
 }

@@ -16,6 +16,7 @@ import numpy as np
 from harness.inputs import Inputs
 from harness.problem import Problem
 from harness.reference import expected
+from harness.reference.roundoff import EXP_ULPS, Roundoff
 
 Solve = Callable[[Problem, Inputs], Mapping[str, np.ndarray]]
 
@@ -41,8 +42,8 @@ class Twin:
 
 def holds(name: str, problem: Problem, inputs: Inputs, solve: Solve, seed: int) -> str | None:
     """A sentence on how the property fails, or None."""
-    if name == "convex-hull":
-        return _convex_hull(problem, inputs, solve)
+    if name in WHOLE:
+        return WHOLE[name](problem, inputs, solve)
     twin = PROPERTIES[name](problem, inputs, np.random.default_rng(seed))
     first, second = (solve(problem, arrays)["o"].astype(np.float64) for arrays in (twin.first, twin.second))
     bounds = [expected(problem, arrays)["o"] for arrays in (twin.first, twin.second)]
@@ -59,7 +60,8 @@ def holds(name: str, problem: Problem, inputs: Inputs, solve: Solve, seed: int) 
 
 def applies(name: str, problem: Problem) -> bool:
     """Whether the property can be asked of the problem at all."""
-    if problem.direction != "forward" or 0 in problem.o_shape or problem.kv_len == 0:
+    direction = "backward" if name in BACKWARD else "forward"
+    if problem.direction != direction or 0 in problem.o_shape or problem.kv_len == 0:
         return False
     return {
         "permuted-keys": not problem.banded and problem.kv_len > 1,
@@ -132,7 +134,6 @@ PROPERTIES: dict[str, Callable[[Problem, Inputs, np.random.Generator], Twin]] = 
     "independent-heads": _independent_heads,
     "unseen-keys": _unseen_keys,
 }
-NAMES = (*PROPERTIES, "convex-hull")
 
 
 def _convex_hull(problem: Problem, inputs: Inputs, solve: Solve) -> str | None:
@@ -151,6 +152,43 @@ def _convex_hull(problem: Problem, inputs: Inputs, solve: Solve) -> str | None:
         return None
     b, h, i, c = (int(n) for n in np.unravel_index(np.argmax(outside), outside.shape))
     return f"o[{b}, {h}, {bound.rows[i]}, {c}] lies outside the values that its row may attend to, so it is not their mean"
+
+
+def _value_gradient_sums(problem: Problem, inputs: Inputs, solve: Solve) -> str | None:
+    """Over all keys dv adds up to the sum of do over the queries that see any, since the weights of a row sum to one.
+
+    However far off its scores are: the bound has none of their error in it.
+    """
+    assert inputs.do is not None
+    dv = solve(problem, inputs)["dv"].astype(np.float64)
+    do = inputs.do.astype(np.float64) * admitted_keys(problem, inputs).any(axis=-1, keepdims=True)
+    grouped = do.reshape(problem.batch, problem.kv_heads, problem.group * problem.q_len, problem.v_head_dim)
+    unit, terms = Roundoff.of(problem.dtype), problem.group * problem.q_len
+    relative = (3 + EXP_ULPS) * unit.accumulator + unit.storage + unit.gamma(problem.kv_len) + unit.gamma(terms)
+    relative += unit.gamma(problem.group, unit.storage) if problem.group > 1 else 0.0
+    size = np.abs(grouped).sum(axis=2)
+    admitted = 2 * relative * size + 2 * unit.storage * np.abs(dv).sum(axis=2)
+    admitted += 4 * unit.smallest * problem.kv_len * (1 + size)
+    gap = np.abs(dv.sum(axis=2) - grouped.sum(axis=2))
+    outside = ~(gap <= admitted)
+    if not outside.any():
+        return None
+    b, h, c = (int(n) for n in np.unravel_index(np.argmax(np.where(outside, np.nan_to_num(gap, nan=np.inf), -1)), gap.shape))
+    return (
+        f"the weights of a row do not sum to one: over all keys, dv[{b}, {h}, :, {c}] is {gap[b, h, c]:.3g} from the sum of "
+        f"do, where rounding may account for {admitted[b, h, c]:.3g}"
+    )
+
+
+WHOLE: dict[str, Callable[[Problem, Inputs, Solve], str | None]] = {
+    "convex-hull": _convex_hull,
+    "value-gradient-sums": _value_gradient_sums,
+}
+"""Properties of one run alone."""
+
+NAMES = (*PROPERTIES, *WHOLE)
+BACKWARD = ("value-gradient-sums",)
+"""Properties of gradients."""
 
 
 def admitted_keys(problem: Problem, inputs: Inputs) -> np.ndarray:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from harness.conformance import checks, properties
-from harness.conformance.calls import CALLS, Trial
+from harness.conformance.arrays import PLACES
+from harness.conformance.calls import CALLS, NotExamined, Trial
 from harness.conformance.case import Case
 from harness.conformance.diagnosis import likely_cause
 from harness.conformance.inputs import vary
@@ -62,6 +63,9 @@ def _examine(case: Case, implementation: Implementation, framework: Framework, a
     try:
         solver = Solver(implementation, framework, case.problem)
         solver.bind(inputs)
+        if case.inputs in PLACES and (copied := solver.copied_inputs()):
+            reason = f"not examined: the adapter of {implementation.framework} copies {', '.join(copied)} given like this"
+            return Verdict(case, Status.UNSUPPORTED, reason)
         # Copies: a later call may write into the array that the first one returned.
         outputs = {name: array.copy() for name, array in solver.outputs(solver.finished_call()).items()}
         # The implementation may hold, and have written into, the very arrays that were made: the oracle gets its own.
@@ -79,6 +83,8 @@ def _examine(case: Case, implementation: Implementation, framework: Framework, a
             wrong = CALLS[case.check](trial)
         if not wrong and case.check in properties.NAMES:
             wrong = properties.holds(case.check, case.problem, inputs, trial.solve, case.seed)
+    except NotExamined as reason:
+        return Verdict(case, Status.UNSUPPORTED, f"not examined: {reason}")
     except Exception as error:  # An implementation may raise anything.
         return Verdict(case, Status.ERROR, describe(error))
     return Verdict(case, Status.INCORRECT if wrong else Status.OK, wrong or "", accuracy)

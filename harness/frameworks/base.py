@@ -102,6 +102,10 @@ class Framework:
         """The values of a native array, in its own dtype (ml_dtypes' for bfloat16)."""
         return np.asarray(array)
 
+    def memory(self, array: Any) -> tuple[int, tuple[int, ...]] | None:
+        """(address, strides in bytes) of a native array; None where the framework's arrays have none that a caller sets."""
+        return (array.ctypes.data, array.strides) if isinstance(array, np.ndarray) else None
+
     def synchronize(self, result: Any) -> None:
         """Return when `result` has been computed."""
 

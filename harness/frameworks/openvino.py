@@ -39,6 +39,9 @@ class OpenVino(Framework):
             return self._openvino.Tensor(array.view(np.uint16), array.shape, self._openvino.Type.bf16)
         return self._openvino.Tensor(array, shared_memory=True)
 
+    def memory(self, array: Any) -> tuple[int, tuple[int, ...]] | None:
+        return super().memory(self.to_numpy(array))
+
     def to_numpy(self, array: Any) -> np.ndarray:
         if array.element_type == self._openvino.Type.bf16:
             return array.data.view(ml_dtypes.bfloat16)

@@ -40,7 +40,7 @@ class Torch(Framework):
         return found
 
     def from_numpy(self, array: np.ndarray) -> Any:
-        if not array.flags.writeable:
+        if not array.flags.writeable or any(stride < 0 for stride in array.strides):  # Tensors know neither.
             array = array.copy()
         if array.dtype == ml_dtypes.bfloat16:
             tensor = self._torch.from_numpy(array.view(np.uint16)).view(self._torch.bfloat16)
@@ -53,6 +53,9 @@ class Torch(Framework):
         if tensor.dtype == self._torch.bfloat16:
             return tensor.view(self._torch.uint16).numpy().view(ml_dtypes.bfloat16)
         return tensor.numpy()
+
+    def memory(self, array: Any) -> tuple[int, tuple[int, ...]] | None:
+        return array.data_ptr(), tuple(stride * array.element_size() for stride in array.stride())
 
     def synchronize(self, result: Any) -> None:
         if self.device == "cuda":

@@ -14,6 +14,9 @@ from harness.measure.messages import Check, Checked, Failed, Probe, Probed, Repl
 from harness.measure.process import Worker
 from harness.plan import Contender
 from harness.problem import Problem
+from harness.record import Status
+
+WROTE = "an input was written to during the call, if only for a moment: on pages that cannot be written it ends by SIGSEGV"
 
 
 class Checker:
@@ -38,6 +41,8 @@ class Checker:
         if isinstance(reply, Checked):
             return reply.verdict
         assert isinstance(reply, Failed)
+        if reply.status is Status.CRASHED and case.inputs == "protected" and "SIGSEGV" in reply.reason:
+            return Verdict(case, Status.INCORRECT, WROTE)
         return Verdict(case, reply.status, reply.reason)
 
     def check_all(self, cases: Sequence[Case]) -> Iterator[Verdict]:

@@ -97,7 +97,7 @@ def _row_term(
     given: Operands,
     relative: float,
 ) -> Approximate:
-    """Δ, (heads, rows, 1), which may also be taken as do · o from the stored output. The error leaves out what scores move."""
+    """Δ, (heads, rows, 1), which may also be taken as do · o from the stored output; the error leaves the scores' out."""
     value = np.sum(weights.p * dp.value, axis=-1, keepdims=True)
     abs_do, abs_v, size = np.abs(given.do), np.abs(given.v), np.abs(dp.value)
     over_values = unit.gamma(problem.v_head_dim)

@@ -3,24 +3,29 @@
 from harness.conformance.chapters import (
     arrays,
     bias,
+    blocked,
     calls,
     causal,
     composition,
+    decode,
     empty_rows,
     gradients,
     grouped_heads,
     logits,
+    lowest,
     mask,
     padding,
     properties,
     scale,
     shapes,
+    sizes,
     softcap,
     values,
+    wide_heads,
     window,
 )
 
 CHAPTERS = (
-    values, shapes, mask, bias, causal, window, padding, empty_rows, grouped_heads, softcap, scale, composition,
-    logits, arrays, calls, gradients, properties,
+    values, shapes, sizes, mask, bias, lowest, causal, window, padding, empty_rows, blocked, grouped_heads, softcap, scale,
+    composition, decode, wide_heads, logits, arrays, calls, gradients, properties,
 )  # fmt: skip

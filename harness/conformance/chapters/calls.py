@@ -21,3 +21,13 @@ def cases() -> Iterator[Case]:
     yield Case("calls", "concurrent-long", long, check="concurrent")
     yield Case("calls", "repeat-gradients", small(direction="backward"), check="repeat")
     yield Case("calls", "new-values-gradients", small(direction="backward"), check="new-values")
+    tiny = small(q_len=3, kv_len=5)
+    masked = small(mask="random-b1qk", bias="normal-1hqk")
+    for check in ("many", "same-buffers", "small-changes", "apart"):
+        yield Case("calls", check, tiny, check=check, core=True)
+        yield Case("calls", f"{check}-one-key", tiny.replace(kv_len=1), check=check)
+        yield Case("calls", f"{check}-masked", masked if check != "many" else masked.replace(q_len=3), check=check)
+        if check != "same-buffers":  # Gradients may use what their forward pass saved.
+            yield Case("calls", f"{check}-gradients", tiny.replace(direction="backward"), check=check)
+    yield Case("calls", "concurrent-shared", small(), check="concurrent-shared", core=True)
+    yield Case("calls", "concurrent-shared-gradients", small(direction="backward"), check="concurrent-shared")

@@ -9,6 +9,12 @@ from harness.problem import DTYPES
 def cases() -> Iterator[Case]:
     for form in ("bhqk", "b1qk", "qk", "bhq1"):
         yield Case("empty-rows", f"mask-{form}", small(mask=f"empty-rows-{form}"), core=form == "b1qk")
+    # Masks of keys alone that leave a whole batch element or head nothing.
+    for form in ("b11k", "1h1k", "bh1k", "h1k"):
+        problem = small(batch=4, q_heads=4, q_len=7, mask=f"empty-rows-{form}")
+        yield Case("empty-rows", f"mask-{form}", problem, core=form == "bh1k")
+        yield Case("empty-rows", f"mask-{form}-one-query", problem.replace(q_len=1))
+        yield Case("empty-rows", f"mask-{form}-gradients", problem.replace(direction="backward"))
     yield Case("empty-rows", "bias", small(mask=None, bias="blocking-q1", q_len=11))
     yield Case("empty-rows", "causal", small(q_len=21, kv_len=9, causal="bottom-right"), core=True)
     yield Case("empty-rows", "causal-long", small(q_len=300, kv_len=100, causal="bottom-right"))

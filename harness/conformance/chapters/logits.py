@@ -8,7 +8,7 @@ from harness.conformance.case import Case, small
 def cases() -> Iterator[Case]:
     for variation in (
         "large-logits", "tiny-logits", "rising-logits", "falling-logits", "offset-values", "constant-scores",
-        "saturated-rows", "biased-keys", "low-logits",
+        "saturated-rows", "biased-keys", "low-logits", "high-logits", "deep-logits",
     ):  # fmt: skip
         core = variation in ("large-logits", "rising-logits")
         yield Case("logits", variation, small(), inputs=variation, core=core)
@@ -17,6 +17,9 @@ def cases() -> Iterator[Case]:
         yield Case("logits", f"large-logits-{dtype}", small(dtype=dtype), inputs="large-logits")
     yield Case("logits", "large-logits-masked", small(mask="random-b1qk"), inputs="large-logits", core=True)
     yield Case("logits", "huge-logits-masked", small(mask="random-b1qk"), inputs="huge-logits")
+    for variation in ("high-logits", "deep-logits", "saturated-rows", "rising-logits"):
+        yield Case("logits", f"{variation}-gradients", small(direction="backward"), inputs=variation)
+        yield Case("logits", f"{variation}-one-query", small(q_len=1, kv_len=150), inputs=variation)
     yield Case("logits", "large-logits-causal", small(causal="bottom-right"), inputs="large-logits")
     for dtype in ("float32", "float16"):
         problem = small(head_dim=128, dtype=dtype, q_len=5)

@@ -24,3 +24,6 @@ def cases() -> Iterator[Case]:
     }.items():
         for name, problem in problems.items():
             yield Case("properties", f"{check}-{name}", problem, check=check, core=name == "plain" or check == "unseen-keys")
+    for name, problem in {"plain": plain, "masked": masked, "grouped": grouped}.items():
+        gradients = problem.replace(direction="backward")
+        yield Case("properties", f"value-gradient-sums-{name}", gradients, check="value-gradient-sums", core=name == "plain")

@@ -50,7 +50,8 @@ class Subject:
     def cases(self, full: bool) -> list[Case]:
         """The cases that it declares to support."""
         supports = self.implementation.supports_on(self.contender.device)
-        cases = select(slow_build=self.implementation.slow_build, simulated=self.simulated, full=full)
+        one = self.implementation
+        cases = select(slow_build=one.slow_build, interpreted=one.interpreted, simulated=self.simulated, full=full)
         return [case for case in cases if not supports.refusals(case.problem)]
 
     def checker(self) -> Checker:

@@ -28,7 +28,7 @@ def problems(supports: Supports, longest: int, backward: bool) -> st.SearchStrat
         "causal": st.sampled_from((None, *(c for c in CAUSAL if c in supports.causal))),
         "window": st.none() | st.tuples(st.integers(-1, 9), st.integers(-1, 9)) if supports.window else st.none(),
         "mask": _extra(("random", "empty-rows"), supports.mask),
-        "bias": _extra(("normal", "blocking"), supports.bias),
+        "bias": _extra(("normal", "blocking", "lowest"), supports.bias),
         "softcap": st.sampled_from((None, 0.5, 20.0)) if supports.softcap else st.none(),
         "scale": st.sampled_from((None, 1.0, -0.5)),
         "direction": st.just("backward" if backward else "forward"),
@@ -40,7 +40,7 @@ def _extra(kinds: tuple[str, ...], supported: bool) -> st.SearchStrategy[str | N
     if not supported:
         return st.none()
     named = st.tuples(st.sampled_from(kinds), st.sampled_from(FORMS))
-    return st.none() | named.filter(lambda pair: pair[0] != "empty-rows" or "q" in pair[1]).map("-".join)
+    return st.none() | named.filter(lambda pair: pair[0] != "empty-rows" or set(pair[1]) & set("bhq")).map("-".join)
 
 
 def _posed(fields: dict[str, Any]) -> Problem:

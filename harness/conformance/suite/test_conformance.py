@@ -77,7 +77,7 @@ def test_random_problems(examined: Subject, check: str, checker: Checker) -> Non
     hypothesis = pytest.importorskip("hypothesis", reason="hypothesis draws the problems; pip install hypothesis")
     from harness.conformance.suite.random_problems import problems
 
-    implementation, backward = examined.implementation, check == "gradients"
+    implementation, backward = examined.implementation, check == "gradients" or check in properties.BACKWARD
     supports = implementation.supports_on(examined.contender.device)
     if backward and not supports.gradients:
         pytest.skip(f"{examined.name} declares no gradients")
@@ -96,7 +96,7 @@ def test_random_problems(examined: Subject, check: str, checker: Checker) -> Non
     )
     @hypothesis.given(problem=drawn, seed=hypothesis.strategies.integers(0, 2**16))
     def holds(problem: Problem, seed: int) -> None:
-        case = Case("random", check, problem, check="values" if backward else check, seed=seed)
+        case = Case("random", check, problem, check=check if check in properties.NAMES else "values", seed=seed)
         verdict = checker.check(case)
         if not passes(verdict.status):
             found = f"{verdict.status} {examined.name}, {problem.name}, seed {seed}: {verdict.reason}. {verdict.cause}"
