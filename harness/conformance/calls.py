@@ -106,7 +106,7 @@ def _bound_to(trial: Trial, inputs: Inputs, what: str) -> str | None:
 
 
 def _same_buffers(trial: Trial) -> str | None:
-    """Other values in the very same arrays, as of a caller who keeps buffers: who knows them by address answers as before."""
+    """Other values in the same arrays, as of a caller who keeps buffers: who knows them by address answers as before."""
     problem, solver = trial.case.problem, trial.solver
     if solver.copied_inputs():
         raise NotExamined(f"the adapter of {trial.implementation.framework} copies the arrays it is given")

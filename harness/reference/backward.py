@@ -22,9 +22,11 @@ def backward_rows(problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.n
     """
     assert inputs.do is not None
     unit = Roundoff.of(problem.dtype)
-    b_kv = (problem.batch, problem.kv_heads, len(keys))
-    dq = _Sum(unit, (problem.batch, problem.q_heads, len(rows), problem.head_dim), problem.kv_len)
-    dk, dv = (_Sum(unit, (*b_kv, width), problem.q_len * problem.group) for width in (problem.head_dim, problem.v_head_dim))
+    b_kv, scale = (problem.batch, problem.kv_heads, len(keys)), problem.scale
+    over_queries = problem.q_len * problem.group
+    dq = _Sum(unit, (problem.batch, problem.q_heads, len(rows), problem.head_dim), problem.kv_len, scale)
+    dk = _Sum(unit, (*b_kv, problem.head_dim), over_queries, scale)
+    dv = _Sum(unit, (*b_kv, problem.v_head_dim), over_queries, 1.0)
     position = np.full(problem.q_len, -1)
     position[rows] = np.arange(len(rows))
 
@@ -35,48 +37,55 @@ def backward_rows(problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.n
         gradient = score_gradient(problem, scores, weigh(scores), given)
         broken = spread(scores, q, v, do, hidden(problem, inputs, block, scores.seen))
         chosen = position[block.rows] >= 0
-        at = position[block.rows][chosen]
-        ds, p = gradient.ds[:, :, keys].transposed(), gradient.p[:, :, keys].transposed()
-        for n, (b, h, kv) in enumerate(zip(block.b, block.h, block.kv, strict=True)):
-            dq.add((b, h, at), problem.scale, gradient.ds[n, chosen], given.k[n], gradient.most[n, chosen])
-            dk.add((b, kv), problem.scale, ds[n], given.q[n])
-            dv.add((b, kv), 1.0, p[n], given.do[n])
-            dq.mark((b, h, at), broken.dq[n, chosen], broken.dq_excused[n, chosen])
-            dk.mark((b, kv), broken.dk[n, keys], broken.keys_excused[n])
-            dv.mark((b, kv), broken.dv[n, keys], broken.keys_excused[n])
+        of_queries = block.b[:, None], block.h[:, None], position[block.rows][chosen]
+        dq.add(of_queries, gradient.ds[:, chosen], given.k, most=gradient.most[:, chosen])
+        dq.mark(of_queries, broken.dq[:, chosen], broken.dq_excused[:, chosen])
+        # The heads of a block are one, or whole groups.
+        shared = 1 if len(block.b) == 1 else problem.group
+        of_keys = block.b[::shared], block.kv[::shared]
+        dk.add(of_keys, gradient.ds[:, :, keys].transposed(), given.q, shared)
+        dk.mark(of_keys, broken.dk[:, keys], broken.keys_excused, shared)
+        dv.add(of_keys, gradient.p[:, :, keys].transposed(), given.do, shared)
+        dv.mark(of_keys, broken.dv[:, keys], broken.keys_excused, shared)
     sharing = problem.group if problem.group > 1 else 0
     return {"dq": dq.finish(0), "dk": dk.finish(sharing), "dv": dv.finish(sharing)}
 
 
 class _Sum:
-    """A gradient being added up over blocks, `terms` in all, with the bound on its error and the size of what was added."""
+    """A gradient scale Σ left @ right being added up over blocks, `terms` in all, with the bound on its error."""
 
-    def __init__(self, unit: Roundoff, shape: tuple[int, ...], terms: int):
+    def __init__(self, unit: Roundoff, shape: tuple[int, ...], terms: int, scale: float):
         self._unit = unit
         self._gamma = unit.gamma(terms)
+        self._scale = scale
         self._part = Part.zeros(shape)
         self._size = np.zeros(shape)
         self._seen = np.zeros((*shape[:3], 1), bool)
 
-    def add(self, at: tuple, scale: float, left: Approximate, right: np.ndarray, most: np.ndarray | float = np.inf) -> None:
-        """Add `scale * left @ right`, which is known not to exceed `most` in any computation."""
-        abs_right, abs_scale = np.abs(right), abs(scale)
-        value = scale * (left.value @ right)
+    def add(
+        self, at: tuple, left: Approximate, right: np.ndarray, shared: int = 1, most: np.ndarray | float = np.inf
+    ) -> None:
+        """Add a block's share, every `shared` heads of it to one.
+
+        The sum of a head is known not to exceed `most` in any computation.
+        """
+        abs_right, abs_scale = np.abs(right), abs(self._scale)
+        value = self._scale * (left.value @ right)
         size = abs_scale * (np.abs(left.value) @ abs_right)
         error = (1 + self._gamma) * abs_scale * (left.error @ abs_right) + self._gamma * size
-        lost = self._unit.smallest * np.abs(left.value).sum(axis=1, keepdims=True)
+        lost = self._unit.smallest * np.abs(left.value).sum(axis=-1, keepdims=True)
         seen = left.floor > 0
-        lost = lost + self._unit.smallest_product * seen.sum(axis=1, keepdims=True)
-        self._part.value[at] += value
-        self._part.bound[at] += np.minimum(error, np.abs(value) + most)
-        self._part.floor[at] += abs_scale * (left.floor @ abs_right + lost)
-        self._size[at] += size
-        self._seen[at] |= seen.any(axis=1, keepdims=True)
+        lost = lost + self._unit.smallest_product * seen.sum(axis=-1, keepdims=True)
+        self._part.value[at] += _over_shared(value, shared)
+        self._part.bound[at] += _over_shared(np.minimum(error, np.abs(value) + most), shared)
+        self._part.floor[at] += _over_shared(abs_scale * (left.floor @ abs_right + lost), shared)
+        self._size[at] += _over_shared(size, shared)
+        self._seen[at] |= _over_shared(np.any(seen, axis=-1, keepdims=True), shared) > 0
 
-    def mark(self, at: tuple, undefined: np.ndarray, excused: np.ndarray | bool) -> None:
+    def mark(self, at: tuple, undefined: np.ndarray, excused: np.ndarray, shared: int = 1) -> None:
         """Note where the formula gives no number, and where a computation need not give one."""
-        self._part.undefined[at] |= undefined
-        self._part.excused[at] |= excused
+        self._part.undefined[at] |= _over_shared(undefined, shared) > 0
+        self._part.excused[at] |= _over_shared(excused, shared) > 0
 
     def finish(self, sharing: int) -> Part:
         """The sum with its last roundings: scaling, storing, and `sharing` stored parts added up in storage.
@@ -89,3 +98,8 @@ class _Sum:
         if sharing:
             part.bound += unit.gamma(sharing, unit.storage) * self._size
         return part
+
+
+def _over_shared(x: np.ndarray, shared: int) -> np.ndarray:
+    """Summed over every `shared` heads, the first axis."""
+    return x if shared == 1 else x.reshape(len(x) // shared, shared, *x.shape[1:]).sum(axis=1)

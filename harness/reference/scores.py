@@ -66,12 +66,12 @@ class ScoreBlock:
 
 
 def blocks(problem: Problem, rows: np.ndarray) -> Iterator[Block]:
-    """`rows` of every head, in blocks of bounded size."""
+    """`rows` of every head, in blocks of bounded size: of one head, or of all that share some key/value heads."""
     b, h = (x.ravel() for x in np.indices((problem.batch, problem.q_heads)))
     kv = h // problem.group
     widest = max(problem.kv_len, problem.head_dim, problem.v_head_dim)
     per_head = max(1, widest * max(len(rows), problem.kv_len))
-    together = max(1, BLOCK_ELEMENTS // per_head)
+    together = BLOCK_ELEMENTS // per_head // problem.group * problem.group or 1
     step = max(1, len(rows) if together > 1 else BLOCK_ELEMENTS // widest)
     for first in range(0, len(b), together):
         heads = slice(first, first + together)
