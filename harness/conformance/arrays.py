@@ -104,7 +104,10 @@ def _expanded_extra(x: np.ndarray) -> np.ndarray:
 
 def _fused(inputs: Inputs) -> Inputs:
     """q, k and v as parts of one buffer (batch, length, 3, heads, dim), as one projection makes them."""
-    buffer = np.stack([x.transpose(0, 2, 1, 3) for x in (inputs.q, inputs.k, inputs.v)], axis=2)
+    batch, heads, length, dim = inputs.q.shape
+    buffer = np.empty((batch, length, 3, heads, dim), inputs.q.dtype)
+    for n, x in enumerate((inputs.q, inputs.k, inputs.v)):
+        buffer[:, :, n] = x.transpose(0, 2, 1, 3)
     q, k, v = (buffer[:, :, n].transpose(0, 2, 1, 3) for n in range(3))
     return dataclasses.replace(inputs, q=q, k=k, v=v)
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -118,6 +119,33 @@ def test_every_third_row_of_an_empty_rows_mask_is_blocked(form):
     mask = np.broadcast_to(make_inputs(problem).mask, (2, 3, 10, 40))
     assert not mask[:, :, [0, 3, 6, 9]].any()
     assert mask[:, :, [1, 2, 4, 5, 7, 8]].any()
+
+
+@pytest.mark.parametrize("form, emptied", [("b11k", [0, 3]), ("bh1k", None), ("1h1k", None), ("h11", None)])
+def test_without_queries_it_blocks_whole_batch_elements_or_heads(form, emptied):
+    problem = Problem(batch=5, q_heads=4, q_len=3, kv_len=40, head_dim=2, mask=f"empty-rows-{form}")
+    mask = np.broadcast_to(make_inputs(problem).mask, (5, 4, 3, 40))
+    blocked = ~mask.any(axis=(2, 3))
+    assert blocked.any() and not blocked.all()
+    if emptied is None:  # Heads 0 and 3 of every batch element.
+        assert blocked[:, [0, 3]].all() and (form == "h11" or not blocked[:, [1, 2]].any())
+    else:
+        assert blocked[emptied].all() and not np.delete(blocked, emptied, axis=0).any()
+
+
+@pytest.mark.parametrize("form", ["bhqk", "11qk", "1hq1", "b11k", "k"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+def test_a_lowest_bias_has_the_lowest_number_in_a_band_and_on_every_fourth_query(form, dtype):
+    problem = Problem(batch=2, q_heads=3, q_len=12, kv_len=15, head_dim=2, bias=f"lowest-{form}", dtype=dtype)
+    bias = make_inputs(problem).bias
+    lowest = bias == ml_dtypes.finfo(bias.dtype).min
+    assert np.isfinite(bias.astype(np.float64)).all()
+    assert not problem.may_have_empty_rows
+    if "q" in form:
+        assert lowest[..., [2, 6, 10], :].all()
+        assert np.delete(lowest, [2, 6, 10], axis=-2).mean() == pytest.approx(1 / 3)
+    else:
+        assert lowest.mean() == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize("form", ["bhqk", "11qk", "1hq1", "k"])

@@ -136,7 +136,7 @@ def posed(**fields):
         ({"mask": "random"}, ["random", "FORM"]),
         ({"mask": "padding-b11k"}, ["padding-b11k"]),
         ({"mask": "normal-qk"}, ["normal-qk", "random-FORM"]),
-        ({"mask": "empty-rows-b11k"}, ["empty-rows-b11k", "query axis"]),
+        ({"mask": "empty-rows-k"}, ["empty-rows-k", "b, h or q"]),
         ({"bias": "random-qk"}, ["random-qk", "normal-FORM"]),
         ({"bias": 3}, ["3", "normal-FORM"]),
     ],

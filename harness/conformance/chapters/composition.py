@@ -8,7 +8,8 @@ from harness.conformance.features import ALL, MOST, pairs, together
 
 def cases() -> Iterator[Case]:
     for first, second in pairs():
-        yield Case("composition", f"{first}+{second}", small(**together(first, second)))
+        core = (first, second) == ("top-left", "v-width")  # A pair that no other core case of the suite has.
+        yield Case("composition", f"{first}+{second}", small(**together(first, second)), core=core)
     blocking = together(*(name for name in ALL if name != "bias"), "blocking")
     yield Case("composition", "all", small(**{**blocking, "q_len": 9}), core=True)
     yield Case("composition", "all-long", small(**{**together(*ALL), "q_len": 150, "kv_len": 260}))
