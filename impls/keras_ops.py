@@ -56,7 +56,7 @@ def keras_attention(problem: Problem):
     import keras
     import tensorflow as tf
 
-    plain_causal = problem.causal is not None and problem.window is None
+    plain_causal = problem.causal is not None and problem.window is problem.bias is None
     is_causal = plain_causal and (problem.causal == "top-left" or problem.q_len == problem.kv_len)
 
     def seen(mask):
@@ -72,18 +72,25 @@ def keras_attention(problem: Problem):
         return None if x is None else tf.broadcast_to(x, [problem.batch, problem.q_heads, problem.q_len, problem.kv_len])
 
     def attention(q, k, v, mask=None, bias=None):
-        visible = full(seen(mask))
-        o = keras.ops.dot_product_attention(q, k, v, bias=full(bias), mask=visible, scale=problem.scale, is_causal=is_causal)
-        return zero_empty_rows(o, visible, bias) if problem.may_have_empty_rows else o
-
-    def zero_empty_rows(o, visible, bias):
-        """keras gives such a row the mean of v, or nan when a bias of -inf blocks it; the contract says zero."""
-        anything = tf.ones([1, 1, problem.q_len, problem.kv_len], tf.bool) if visible is None else visible
+        visible, bias = full(seen(mask)), full(bias)
         if bias is not None:
-            anything &= full(bias) > float("-inf")
+            visible = bias > float("-inf") if visible is None else visible & (bias > float("-inf"))
+        any_key = seen_by_row(visible) if problem.may_have_empty_rows else None
+        if bias is not None:
+            # keras masks with 0.7 times the lowest number, which lower biases lose to: here the bias blocks. Rows that see
+            # nothing are left open, since nan in them would reach the gradients of others.
+            blocked = float("-inf") if any_key is None else tf.where(any_key, bias.dtype.as_numpy_dtype("-inf"), 0)
+            bias, visible = tf.where(visible, bias, tf.cast(blocked, bias.dtype)), None
+        o = keras.ops.dot_product_attention(q, k, v, bias=bias, mask=visible, scale=problem.scale, is_causal=is_causal)
+        if any_key is None:
+            return o
+        return tf.where(tf.transpose(any_key, [0, 2, 1, 3]), o, tf.zeros_like(o))  # keras gives such rows the mean of v.
+
+    def seen_by_row(visible):
+        """Whether each query has a key, (…, Lq, 1)."""
+        keys = tf.ones([1, 1, problem.q_len, problem.kv_len], tf.bool) if visible is None else visible
         if is_causal:
-            anything &= tf.range(problem.kv_len) <= tf.range(problem.q_len)[:, None]
-        any_key = tf.transpose(tf.reduce_any(anything, axis=-1, keepdims=True), [0, 2, 1, 3])
-        return tf.where(any_key, o, tf.zeros_like(o))
+            keys &= tf.range(problem.kv_len) <= tf.range(problem.q_len)[:, None]
+        return tf.reduce_any(keys, axis=-1, keepdims=True)
 
     return tf.function(attention, autograph=False)  # See `tensorflow_formula`.

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import ml_dtypes
 import numpy as np
 
 from harness.conformance.variants import Formula
@@ -51,6 +52,9 @@ QUESTIONS = (
     "mask+causal",
     "no key (mask)",
     "no key (-inf)",
+    "all keys lowest",
+    "nan in hidden k",
+    "nan in hidden v",
     "grouped heads",
 )
 """What is asked, in order."""
@@ -61,9 +65,10 @@ CONTRACT = {
     "mask+causal": "both",
     "no key (mask)": "zeros",
     "no key (-inf)": "zeros",
+    "all keys lowest": "mean",
     "grouped heads": "h//group",
 }
-"""What the contract has; layout and alignment are the declaration's."""
+"""What the contract has; layout and alignment are the declaration's, and hidden nan need not be kept out."""
 
 
 def of_implementation(implementation: Implementation, framework: Framework) -> Conventions:
@@ -161,6 +166,9 @@ def _probe(call: Call, dtype: str) -> dict[str, str]:
         "mask+causal": _mask_and_causal(call, dtype),
         "no key (mask)": _empty_row(call, dtype, by_mask=True),
         "no key (-inf)": _empty_row(call, dtype, by_mask=False),
+        "all keys lowest": _lowest_row(call, dtype),
+        "nan in hidden k": _hidden_nan(call, dtype, "k"),
+        "nan in hidden v": _hidden_nan(call, dtype, "v"),
         "grouped heads": _grouped(call, dtype),
     }
 
@@ -256,6 +264,39 @@ def _empty_row(call: Call, dtype: str, by_mask: bool) -> str:
     formula = Formula(problem, inputs)
     meanings = {"zeros": 0.0, "mean": None, "nan": math.nan}
     return _answer(call, problem, inputs, {n: dataclasses.replace(formula, empty=e).output() for n, e in meanings.items()})
+
+
+def _lowest_row(call: Call, dtype: str) -> str:
+    """A row whose every key has the lowest finite number for a bias; another row has it on half of its keys."""
+    problem = _posed(dtype, bias="normal-bhqk")
+    inputs = make_inputs(problem, 5)
+    bias = np.zeros(problem.bias_shape, inputs.q.dtype)
+    bias[..., 1, :] = bias[..., 2, :2] = ml_dtypes.finfo(inputs.q.dtype).min
+    inputs = dataclasses.replace(inputs, bias=bias)
+    added = Formula(problem, inputs).output()
+    candidates = {"mean": added}
+    for name, value in (("zeros", 0.0), ("nan", math.nan)):
+        candidates[name] = added.copy()
+        candidates[name][..., 1, :] = value
+    return _answer(call, problem, inputs, candidates)
+
+
+def _hidden_nan(call: Call, dtype: str, name: str) -> str:
+    """A key or value of nan that a mask hides from every query, as the unused end of a cache may hold."""
+    problem = _posed(dtype, mask="random-bhqk")
+    inputs = make_inputs(problem, 5)
+    seen = np.ones(problem.mask_shape, bool)
+    seen[..., 3] = False
+    right = Formula(problem, dataclasses.replace(inputs, mask=seen)).output()
+    spoiled = getattr(inputs, name).copy()
+    spoiled[:, :, 3] = np.nan
+    inputs = dataclasses.replace(inputs, mask=seen, **{name: spoiled})
+
+    def call_or_leak(problem: Problem, inputs: Inputs, with_scale: bool) -> np.ndarray:
+        o = call(problem, inputs, with_scale)
+        return o if np.isfinite(o.astype(np.float64)).all() else np.full(o.shape, np.nan)
+
+    return _answer(call_or_leak, problem, inputs, {"kept out": right, "reaches o": np.full(right.shape, np.nan)})
 
 
 def _grouped(call: Call, dtype: str) -> str:

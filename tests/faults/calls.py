@@ -184,3 +184,88 @@ class SavedByTheLatestForward(Attention):
 
     def backward(self, saved, do):
         return super().backward(self.latest, do)
+
+
+@fault
+class OneCallInFifty(Attention):
+    """One call in fifty forgets the last key."""
+
+    def __init__(self, problem):
+        super().__init__(problem)
+        self.calls = 0
+
+    def forward(self, q, k, v, mask=None, bias=None):
+        self.calls += 1
+        return super().forward(q, k, v, mask, bias)
+
+    def seen(self, mask):
+        forgets = self.calls % 50 == 49
+        return super().seen(mask) & (np.arange(self.problem.kv_len) < self.problem.kv_len - forgets)
+
+
+@fault
+class WrongFromTheHundredthCall(WrongFromThirdCall):
+    """A counter of calls has seven bits, and runs over."""
+
+    def seen(self, mask):
+        return Attention.seen(self, mask) & (np.arange(self.problem.kv_len) >= (self.calls > 99))
+
+
+@fault
+class OneBackwardInFifty(Attention):
+    """One backward pass in fifty leaves the row term out."""
+
+    def __init__(self, problem):
+        super().__init__(problem)
+        self.calls = 0
+
+    def row_term(self, p, dp):
+        self.calls += 1
+        return super().row_term(p, dp) * (self.calls % 50 != 49)
+
+
+class Remembering(Attention):
+    """Not a fault by itself: results are kept under `key(q, k, v)`."""
+
+    def __init__(self, problem):
+        super().__init__(problem)
+        self.results = {}
+
+    def forward(self, q, k, v, mask=None, bias=None):
+        key = self.key(q, k, v)
+        if key not in self.results:
+            self.results[key] = super().forward(q, k, v, mask, bias)
+        o, saved = self.results[key]
+        return o.copy(), saved
+
+
+@fault
+class ResultCachedByAddress(Remembering):
+    """The result is kept by where the arrays lie, and their values do not count."""
+
+    def key(self, q, k, v):
+        return q.ctypes.data, k.ctypes.data, v.ctypes.data
+
+
+@fault
+class ResultCachedBySums(Remembering):
+    """The result is kept by a fingerprint: the sums of q, k and v."""
+
+    def key(self, q, k, v):
+        return tuple(float(np.sort(x.astype(np.float64), axis=None).sum()) for x in (q, k, v))
+
+
+@fault
+class ResultCachedByTheFirstRow(Remembering):
+    """The result is kept by the first row of q, k and v."""
+
+    def key(self, q, k, v):
+        return tuple(x[:1, :1, :1].tobytes() for x in (q, k, v))
+
+
+@fault
+class ResultCachedWithoutTheMask(Remembering):
+    """The result is kept by the values of q, k and v, and those of mask and bias do not count."""
+
+    def key(self, q, k, v):
+        return q.tobytes(), k.tobytes(), v.tobytes()

@@ -59,3 +59,48 @@ class SoftcapAfterMask(Attention):
     def weights(self, q, k, mask, bias):
         s, slope = self.capped(self.masked(self.biased(self.scores(q, k), bias), mask))
         return self.softmax(s), slope
+
+
+@fault
+class SoftcapByAQuotient(Attention):
+    """tanh is (e^x - e^-x) / (e^x + e^-x), both sides of which overflow beyond 88 in float32."""
+
+    def capped(self, s):
+        return bent(self, s, lambda x: (np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x)))
+
+
+@fault
+class SoftcapByOneExponential(Attention):
+    """tanh is 1 - 2 / (e^2x + 1), which cancels where x is small: a cap far above the scores leaves few digits."""
+
+    def capped(self, s):
+        return bent(self, s, lambda x: 1 - 2 / (np.exp(2 * x) + 1))
+
+
+@fault
+class SoftcapByASeries(Attention):
+    """tanh is x - x³/3 below 1, which a cap far above the scores does not show, and ±1 beyond 4."""
+
+    def capped(self, s):
+        return bent(
+            self, s, lambda x: np.where(np.abs(x) < 0.5, x - x**3 / 3, np.where(np.abs(x) > 4, np.sign(x), np.tanh(x)))
+        )
+
+
+@fault
+class SoftcapFarAboveTheScoresIsLeftOut(Attention):
+    """A cap a hundred times the largest score is taken for none."""
+
+    def capped(self, s):
+        return (
+            (s, None) if self.problem.softcap and self.problem.softcap > 15 * np.abs(s).max(initial=0) else super().capped(s)
+        )
+
+
+def bent(attention, s, tanh):
+    """(capped scores, slope) with a tanh of one's own."""
+    cap = attention.problem.softcap
+    if cap is None:
+        return s, None
+    t = tanh(s / s.dtype.type(cap)).astype(s.dtype)
+    return s.dtype.type(cap) * t, 1 - t * t

@@ -9,7 +9,7 @@ from harness.conformance.case import Case, small
 def cases() -> Iterator[Case]:
     long = small(q_len=130, kv_len=300, head_dim=64, causal="top-left")
     yield Case("calls", "repeat", small(q_len=21), check="repeat", core=True)
-    yield Case("calls", "repeat-long", long, check="repeat")
+    yield Case("calls", "repeat-long", long, check="repeat", long=True)
     yield Case("calls", "repeat-masked", small(mask="random-b1qk", bias="normal-1hqk"), check="repeat")
     yield Case("calls", "alternate", small(), check="alternate", core=True)
     yield Case("calls", "alternate-masked", small(mask="random-b1qk", causal="bottom-right"), check="alternate")
@@ -18,7 +18,7 @@ def cases() -> Iterator[Case]:
     yield Case("calls", "alternate-gradients", small(direction="backward"), check="alternate")
     yield Case("calls", "concurrent-gradients", small(direction="backward"), check="concurrent")
     yield Case("calls", "concurrent", small(), check="concurrent", core=True)
-    yield Case("calls", "concurrent-long", long, check="concurrent")
+    yield Case("calls", "concurrent-long", long, check="concurrent", long=True)
     yield Case("calls", "repeat-gradients", small(direction="backward"), check="repeat")
     yield Case("calls", "new-values-gradients", small(direction="backward"), check="new-values")
     tiny = small(q_len=3, kv_len=5)

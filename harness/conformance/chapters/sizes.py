@@ -27,7 +27,7 @@ def cases() -> Iterator[Case]:
         for direction, suffix in (("forward", ""), ("backward", "-gradients")):
             problem = small(q_heads=1, q_len=length, kv_len=1031, head_dim=8, causal="bottom-right", direction=direction)
             yield Case("sizes", f"q{length}k1031{suffix}", problem, long=True)
-    for q_heads, kv_heads in ((8, 1), (32, 2), (64, 1), (128, 1)):
+    for q_heads, kv_heads in ((8, 1), (32, 2), (64, 1), (64, 2), (128, 1)):
         problem = small(q_heads=q_heads, kv_heads=kv_heads, q_len=3)
         yield Case("sizes", f"h{q_heads}kv{kv_heads}", problem.replace(causal="bottom-right"), core=q_heads == 32)
         yield Case("sizes", f"h{q_heads}kv{kv_heads}-gradients", problem.replace(direction="backward"))

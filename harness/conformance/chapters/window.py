@@ -14,5 +14,5 @@ def cases() -> Iterator[Case]:
                 name = f"{left}_{right}-{causal or 'full'}-q{q_len}k{kv_len}"
                 yield Case("window", name, problem, core=(left, right, causal) == (4, 2, "bottom-right"))
     very_long = small(q_heads=1, q_len=4200, kv_len=4200, head_dim=4, window=(2, -1), causal="top-left")
-    yield Case("window", "very-long", very_long)
+    yield Case("window", "very-long", very_long, long=True)
     yield Case("window", "long", small(q_len=200, kv_len=300, window=(70, 20), causal="bottom-right"))
