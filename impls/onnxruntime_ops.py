@@ -75,7 +75,7 @@ def _bare_multi_head_attention():
     departures=_OVERFLOWS,
 )
 def onnx_attention(problem: Problem):
-    """ONNX's Attention operator (opset 24); O(Lq·Lk) workspace."""
+    """ONNX's Attention operator (opset 24); O(Lq·Lk) workspace. Biases of the lowest number are raised before it."""
     if not problem.score_elements:
         return _zeros(problem.o_shape)
     # The operator's own flag is aligned top-left; every other band is given as a mask.
@@ -87,6 +87,8 @@ def onnx_attention(problem: Problem):
     if problem.scale <= 0:  # The operator takes none such.
         q = model.line("signed", f"Mul({q}, {model.constant('sign', np.sign(problem.scale))})")
     added = added_to_scores(model, problem, banded=not is_causal)
+    if (problem.bias or "").startswith("lowest"):
+        added = _above_the_lowest(model, added)
     numbers = f"scale = {float(abs(problem.scale)) or 1.0!r}, softcap = {float(problem.softcap or 0)!r}"
     o = model.line("o", f"Attention <is_causal = {int(is_causal)}, {numbers}> ({q}, {k}, {v}, {added})")
     session = model.session(o, problem.o_shape)
@@ -136,6 +138,16 @@ def onnxruntime_mha(problem: Problem):
         return session.run(None, {**rows, **with_four_axes(extras)})[0].reshape(shape)
 
     return attention
+
+
+def _above_the_lowest(model, added):
+    """Nine tenths of the lowest number in its place, which no score can tell from it.
+
+    To the operator the lowest number hides a key, and a row of nothing else is zero, not the mean.
+    """
+    lowest = np.finfo(model.dtype).min
+    is_lowest = model.line("is_lowest", f"Equal({added}, {model.constant('lowest', lowest)})")
+    return model.line("raised", f"Where({is_lowest}, {model.constant('low', 0.9 * lowest)}, {added})")
 
 
 def _zeroed(model, o, added, shape):

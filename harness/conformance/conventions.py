@@ -268,7 +268,7 @@ def _empty_row(call: Call, dtype: str, by_mask: bool) -> str:
 
 def _lowest_row(call: Call, dtype: str) -> str:
     """A row whose every key has the lowest finite number for a bias; another row has it on half of its keys."""
-    problem = _posed(dtype, bias="normal-bhqk")
+    problem = _posed(dtype, bias="lowest-bhqk")
     inputs = make_inputs(problem, 5)
     bias = np.zeros(problem.bias_shape, inputs.q.dtype)
     bias[..., 1, :] = bias[..., 2, :2] = ml_dtypes.finfo(inputs.q.dtype).min

@@ -95,6 +95,114 @@ def test_an_answer_to_earlier_arrays_is_found():
     assert verdict.reason.startswith("the second set of arrays: o[")
 
 
+def scaling_in_place(problem, q, k, v, **extras):
+    """Equals the formula of what it has made of q."""
+    q *= np.float32(2)
+    return right(problem, q, k, v, **extras)
+
+
+def test_an_input_that_is_written_to_is_told_first_and_the_oracle_sees_what_was_made():
+    verdict = verdict_on("values/float32", scaling_in_place)
+    assert verdict.status is Status.INCORRECT
+    assert verdict.reason == "the input q was written to; inputs belong to the caller"
+
+
+def negated_for_a_moment(problem, q, k, v, **extras):
+    """Bit for bit what it was afterwards."""
+    np.negative(q, out=q)
+    o = right(problem, -q, k, v, **extras)
+    np.negative(q, out=q)
+    return o
+
+
+def test_an_input_that_is_written_to_for_a_moment_passes_unless_its_pages_or_threads_say_so():
+    assert verdict_on("values/float32", negated_for_a_moment).status is Status.OK
+    # In a worker the case on protected pages ends it: see tests/system/test_check.py.
+
+
+@pytest.mark.parametrize("case_id", ["calls/many", "calls/many-masked"])
+@pytest.mark.parametrize("number", [50, 100, 150])
+def test_one_wrong_call_of_a_great_many_is_found(case_id, number):
+    verdict = verdict_on(case_id, counting(number))
+    assert verdict.status is Status.INCORRECT
+    assert verdict.reason.startswith(f"call {number}: o differs")
+
+
+def remembering_by(key):
+    """Answers for the first arrays with that key."""
+    known = {}
+
+    def solve(problem, q, k, v, **extras):
+        return known.setdefault(key(q, k, v), right(problem, q, k, v, **extras)).copy()
+
+    return solve
+
+
+@pytest.mark.parametrize(
+    "case_id, key, words",
+    [
+        ("calls/same-buffers", lambda q, k, v: (q.ctypes.data, k.ctypes.data), "other values in the same arrays"),
+        ("calls/small-changes", lambda q, k, v: (q.tobytes(), np.sort(k, axis=None).tobytes(), v.tobytes()), "are swapped"),
+        ("calls/small-changes", lambda q, k, v: (q[:, :, :1].tobytes(), k.tobytes(), v.tobytes()), "one element of q"),
+        ("calls/small-changes-masked", lambda q, k, v: (q.tobytes(), k.tobytes(), v.tobytes()), "one element of mask"),
+    ],
+)
+def test_a_cache_is_found_by_what_it_leaves_out(case_id, key, words):
+    verdict = verdict_on(case_id, remembering_by(key))
+    assert verdict.status is Status.INCORRECT
+    assert words in verdict.reason
+
+
+def test_an_output_that_is_an_input_is_found():
+    verdict = verdict_on("calls/apart-one-key", lambda problem, q, k, v: np.broadcast_to(v, problem.o_shape))
+    assert verdict.status is Status.INCORRECT
+    assert verdict.reason == "the output o shares memory with the input v; it belongs to the caller"
+
+
+def in_one_buffer():
+    buffers = {}
+
+    def solve(problem, q, k, v, **extras):
+        o = buffers.setdefault(q.shape, np.empty(problem.o_shape, q.dtype))
+        o[...] = right(problem, q, k, v, **extras)
+        return o
+
+    return solve
+
+
+def test_an_output_that_a_later_call_changes_is_found():
+    verdict = verdict_on("calls/apart", in_one_buffer())
+    assert verdict.status is Status.INCORRECT
+    assert verdict.reason.startswith("a later call changed the output of an earlier one: o differs by up to")
+
+
+class Copying(type(adapter("numpy")("cpu", 1))):
+    """An adapter whose arrays are always in one piece."""
+
+    def from_numpy(self, array):
+        return np.array(array, order="C")
+
+
+@pytest.mark.parametrize("case_id", ["arrays/strided", "arrays/reversed", "arrays/protected", "calls/same-buffers"])
+def test_what_an_adapter_copies_is_not_examined(case_id):
+    verdict = judge(CASES[case_id], declared(right), Copying("cpu", 1))
+    assert verdict.status is Status.UNSUPPORTED
+    assert verdict.reason.startswith("not examined: the adapter of numpy copies")
+
+
+@pytest.mark.parametrize("framework", ["torch"])
+def test_tensors_have_the_strides_that_a_case_asks_for_or_it_is_not_examined(framework):
+    pytest.importorskip(framework)
+    one = declared(
+        lambda problem, q, k, v, mask=None: type(q)(right(problem, *(x.numpy() for x in (q, k, v)), mask.numpy()))
+    )
+    seen = {
+        i: judge(CASES[f"arrays/{i}"], one, adapter(framework)("cpu", 1)).reason for i in ("strided", "expanded", "reversed")
+    }
+    assert "not examined" not in seen["strided"] + seen["expanded"]
+    assert seen["reversed"].startswith("not examined")
+
+
 def sharing_scratch():
     """Two threads meet in the same array: both have written before either reads."""
     scratch, both = {}, threading.Barrier(2)
