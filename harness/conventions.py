@@ -5,12 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from harness.conformance.conventions import QUESTIONS, Conventions
 from harness.measure.checker import Checker
 from harness.measure.messages import Failed
 from harness.plan import contenders
 from harness.registry import discover
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 LIBRARY = "library call"
 
@@ -59,20 +64,44 @@ def markdown(found: list[tuple[str, str, Conventions]]) -> str:
 
 
 def _print(found: list[tuple[str, str, Conventions]]) -> None:
-    """A row for each implementation and, beneath it, for the library call behind it; what that does otherwise stands out."""
+    """A row for each implementation and, beneath it, for the library call behind it; what that does otherwise stands out.
+
+    As many tables, one below the other, as the width of the terminal asks for.
+    """
     from rich.console import Console
+
+    console = Console()
+    for number, questions in enumerate(_fitting(found, console.width)):
+        console.print(*([""] if number else []), _table(found, questions), sep="\n")
+
+
+def _fitting(found: list[tuple[str, str, Conventions]], width: int) -> Iterator[list[str]]:
+    """The questions in order, as many at a time as fit beside the names."""
+    names = max(len(row[0]) for row in _rows(found)) + 1 if found else 0
+    chosen: list[str] = []
+    left = width - names
+    for question in QUESTIONS:
+        needed = max([len(question), *(len(one.found[question]) for _, _, one in found)]) + 1
+        if chosen and needed > left:
+            yield chosen
+            chosen, left = [], width - names
+        chosen, left = [*chosen, question], left - needed
+    yield chosen
+
+
+def _table(found: list[tuple[str, str, Conventions]], questions: list[str]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
-    for heading in ("", *QUESTIONS):
-        table.add_column(heading, no_wrap=not heading, min_width=4)
+    for heading in ("", *questions):
+        table.add_column(heading, no_wrap=True)
     above: Conventions | None = None
     for name, of, one in found:
         cells = []
-        for question in QUESTIONS:
+        for question in questions:
             other = bool(of) and above is not None and one.found[question] not in (above.found[question], "top-left")
             cells.append(Text(one.found[question], style="yellow" if other else ""))
         table.add_row(Text(f"  {of}" if of else name, style="dim" if of else "bold"), *cells)
         above = None if of else one
-    Console().print(table)
+    return table

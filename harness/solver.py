@@ -37,8 +37,12 @@ class Solver:
             self._differentiable = built if isinstance(built, Differentiable) else framework.differentiate(built)
         self.call: Callable[[], Any] = _unbound
 
-    def bind(self, inputs: Inputs) -> None:
-        """Convert the arrays to native ones in the declared layout; for a backward problem, run the forward pass."""
+    def bind(self, inputs: Inputs, where_they_lie: bool = False) -> None:
+        """Convert the arrays to native ones in the declared layout; for a backward problem, run the forward pass.
+
+        Another order of the axes is an array of its own, in one piece, or a view of memory that matters `where_they_lie`.
+        """
+        self._moves = not where_they_lie
         self.given = {name: self._in_layout(getattr(inputs, name)) for name in "qkv"} | inputs.extras
         """NumPy arrays by name, in the declared layout, that the native ones are made from."""
         self.native_inputs = {name: self.framework.from_numpy(array) for name, array in self.given.items()}
@@ -80,11 +84,10 @@ class Solver:
         return [name for name, x in self.given.items() if x.size and found[name] != (x.ctypes.data, x.strides)]
 
     def _in_layout(self, array: np.ndarray) -> np.ndarray:
-        """Arrays in one piece become so in the declared layout; what has strides of its own keeps them."""
         if self._layout != "BSHD":
             return array
-        turned = array.transpose(0, 2, 1, 3)
-        return np.ascontiguousarray(turned) if array.flags.c_contiguous and array.flags.writeable else turned
+        transposed = array.transpose(0, 2, 1, 3)
+        return np.ascontiguousarray(transposed) if self._moves else transposed
 
     def _canonical(self, native: Any) -> np.ndarray:
         array = self.framework.to_numpy(native)

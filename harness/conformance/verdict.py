@@ -62,7 +62,7 @@ def _examine(case: Case, implementation: Implementation, framework: Framework, a
     inputs = vary(case.problem, case.inputs, case.seed)
     try:
         solver = Solver(implementation, framework, case.problem)
-        solver.bind(inputs)
+        solver.bind(inputs, where_they_lie=case.inputs in PLACES)
         if case.inputs in PLACES and (copied := solver.copied_inputs()):
             reason = f"not examined: the adapter of {implementation.framework} copies {', '.join(copied)} given like this"
             return Verdict(case, Status.UNSUPPORTED, reason)

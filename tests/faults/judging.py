@@ -1,5 +1,6 @@
 """What the suite says of a fault."""
 
+import faulthandler
 import functools
 import multiprocessing
 from collections.abc import Iterator
@@ -69,7 +70,12 @@ def verdict_on(case: Case, attention: type[Attention]) -> Verdict:
         return _judged(case, attention)
     context = multiprocessing.get_context("fork")
     mine, its = context.Pipe(duplex=False)
-    child = context.Process(target=lambda: its.send(_judged(case, attention)))
+
+    def judge_and_send() -> None:
+        faulthandler.disable()  # pytest's would print where it ended, which is meant.
+        its.send(_judged(case, attention))
+
+    child = context.Process(target=judge_and_send)
     child.start()
     its.close()
     try:
