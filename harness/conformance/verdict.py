@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from harness.conformance import checks, properties
 from harness.conformance.calls import CALLS, Trial
 from harness.conformance.case import Case
+from harness.conformance.cause import Cause
 from harness.conformance.diagnosis import likely_cause
 from harness.conformance.inputs import vary
 from harness.frameworks import Framework
@@ -28,8 +29,8 @@ class Verdict:
     status: Status
     reason: str = ""
     accuracy: Accuracy | None = None
-    cause: str = ""
-    """What the wrong output equals, or where it is wrong; empty when it does not tell."""
+    cause: Cause | None = None
+    """What the wrong output equals, or where it is wrong; None when it does not tell."""
     departure: bool = False
     """Whether the implementation declares that it fails here; `reason` is then its words."""
 
