@@ -12,7 +12,7 @@ from harness.conformance.equality import equal_output, formula_kinds, named
 from harness.conformance.failure import Failure
 from harness.conformance.gradient_diagnosis import wrong_gradients
 from harness.conformance.misreadings import unusual
-from harness.conformance.overflow import misfit
+from harness.conformance.overflow import may_be_misfit, misfit
 from harness.conformance.places import where
 from harness.conformance.properties import admitted_keys
 from harness.conformance.rounding import coarse, may_be_coarse
@@ -48,7 +48,8 @@ def _wrong_output(failure: Failure) -> Cause:
     said = named(equal, "It equals") or _nan_without_keys(failure) or size or coarse(failure) or _saturated(failure)
     if said is not None:
         return replace(_with_text(said, place), may_be=may_be_coarse(failure))
-    return replace(_plain(failure, place), may_be=(*formula_kinds(equal), *may_be_coarse(failure), OUTSIDE))
+    may_be = (*formula_kinds(equal), *may_be_misfit(failure, "o"), *may_be_coarse(failure), OUTSIDE)
+    return replace(_plain(failure, place), may_be=may_be)
 
 
 def _plain(failure: Failure, place: Cause | None) -> Cause:

@@ -49,22 +49,37 @@ def misfit(failure: Failure, name: str) -> Cause | None:
 
     Most of them are enough: a tile may spoil its neighbours.
     """
-    got, wrong = failure.got[name], failure.wrong[name].any(axis=-1)
-    spoilt = wrong & (~np.isfinite(got).all(axis=-1) | ~got.any(axis=-1))
-    if not failure.explicable or not spoilt.any():
-        return None
-    problem = failure.problem
+    spoilt = _spoilt(failure, name)
     found: dict[tuple[str, ...], Cause] = {}
-    dtypes = ("float64", "float32") if problem.dtype == "float64" else ("float32", problem.dtype)
-    for dtype in dict.fromkeys(dtypes):  # What does not fit the wider one is said of that.
-        for one in _misfits(Formula(problem, failure.inputs), Range(dtype)):
-            if 2 * (spoilt & one.may).sum() > spoilt.sum() and not (one.must & ~spoilt).any():
-                found.setdefault(one.cause.kinds, one.cause)
+    for one in _tried(failure, spoilt):
+        if 2 * (spoilt & one.may).sum() > spoilt.sum() and not (one.must & ~spoilt).any():
+            found.setdefault(one.cause.kinds, one.cause)
     if not found:
         return None
     first, *others = (cause.text for cause in found.values())
     text = " ".join([first, *(f"Or {other[0].lower()}{other[1:]}" for other in others)])
     return Cause(tuple(dict.fromkeys(kind for kinds in found for kind in kinds)), text)
+
+
+def may_be_misfit(failure: Failure, name: str) -> tuple[str, ...]:
+    """The kinds of the numbers that may have spoilt some of the rows that are zero or not finite."""
+    spoilt = _spoilt(failure, name)
+    return tuple(kind for one in _tried(failure, spoilt) if (spoilt & one.may).any() for kind in one.cause.kinds)
+
+
+def _spoilt(failure: Failure, name: str) -> np.ndarray:
+    """Boolean, a row each: those that are wrong, and zero or not finite."""
+    got = failure.got[name]
+    return failure.wrong[name].any(axis=-1) & (~np.isfinite(got).all(axis=-1) | ~got.any(axis=-1))
+
+
+def _tried(failure: Failure, spoilt: np.ndarray) -> Iterator[Misfit]:
+    """Every number that may not fit, in the wider dtype first: what does not fit that is said of it."""
+    if not failure.explicable or not spoilt.any():
+        return
+    dtype = failure.problem.dtype
+    for held in dict.fromkeys(("float64", "float32") if dtype == "float64" else ("float32", dtype)):
+        yield from _misfits(Formula(failure.problem, failure.inputs), Range(held))
 
 
 def _misfits(formula: Formula, held: Range) -> Iterator[Misfit]:
