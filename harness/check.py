@@ -65,8 +65,10 @@ def _passed(tallies: Sequence[Tally], some_cases: bool) -> bool:
 
 
 def _contenders(registry: Registry, names: Sequence[str], device: str) -> Iterator[Contender]:
-    """The named implementations. One whose departures name no case is an error, which ends the command if it was asked
-    for by its file."""
+    """The named implementations. Departures that name no case are an error in the row of the implementation.
+
+    Raises `RegistryError` for them when the implementation comes from a file that was given.
+    """
     for contender in contenders(registry, names, device):
         if contender.name in registry.implementations:
             try:

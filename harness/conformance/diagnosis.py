@@ -47,7 +47,7 @@ def _wrong_output(failure: Failure) -> Cause:
         return replace(zero, may_be=formula_kinds(equal))
     said = named(equal, "It equals") or _nan_without_keys(failure) or size or coarse(failure) or _saturated(failure)
     if said is not None:
-        return replace(_with_text(said, place), may_be=may_be_coarse(failure))
+        return replace(_with_text(said, place), may_be=(*may_be_coarse(failure), *_by_itself(failure)))
     may_be = (*formula_kinds(equal), *may_be_misfit(failure, "o"), *may_be_coarse(failure), OUTSIDE)
     return replace(_plain(failure, place), may_be=may_be)
 
@@ -59,8 +59,13 @@ def _plain(failure: Failure, place: Cause | None) -> Cause:
         return _with_text(Cause((NOT_ZERO,)), place)
     if place is not None:
         return _with_text(place, storage)
-    kind = OUTSIDE if np.isfinite(failure.got["o"]).all() else NOT_FINITE
+    kind = NOT_FINITE if _by_itself(failure) else OUTSIDE
     return Cause((*storage.kinds, kind), storage.text) if storage else Cause((kind,))
+
+
+def _by_itself(failure: Failure) -> tuple[str, ...]:
+    """`NOT_FINITE` for an output that is not finite: other failures may show that no explanation of it fits them all."""
+    return () if np.isfinite(failure.got["o"]).all() else (NOT_FINITE,)
 
 
 def _with_text(cause: Cause, more: Cause | None) -> Cause:
@@ -96,7 +101,7 @@ def _saturated(failure: Failure) -> Cause | None:
     several = scores.seen.sum(axis=-1) > 1
     saturated = several & (formula.weights(scores).max(axis=-1, initial=0.0) > SATURATED)
     wrong = failure.wrong["o"].any(axis=-1)
-    if (wrong & ~saturated).any() or 2 * wrong.sum() < saturated.sum():
+    if not wrong.any() or (wrong & ~saturated).any() or 2 * wrong.sum() < saturated.sum():
         return None
     kind = "wrong only in rows with nearly all their weight on one key"
     # Where every row is like that, any other fault would look the same.

@@ -10,7 +10,7 @@ import numpy as np
 from harness.conformance.variants import MAX_ELEMENTS
 from harness.inputs import Inputs
 from harness.problem import Problem
-from harness.reference import Expected
+from harness.reference import Expected, Tensor
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,14 @@ class Failure:
     def of(cls, problem: Problem, inputs: Inputs, outputs: Mapping[str, np.ndarray], answer: Expected) -> Failure:
         """What the outputs and the oracle's answer say."""
         got = {name: outputs[name].astype(np.float64)[:, :, tensor.rows] for name, tensor in answer.items()}
-        with np.errstate(invalid="ignore"):
-            wrong = {name: ~(np.abs(got[name] - tensor.value) <= tensor.bound) for name, tensor in answer.items()}
+        wrong = {name: _outside(got[name], tensor) for name, tensor in answer.items()}
         complete = all(len(tensor.rows) == tensor.length for tensor in answer.values())
         return cls(problem, inputs, got, answer, wrong, complete and problem.score_elements <= MAX_ELEMENTS)
+
+
+def _outside(got: np.ndarray, tensor: Tensor) -> np.ndarray:
+    """As `checks.accuracy` judges: a bound that is not finite admits nothing but the same."""
+    bound = np.where(np.isfinite(tensor.bound), tensor.bound, 0.0)
+    with np.errstate(invalid="ignore"):
+        near = np.abs(got - tensor.value) <= bound
+    return ~(near | (got == tensor.value) | (np.isnan(got) & np.isnan(tensor.value)))

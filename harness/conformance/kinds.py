@@ -22,6 +22,7 @@ OF_CALLS = {
 _EXCEPTION = re.compile(r"(?P<type>\w+)(: .*)? (?P<place>\([^()]+, line \d+\))")
 """An exception as `registry.describe` tells it."""
 
+_INDICES = re.compile(r"\[[^\]]*\]")
 _NUMBER = re.compile(r"(?<![\w.])-?\d[\d.,]*(e[+-]?\d+)?")
 
 
@@ -68,7 +69,7 @@ def _of_reason(reason: str) -> str:
 
 
 def _without_numbers(sentence: str) -> str:
-    return _NUMBER.sub("…", sentence)
+    return _NUMBER.sub("…", _INDICES.sub("[…]", sentence))
 
 
 def _of_form(reason: str) -> tuple[str, ...]:

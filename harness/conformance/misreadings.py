@@ -49,7 +49,10 @@ def misreadings(inputs: Inputs) -> Iterator[tuple[Mistake, Inputs]]:
 
 
 def unusual(inputs: Inputs) -> dict[str, list[str]]:
-    """What is unusual about the storage of the arrays, and of which: "expanded (a stride of 0)", say."""
+    """What is unusual about the storage of the arrays, and of which: "expanded (a stride of 0)", say.
+
+    Arrays with gaps, or in another order of their axes, are not: `misreadings` tells what is made of them.
+    """
     found: dict[str, list[str]] = {}
     for name in NAMES:
         x = getattr(inputs, name)
@@ -64,9 +67,7 @@ def _storage(x: np.ndarray) -> str:
         return "not aligned to its elements"
     if 0 in strides:
         return "expanded (a stride of 0)"
-    if any(stride < 0 for stride in strides):
-        return "reversed (a negative stride)"
-    return "" if x.flags.c_contiguous else "not contiguous"
+    return "reversed (a negative stride)" if any(stride < 0 for stride in strides) else ""
 
 
 def _in_memory(x: np.ndarray, strides: tuple[int, ...]) -> np.ndarray | None:
@@ -82,5 +83,5 @@ def _in_memory(x: np.ndarray, strides: tuple[int, ...]) -> np.ndarray | None:
 def _mistake(names: tuple[str, ...], how: str) -> Mistake:
     said = f"with {listed(names)} {how}"
     if len(names) == 1:
-        said = said.replace("their", "its").replace("were", "was")
+        said = said.replace("their", "its")
     return Mistake(said, (said, f"with arrays {how}"))

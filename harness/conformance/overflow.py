@@ -17,7 +17,11 @@ UNSUBTRACTED = "exp of scores without the row's maximum subtracted"
 STARTS_ABOVE = "a row's maximum that does not start at -inf"
 WHOLE_MATRIX = "the maximum of the whole matrix subtracted, not of each row"
 HIDDEN_KEYS = "a row's maximum over keys that it may not attend to"
+FIRST_KEYS = "the maximum of the first keys subtracted, not of all"
 BEFORE_THE_SCALE = "q·k beyond its dtype before the scale"
+
+FIRST = (8, 16, 32, 64, 128, 256)
+"""Keys of a first tile, whose maximum may be taken for that of all."""
 
 
 class Range:
@@ -45,14 +49,11 @@ class Misfit:
 
 
 def misfit(failure: Failure, name: str) -> Cause | None:
-    """What explains that wrong rows are zero or not finite, and would spoil no other row; None when no size does.
-
-    Most of them are enough: a tile may spoil its neighbours.
-    """
+    """What explains every wrong row that is zero or not finite, and would spoil no other; None when no size does."""
     spoilt = _spoilt(failure, name)
     found: dict[tuple[str, ...], Cause] = {}
     for one in _tried(failure, spoilt):
-        if 2 * (spoilt & one.may).sum() > spoilt.sum() and not (one.must & ~spoilt).any():
+        if not (spoilt & ~one.may).any() and not (one.must & ~spoilt).any():
             found.setdefault(one.cause.kinds, one.cause)
     if not found:
         return None
@@ -105,10 +106,23 @@ def _misfits(formula: Formula, held: Range) -> Iterator[Misfit]:
     sum_may_be_infinite = top + np.log(formula.problem.kv_len) > held.exp_is_infinite
     yield Misfit(Cause((UNSUBTRACTED,), text), some & sum_may_be_infinite, some & (top > held.exp_is_infinite))
 
+    yield from _first_maxima(scores, top, held)
     for kinds, maximum, advice in _wrong_maxima(scores, top):
         gap = np.where(some, top - maximum, 0.0)
         text = f"{sizes}, and exp({gap.min():.3g}) is 0 in {held.dtype}: {advice}."
         yield Misfit(Cause(kinds, text), gap < held.exp_is_subnormal, gap < held.exp_is_zero)
+
+
+def _first_maxima(scores: Scores, top: np.ndarray, held: Range) -> Iterator[Misfit]:
+    """exp of scores far above the maximum of the first tile of keys."""
+    for keys in (keys for keys in FIRST if keys < scores.s.shape[-1]):
+        first = np.where(scores.seen, scores.s, -np.inf)[..., :keys].max(axis=-1)
+        above = np.where(np.isfinite(first), top - first, 0.0)
+        advice = "subtract the maximum of all keys so far, and rescale when it grows"
+        text = (
+            f"The scores rise {above.max():.3g} above those of the first {keys} keys, beyond exp in {held.dtype}: {advice}."
+        )
+        yield Misfit(Cause((FIRST_KEYS,), text), above > held.exp_is_infinite - 1, above > held.exp_is_infinite)
 
 
 def _wrong_maxima(scores: Scores, top: np.ndarray) -> Iterator[tuple[tuple[str, ...], np.ndarray, str]]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -66,6 +66,8 @@ class Formula:
     first_key: int = 0
     last_key: int | None = None
     """Where the keys that count end; None for all."""
+    qk: np.ndarray | None = None
+    """q·k before anything else, where it is known already: most mistakes come after it."""
 
     def output(self) -> np.ndarray:
         """o, float64."""
@@ -113,9 +115,15 @@ class Formula:
         return Scores(s, seen, slope)
 
     def products(self) -> np.ndarray:
-        """q·k before anything else, as `Scores.s`."""
+        """q·k before anything else, `(batch, q_heads, q_len, kv_len)`."""
+        if self.qk is not None:
+            return self.qk
         q, k, _ = self._spread()
         return q @ k.swapaxes(-1, -2)
+
+    def changed(self, changes: Mapping[str, Any]) -> Formula:
+        """With some steps replaced by mistakes."""
+        return dataclasses.replace(self, **{"qk": None if "heads" in changes else self.products(), **changes})
 
     @property
     def _scale(self) -> float:
@@ -174,9 +182,9 @@ def _softmax(s: np.ndarray, axis: int, normalised: bool, one_more: bool) -> np.n
 
 def variants(problem: Problem, inputs: Inputs) -> Iterator[tuple[Mistake, np.ndarray]]:
     """(what is wrong, o) for every mistake that can be made in this problem; "without the scale", say."""
-    right = Formula(problem, inputs)
+    right = Formula(problem, inputs).changed({})
     for mistake, changes in _changes(problem, inputs):
-        yield mistake, dataclasses.replace(right, **changes).output()
+        yield mistake, right.changed(changes).output()
     for mistake, misread in misreadings(inputs):
         yield mistake, Formula(problem, misread).output()
     yield from _misread(problem, inputs)
@@ -186,18 +194,18 @@ def pairs(problem: Problem, inputs: Inputs) -> Iterator[tuple[Mistake, np.ndarra
     """The same for two mistakes at once, where the problem is small enough to try them all."""
     if problem.score_elements > MAX_ELEMENTS_FOR_PAIRS:
         return
-    right = Formula(problem, inputs)
+    right = Formula(problem, inputs).changed({})
     for (first, one), (second, other) in itertools.combinations(_changes(problem, inputs), 2):
         if not one.keys() & other.keys():
-            yield first.and_also(second), dataclasses.replace(right, **one, **other).output()
+            yield first.and_also(second), right.changed({**one, **other}).output()
 
 
 def gradient_variants(problem: Problem, inputs: Inputs) -> Iterator[tuple[Mistake, dict[str, np.ndarray]]]:
     """The same for dq, dk and dv: the gradients of a wrong forward pass."""
-    right = Formula(problem, inputs)
+    right = Formula(problem, inputs).changed({})
     for mistake, changes in _changes(problem, inputs):
         if not changes.keys() & NOT_DIFFERENTIATED:
-            yield mistake, dataclasses.replace(right, **changes).gradients()
+            yield mistake, right.changed(changes).gradients()
     for mistake, misread in misreadings(inputs):
         yield mistake, Formula(problem, misread).gradients()
 

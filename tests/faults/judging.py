@@ -31,7 +31,8 @@ class Rejection:
     @property
     def cause(self) -> str:
         """The first sentence of the first cause that is given and that does not differ between machines, or ""."""
-        causes = (v.cause.text for v in self.verdicts if v.cause and v.cause.text and not _chosen_by_rounding(v))
+        told = (v for v in self.verdicts if v.cause and v.cause.text and not v.cause.text.startswith("Note "))
+        causes = (verdict.cause.text for verdict in told if not _chosen_by_rounding(verdict))
         return next(causes, "").partition(". ")[0].rstrip(".")
 
 
