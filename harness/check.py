@@ -12,16 +12,18 @@ from pathlib import Path
 
 from harness.conformance.case import Case
 from harness.conformance.cases import all_cases, select
+from harness.conformance.departures import check_departures
+from harness.conformance.tally import Tally, nothing_examined
 from harness.conformance.verdict import Verdict
 from harness.frameworks.base import simulating
 from harness.measure.checker import Checker
 from harness.plan import Contender, contenders
-from harness.registry import Registry, RegistryError, discover, unknown_name
-from harness.report.verdicts import Tally, line, row
+from harness.registry import Implementation, Registry, RegistryError, discover, unknown_name
+from harness.report.verdicts import line, row, summary, whole
 
 
 def check(options: argparse.Namespace) -> bool:
-    """Check, print, and write the rows where asked. True when nothing was wrong."""
+    """Check, print, and write the rows where asked. True when something was examined and nothing was wrong."""
     registry = discover(options.plugin)
     names = registry.select(options.impl)
     wanted = _wanted(options.case)
@@ -29,22 +31,53 @@ def check(options: argparse.Namespace) -> bool:
         raise RegistryError(f"{options.csv} exists, and is not overwritten; give --csv another name")
     rows: list[dict[str, object]] = []
     tallies = []
-    for contender in contenders(registry, names, options.device):
+    for contender in _contenders(registry, names, options.device):
         tally = Tally(contender.name, contender.absent, contender.broken)
         tallies.append(tally)
-        if not contender.absent:
-            for verdict in _examine(options, registry, contender, wanted):
-                tally.add(verdict)
-                rows.append(row(contender.name, contender.device, verdict))
-                if not options.quiet or tally.is_news(verdict):
-                    print(line(contender.name, verdict, _repetition(options, contender.name, verdict)), flush=True)
-            print("", *tally.chapters(), sep="\n")
-        print(tally.summary() + "\n", flush=True)
+        if contender.absent:
+            print(summary(tally) + "\n", flush=True)
+            continue
+        implementation = registry.implementations[contender.name]
+        cases = _cases(options, implementation, contender.device, wanted)
+        rows += _examine(options, contender, cases, tally)
+        print(summary(tally), flush=True)
+        if not tally.examined:
+            print(f"{contender.name}: {nothing_examined(implementation.supports_on(contender.device), tally.refusals)}")
+        print(flush=True)
     if len(tallies) > 1:
-        print("\n".join(tally.summary() for tally in tallies))
+        print("\n".join(summary(tally) for tally in tallies))
+    if all(tally.absent for tally in tallies):
+        print("nothing was examined: none of the named implementations can run here")
     if options.csv:
         _write(options.csv, rows)
-    return not any(tally.failed for tally in tallies)
+    return _passed(tallies, some_cases=bool(wanted))
+
+
+def _passed(tallies: Sequence[Tally], some_cases: bool) -> bool:
+    """Whether nothing was wrong, and everything examined that could be.
+
+    Of some cases, given to several implementations, not every one supports every case: one that was examined is enough.
+    """
+    if any(tally.failed for tally in tallies):
+        return False
+    examined = [tally.examined for tally in tallies if not tally.absent]
+    return any(examined) if some_cases else bool(examined) and all(examined)
+
+
+def _contenders(registry: Registry, names: Sequence[str], device: str) -> Iterator[Contender]:
+    """The named implementations. Departures that name no case are an error in the row of the implementation.
+
+    Raises `RegistryError` for them when the implementation comes from a file that was given.
+    """
+    for contender in contenders(registry, names, device):
+        if contender.name in registry.implementations:
+            try:
+                check_departures(registry.implementations[contender.name])
+            except RegistryError as error:
+                if contender.origin.kind == "file":
+                    raise
+                contender = dataclasses.replace(contender, absent=str(error), broken=True)
+        yield contender
 
 
 def _wanted(ids: Sequence[str]) -> set[str]:
@@ -57,21 +90,38 @@ def _wanted(ids: Sequence[str]) -> set[str]:
     return {case.id for case in known.values() if case.id in ids or case.chapter in ids}
 
 
-def _examine(options: argparse.Namespace, registry: Registry, contender: Contender, wanted: set[str]) -> Iterator[Verdict]:
-    implementation = registry.implementations[contender.name]
-    simulated = simulating() and contender.device == "cuda"
-    cases: Sequence[Case] = select(
+def _cases(options: argparse.Namespace, implementation: Implementation, device: str, wanted: set[str]) -> list[Case]:
+    cases = select(
         slow_build=implementation.slow_build,
         interpreted=implementation.interpreted,
-        simulated=simulated,
+        simulated=simulating() and device == "cuda",
         full=options.full,
     )
     if wanted:
         cases = [case for case in all_cases() if case.id in wanted]
     if options.seed is not None:
         cases = [dataclasses.replace(case, seed=options.seed) for case in cases]
+    return cases
+
+
+def _examine(
+    options: argparse.Namespace, contender: Contender, cases: Sequence[Case], tally: Tally
+) -> list[dict[str, object]]:
+    """Run the cases of one implementation, count and tell what comes of them; a row for each."""
+
+    def repeat(verdict: Verdict) -> str:
+        return _repetition(options, contender.name, verdict)
+
+    verdicts = []
     with Checker(contender, options.threads or len(os.sched_getaffinity(0)), options.timeout) as checker:
-        yield from checker.check_all(cases)
+        for verdict in checker.check_all(cases):
+            verdicts.append(verdict)
+            news = tally.add(verdict)
+            if news or not options.quiet:
+                print(line(contender.name, verdict, repeat(verdict)), flush=True)
+    print("", *whole(tally, repeat), sep="\n")
+    kinds = {id(verdict): kind.name for kind in tally.kinds() for verdict in kind.verdicts}
+    return [row(contender.name, contender.device, verdict, kinds.get(id(verdict), "")) for verdict in verdicts]
 
 
 def _repetition(options: argparse.Namespace, name: str, verdict: Verdict) -> str:

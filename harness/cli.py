@@ -127,6 +127,7 @@ def run(options: argparse.Namespace) -> int:
     from harness.environment import environment
     from harness.measure.manager import Manager
     from harness.measure.weigher import Weigher
+    from harness.report.format import nothing_measured
     from harness.report.terminal import Display, Output, print_results
     from harness.store import RunFolder
 
@@ -157,6 +158,9 @@ def run(options: argparse.Namespace) -> int:
     table = _write_tables(folder)
     print_results(console, plan, table)
     display.say(f"\nThe report and the tables are in {folder.path}: report.md, results.csv, samples.csv")
+    if not (table.status == "ok").any():
+        display.say(nothing_measured(table))
+        return FAILED
     return FAILED if table.status.isin(["incorrect", "crashed", "error"]).any() else OK
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.frameworks import adapter
 from harness.problem import Problem
-from harness.registry import Broken, Implementation, Origin, Registry, RegistryError
+from harness.registry import Broken, Implementation, Origin, Registry
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,7 @@ def _broken(entry: Broken) -> Contender:
 
 
 def _contender(implementation: Implementation, device: str) -> Contender:
-    try:
-        framework = adapter(implementation.framework)
-    except RegistryError as error:
-        return Contender(
-            implementation.name, implementation.framework, device, implementation.origin, str(error), broken=True
-        )
+    framework = adapter(implementation.framework)
     wanted = ("cuda", "cpu") if device == "auto" else (device,)
     able = [d for d in wanted if d in implementation.devices]
     if not able:

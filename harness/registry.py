@@ -17,7 +17,6 @@ imported inside the function, which runs in a worker process.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import fnmatch
 import functools
 import importlib
@@ -25,21 +24,18 @@ import importlib.metadata
 import importlib.util
 import pkgutil
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from harness import declaration
+from harness.errors import RegistryError, unknown_name
 from harness.problem import CAUSAL, DTYPE_SHORT, DTYPES, Problem
 
 ENTRY_POINT_GROUP = "attention_harness.implementations"
-LAYOUTS = ("BHSD", "BSHD")
-DEVICES = ("cpu", "cuda")
-
-
-class RegistryError(ValueError):
-    """An implementation or plug-in that cannot be used as asked; the message is one sentence for the user."""
 
 
 class Differentiable(NamedTuple):
@@ -90,7 +86,23 @@ class Supports:
             "gradients": (problem.direction == "backward" and not self.gradients, "no gradients"),
         }
         reasons = [self.because.get(name, phrase) for name, (refused, phrase) in asked.items() if refused]
-        return reasons + (self.also(problem) if self.also else [])
+        return reasons + (self._further(problem) if self.also else [])
+
+    def _further(self, problem: Problem) -> list[str]:
+        assert self.also is not None
+        reasons = self.also(problem)
+        if not isinstance(reasons, list | tuple):
+            raise RegistryError(f"also must return a list of reasons, not {reasons!r}; return [] where there are none")
+        return list(reasons)
+
+    def check(self, owner: str) -> None:
+        """Raise `RegistryError` for a word or value that says nothing; `owner` is the implementation's name."""
+        declaration.check_words(owner, "dtypes", self.dtypes, declaration.DTYPE_WORDS)
+        declaration.check_words(owner, "causal", self.causal, declaration.CAUSAL_WORDS)
+        for flag in _FLAGS:
+            declaration.check_flag(owner, flag, getattr(self, flag))
+        declaration.check_reasons(owner, "because", self.because, "mask", _FIELD_WORDS)
+        declaration.check_callable(owner, "also", self.also, "of a problem that returns a list of reasons")
 
     def _aligns(self, problem: Problem) -> bool:
         if problem.causal is None or problem.causal in self.causal:
@@ -120,6 +132,7 @@ _FLAGS = {
     "gradients": "gradients",
 }
 
+_FIELD_WORDS = declaration.Words("field of Supports", ("dtypes", "causal", *_FLAGS), "mask")
 
 EVERYTHING = Supports(
     dtypes=tuple(DTYPES),
@@ -188,6 +201,24 @@ class Implementation:
     implementation with one of them is called "NAME[ARGUMENT=VALUE]"; `harness tune` runs them all beside its own choice."""
     origin: Origin = Origin("module", "")
 
+    def __post_init__(self) -> None:
+        name = self.name
+        declaration.check_name(name)
+        declaration.check_factory(name, self.factory)
+        declaration.check_word(name, "framework", self.framework, _framework_words())
+        declaration.check_words(name, "devices", self.devices, declaration.DEVICE_WORDS)
+        declaration.check_word(name, "layout", self.layout, declaration.LAYOUT_WORDS)
+        declaration.check_callable(name, "needs", self.needs, "of a device that returns a reason or None")
+        declaration.check_flag(name, "slow_build", self.slow_build)
+        declaration.check_reasons(name, "departures", self.departures, "logits/overflow-*")
+        declaration.check_callable(name, "library_call", self.library_call, "that returns the library's own function")
+        declaration.check_tunables(name, self.tunables, self.factory)
+        if isinstance(self.supports, Mapping):
+            declaration.check_by_device(name, self.supports, self.devices)
+        for supports in self.supports.values() if isinstance(self.supports, Mapping) else [self.supports]:
+            declaration.check_supports(name, supports, Supports)
+            supports.check(name)
+
     def variants(self) -> Iterator[Implementation]:
         """The implementation with each value of each of its tunables, one at a time."""
         for argument, values in self.tunables.items():
@@ -228,31 +259,38 @@ def implementation(
 ) -> Callable[[Callable[[Problem], Any]], Implementation]:
     """Declare a factory to be an implementation. The fields are those of `Implementation`.
 
-    Raises `RegistryError` for an unknown layout or device.
+    Raises `RegistryError` for a declaration that says what nobody knows: an unknown word, or a value of another kind.
     """
-    if layout not in LAYOUTS:
-        raise RegistryError(f"{name}: layout must be one of {', '.join(LAYOUTS)}, not {layout!r}")
-    unknown = [device for device in devices if device not in DEVICES]
-    if unknown or not devices:
-        raise RegistryError(f"{name}: devices must be among {', '.join(DEVICES)}, not {devices!r}")
+    declared = Implementation(
+        name=name,
+        factory=_not_yet_given,
+        framework=framework,
+        devices=devices,
+        supports=Supports() if supports is None else supports,
+        layout=layout,
+        needs=needs,
+        slow_build=slow_build,
+        interpreted=interpreted,
+        departures={} if departures is None else departures,
+        library_call=library_call,
+        tunables={} if tunables is None else tunables,
+    )
 
     def declare(factory: Callable[[Problem], Any]) -> Implementation:
-        return Implementation(
-            name=name,
-            factory=factory,
-            framework=framework,
-            devices=tuple(devices),
-            supports=supports or Supports(),
-            layout=layout,
-            needs=needs,
-            slow_build=slow_build,
-            interpreted=interpreted,
-            departures=departures or {},
-            library_call=library_call,
-            tunables=tunables or {},
-        )
+        return dataclasses.replace(declared, factory=factory)
 
     return declare
+
+
+def _not_yet_given(problem: Problem, **tunables: Any) -> Any:
+    """Stands for the factory while the rest of the declaration is checked, so that its error names the right line."""
+    raise NotImplementedError
+
+
+def _framework_words() -> declaration.Words:
+    from harness.frameworks import ADAPTERS  # Which imports this module; no framework is imported by it.
+
+    return declaration.Words("framework", sorted(ADAPTERS), "numpy")
 
 
 @dataclass(frozen=True)
@@ -363,19 +401,17 @@ def find(origin: Origin, name: str) -> Implementation:
     raise RegistryError(f"{origin.location} declares no implementation called {name}")
 
 
-def unknown_name(what: str, name: str, known: Sequence[str], where: str) -> str:
-    """The sentence for a name that is not known: what was given, the nearest ones, where to see all."""
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    guess = f" Did you mean {' or '.join(near)}?" if near else ""
-    return f'no {what} is called "{name}".{guess} {where} {len(known)}.'
-
-
 def describe(error: BaseException) -> str:
-    """An exception as one line: its type, its message, and where in the plug-in it was raised."""
+    """An exception as one line: its type, its message, and where in the plug-in it was raised.
+
+    A `RegistryError` is a sentence already: it is told without its type, and its place is outside this package.
+    """
     message = " ".join(str(error).split())
-    trace = error.__traceback__
-    place = ""
-    while trace is not None:
-        place = f" ({Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno})"
-        trace = trace.tb_next
-    return f"{type(error).__name__}: {message}{place}" if message else f"{type(error).__name__}{place}"
+    frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    told = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    if isinstance(error, RegistryError):
+        told, frames = (
+            message,
+            [frame for frame in frames if frame[0].exists() and Path(__file__).parent not in frame[0].parents],
+        )
+    return f"{told} ({frames[-1][0].name}, line {frames[-1][1]})" if frames else told

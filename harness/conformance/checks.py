@@ -51,6 +51,11 @@ def accuracy(outputs: Mapping[str, np.ndarray], answer: Expected) -> Accuracy:
     return Accuracy(largest, worst_ratio, elements, worst, worst_bound, worst_error, undefined)
 
 
+def outside(stored: np.ndarray, tensor: Tensor) -> np.ndarray:
+    """Boolean: which elements of an output, at the rows that are checked, are wrong."""
+    return ~(_error(stored, tensor) <= np.where(np.isfinite(tensor.bound), tensor.bound, 0.0))
+
+
 def _error(stored: np.ndarray, tensor: Tensor) -> np.ndarray:
     """The absolute difference of each element from the oracle; infinite where one of them alone is a number."""
     got, largest = stored.astype(np.float64), float(ml_dtypes.finfo(stored.dtype).max)

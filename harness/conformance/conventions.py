@@ -15,10 +15,11 @@ import ml_dtypes
 import numpy as np
 
 from harness.conformance.variants import Formula
+from harness.declaration import LAYOUTS
 from harness.frameworks import Framework
 from harness.inputs import Inputs, make_inputs
 from harness.problem import CAUSAL, Problem
-from harness.registry import LAYOUTS, Implementation
+from harness.registry import Implementation
 from harness.solver import Solver
 
 REFUSED, NOT_DECLARED, UNKNOWN = "refused", "–", "unknown"

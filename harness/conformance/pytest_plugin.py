@@ -7,6 +7,8 @@ or, in a test of theirs, the fixture `conformance`:
     def test_mine(conformance):
         conformance("my_package.kernels:mine")
 
+Of each kind of failures the first fails; the others are expected failures that name it, and a summary counts them.
+
 Registered as a pytest plug-in by this distribution, so it is loaded by every pytest beside it, and imports nothing else
 until it is used.
 """
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 SUBJECTS: pytest.StashKey[list[Subject]] = pytest.StashKey()
 """What --implementation named."""
 
+FAILURE = "attention-harness"
+"""The property of a test's report that describes its failure, so that the summary can be made wherever the test ran."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("attention-harness")
@@ -36,10 +41,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="an implementation to examine: package.module:name or file.py:name; may be repeated",
     )
     group.addoption("--every-case", action="store_true", help="every case, also where each shape is compiled for seconds")
+    group.addoption("--every-failure", action="store_true", help="every failing case fails, not the first of its kind only")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "quick: the part of the suite that takes two minutes")
+    config.addinivalue_line("markers", "xdist_group(name): keeps an implementation's cases in one process of pytest-xdist")
     places = config.getoption("--implementation")
     if places:
         from harness.conformance.suite.examine import subject
@@ -55,11 +62,27 @@ def pytest_configure(config: pytest.Config) -> None:
 def conformance(request: pytest.FixtureRequest) -> Callable[..., None]:
     """`conformance("package.module:name", device="auto")` examines an implementation, and fails with what was found."""
     from harness.conformance.suite.examine import examine
+    from harness.registry import RegistryError
 
     def run(where: str, device: str = "auto") -> None:
         __tracebackhide__ = True
-        failures = examine(where, device, request.config.getoption("--every-case"))
-        if failures:
-            pytest.fail("\n".join(failures), pytrace=False)
+        try:
+            found = examine(where, device, request.config.getoption("--every-case"))
+        except RegistryError as error:
+            found = str(error)
+        if found:
+            pytest.fail(found, pytrace=False)
 
     return run
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The kinds of failures of the cases, from whichever processes they ran in."""
+    reports = [report for outcome in ("failed", "xfailed") for report in terminalreporter.getreports(outcome)]
+    failures = [value for report in reports for name, value in report.user_properties if name == FAILURE]
+    if failures:
+        from harness.conformance.suite.summary import lines
+
+        terminalreporter.section("kinds of failures")
+        for line in lines(failures):
+            terminalreporter.write_line(line)

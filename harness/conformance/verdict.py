@@ -9,6 +9,7 @@ from harness.conformance import checks, properties
 from harness.conformance.arrays import PLACES
 from harness.conformance.calls import CALLS, NotExamined, Trial
 from harness.conformance.case import Case
+from harness.conformance.cause import Cause
 from harness.conformance.diagnosis import likely_cause
 from harness.conformance.inputs import vary
 from harness.frameworks import Framework
@@ -29,8 +30,8 @@ class Verdict:
     status: Status
     reason: str = ""
     accuracy: Accuracy | None = None
-    cause: str = ""
-    """What the wrong output equals, or where it is wrong; empty when it does not tell."""
+    cause: Cause | None = None
+    """What the wrong output equals, or where it is wrong; None when it does not tell."""
     departure: bool = False
     """Whether the implementation declares that it fails here; `reason` is then its words."""
 

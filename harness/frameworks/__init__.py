@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib
 
+from harness.errors import RegistryError, unknown_name
 from harness.frameworks.base import Framework, NoGradients, Unavailable
-from harness.registry import RegistryError, unknown_name
 
-_ADAPTERS = {
+ADAPTERS = {
     "numpy": ("numpy", "NumPy"),
     "numba": ("numba", "Numba"),
     "numba-cuda": ("numba", "NumbaCuda"),
@@ -19,12 +19,12 @@ _ADAPTERS = {
     "openvino": ("openvino", "OpenVino"),
 }
 
-__all__ = ["Framework", "NoGradients", "Unavailable", "adapter"]
+__all__ = ["ADAPTERS", "Framework", "NoGradients", "Unavailable", "adapter"]
 
 
 def adapter(name: str) -> type[Framework]:
     """The adapter class of a framework. Raises `RegistryError` for a name that has none."""
-    if name not in _ADAPTERS:
-        raise RegistryError(unknown_name("framework", name, sorted(_ADAPTERS), "The harness adapts"))
-    module, cls = _ADAPTERS[name]
+    if name not in ADAPTERS:
+        raise RegistryError(unknown_name("framework", name, sorted(ADAPTERS), "The harness adapts"))
+    module, cls = ADAPTERS[name]
     return getattr(importlib.import_module(f"harness.frameworks.{module}"), cls)

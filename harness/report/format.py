@@ -111,3 +111,9 @@ def absences(table: pd.DataFrame) -> list[tuple[str, str, str, list[str]]]:
     missing = table[table.status != Status.OK]
     groups = missing.groupby(["implementation", "status", "reason"], sort=False)["problem"].agg(list)
     return [(*key, problems) for key, problems in groups.items()]
+
+
+def nothing_measured(table: pd.DataFrame) -> str:
+    """The sentence for a run of which no cell has a time."""
+    counts = ", ".join(f"{count} {status}" for status, count in table.status.value_counts().items())
+    return f"Nothing was measured: of {len(table)} cells {counts}; the reasons are listed above."

@@ -6,10 +6,10 @@ import pytest
 
 from harness.conformance.suite.examine import Subject
 from harness.conformance.suite.test_conformance import (  # noqa: F401 - the suite's own tests and fixtures, run here
-    RANDOM,
     checker,
     living,
     parametrize,
+    settle,
     test_case,
     test_random_problems,
 )
@@ -21,11 +21,7 @@ _REGISTRY = discover()
 def pytest_generate_tests(metafunc):
     names = _REGISTRY.select(metafunc.config.getoption("impl"))
     chosen = [Subject(_REGISTRY.implementations[name], f"--impl {name}") for name in names]
-    full = metafunc.config.getoption("full")
-    if "case" in metafunc.fixturenames:
-        parametrize(metafunc, "case", chosen, lambda one: one.cases(full), lambda case: case.id)
-    elif "check" in metafunc.fixturenames:
-        parametrize(metafunc, "check", chosen, lambda one: RANDOM, lambda check: f"random-{check}")
+    parametrize(metafunc, chosen, metafunc.config.getoption("full"))
 
 
 def test_framework_is_installed_where_all_must_be(framework):

@@ -34,14 +34,15 @@ class Rejection:
     @property
     def cause(self) -> str:
         """The first sentence of the first cause that is given and that does not differ between machines, or ""."""
-        causes = (verdict.cause for verdict in self.verdicts if verdict.cause and not _chosen_by_rounding(verdict))
+        told = (v for v in self.verdicts if v.cause and v.cause.text and not v.cause.text.startswith("Note "))
+        causes = (verdict.cause.text for verdict in told if not _chosen_by_rounding(verdict))
         return next(causes, "").partition(". ")[0].rstrip(".")
 
 
 def _chosen_by_rounding(verdict: Verdict) -> bool:
     """Whether the cause names a place among errors little larger than their bounds: others may be wrong elsewhere."""
     near = verdict.accuracy is not None and verdict.accuracy.error_over_bound < CLEARLY_WRONG
-    return near and verdict.cause.startswith("Wrong only")
+    return near and verdict.cause.text.startswith("Wrong only")
 
 
 @functools.cache

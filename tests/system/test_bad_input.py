@@ -81,6 +81,29 @@ def test_a_plugin_that_takes_a_name_that_is_taken(harness, tiny):
     assert "numpy is already taken" in complaint(harness("list", "--plugin", plugin))
 
 
+DECLARED = """from harness.registry import Supports, implementation
+
+@implementation("mine", supports=Supports(dtypes=("float32",)))
+def mine(problem): ...
+"""
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (('dtypes=("float32",)', 'dtypes=("fp32",)'), ["mine: ", '"fp32"', "Did you mean float32?", "mine.py, line 3"]),
+        (('dtypes=("float32",)', 'mask="yes"'), ["mask must be True or False"]),
+        (('"mine", ', '"mine", framework="pytorch", '), ["Did you mean torch?"]),
+        (('"mine", ', '"mine", departures={"logit/*": "a reason"}, '), ["mine: ", '"logit/*"', "names no case"]),
+    ],
+)
+def test_a_plugin_whose_declaration_says_what_nobody_knows(harness, change, words):
+    plugin = harness.write("mine.py", DECLARED.replace(*change))
+    sentence = complaint(harness("check", "--impl", "mine", "--plugin", plugin))
+    assert [word for word in words if word not in sentence] == []
+    assert "RegistryError" not in sentence
+
+
 def test_a_folder_that_holds_something_is_not_touched(harness, tiny):
     (harness.folder / "precious").mkdir()
     note = harness.write("precious/notes.txt", "years of work")

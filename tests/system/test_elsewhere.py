@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "conformance.md"
 
 
 def blocks(language):
@@ -25,9 +26,11 @@ def elsewhere(tmp_path):
     return tmp_path
 
 
-def run(folder, *arguments):
+def run(folder, *arguments, processes=0):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *arguments]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    xdist = ["-n", str(processes), "--dist", "load"] if processes else ["-p", "no:xdist"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *xdist, *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
 
@@ -74,7 +77,95 @@ def test_the_fixture_says_what_was_found(elsewhere):
     break_it(elsewhere, "(problem.scale * q)", "q")
     done = run(elsewhere, "test_mine.py")
     assert done.returncode == 1
-    assert "values/float32 first: It equals the formula without the scale." in done.stdout
+    (kind,) = re.findall(r"failed, (\d+) cases: the formula without the scale", done.stdout)
+    assert int(kind) > 100
+    assert "It equals the formula without the scale." in done.stdout and "repeat: python -m harness check" in done.stdout
+    assert re.search(r"mine: \d+ passed, \d+ incorrect", done.stdout)
+
+
+def outcomes(done):
+    """Such as {"failed": 1, "xfailed": 40}."""
+    return {outcome: int(count) for count, outcome in re.findall(r"(\d+) (\w+)", done.stdout.splitlines()[-1])}
+
+
+SOME = ["-k", "test_case and (values or shapes)"]
+
+
+def summary(done):
+    """The section at the end: (implementation, cases, kind) of each."""
+    section = done.stdout.partition(" kinds of failures ")[2].partition(" short test summary")[0]
+    assert section.count("worst: ") == section.count("repeat: python -m ")
+    return re.findall(r"^(\S+)  (\d+) cases?: (.*)$", section, re.MULTILINE)
+
+
+def test_of_one_kind_one_case_fails_and_the_others_name_it(elsewhere):
+    break_it(elsewhere, "(problem.scale * q)", "q")
+    done = run(elsewhere, *one_line(), *SOME, "-rfx")
+    assert done.returncode == 1
+    (first,) = re.findall(r"^FAILED \S*test_case\[mine-(\S+)\]", done.stdout, re.MULTILINE)
+    others = re.findall(r"^XFAIL .* - (.*)$", done.stdout, re.MULTILINE)
+    assert set(others) == {f"as {first}: the formula without the scale"}
+    assert outcomes(done)["failed"] == 1 and outcomes(done)["xfailed"] == len(others) > 20
+    assert done.stdout.count("It equals the formula without the scale.") == 1
+    assert summary(done) == [("mine", str(1 + len(others)), "the formula without the scale")]
+
+
+def test_each_process_has_a_first_failure_and_the_summary_counts_them_all(elsewhere):
+    break_it(elsewhere, "(problem.scale * q)", "q")
+    done = run(elsewhere, *one_line(), *SOME, processes=2)
+    found = outcomes(done)
+    assert done.returncode == 1 and 1 <= found["failed"] <= 2
+    assert summary(done) == [("mine", str(found["failed"] + found["xfailed"]), "the formula without the scale")]
+
+
+@pytest.mark.parametrize("option", ["--every-failure", "--runxfail"])
+def test_on_request_every_failing_case_fails(elsewhere, option):
+    break_it(elsewhere, "(problem.scale * q)", "q")
+    found = outcomes(run(elsewhere, *one_line(), *SOME, option))
+    assert found["failed"] > 20 and "xfailed" not in found
+
+
+def test_problems_drawn_at_random_are_grouped_with_the_cases(elsewhere):
+    break_it(elsewhere, "(problem.scale * q)", "q")
+    done = run(elsewhere, *one_line(), "-k", "values-float32 or values/float32 or random-values")
+    assert (outcomes(done)["failed"], outcomes(done)["xfailed"]) == (1, 1)
+
+
+DECLARED = 'supports=Supports(dtypes=("float32",), causal=("top-left",), mask=True)'
+REFUSING = f'{DECLARED[:-1]}, also=lambda problem: ["wants a head size of 7"])'
+ABSENT = f'{DECLARED}, needs=lambda device: "needs a quantum computer"'
+MISNAMED = f'{DECLARED}, departures={{"logit/*": "overflows"}}'
+
+
+def fixture_test(folder):
+    (folder / "test_mine.py").write_text(next(code for code in blocks("python") if "conformance(" in code))
+    return run(folder, "test_mine.py")
+
+
+def test_nothing_examined_is_no_pass(elsewhere):
+    break_it(elsewhere, DECLARED, REFUSING)
+    whole = run(elsewhere, *one_line())
+    assert whole.returncode == 1 and outcomes(whole)["failed"] == 1
+    for done in (whole, fixture_test(elsewhere)):
+        assert done.returncode == 1
+        assert "mine: nothing was examined: none of " in done.stdout and "wants a head size of 7" in done.stdout
+
+
+def test_what_cannot_run_here_is_skipped_with_its_reason(elsewhere):
+    break_it(elsewhere, DECLARED, ABSENT)
+    whole = run(elsewhere, *one_line(), "-rs")
+    for done in (whole, fixture_test(elsewhere)):
+        assert done.returncode == 0 and "skipped" in outcomes(done)
+    assert "mine: needs a quantum computer" in whole.stdout
+
+
+def test_departures_that_name_no_case_are_one_sentence(elsewhere):
+    break_it(elsewhere, DECLARED, MISNAMED)
+    whole, one = run(elsewhere, *one_line()), fixture_test(elsewhere)
+    assert (whole.returncode, one.returncode) == (4, 1)
+    for done in (whole, one):
+        said = done.stdout + done.stderr
+        assert 'the departure "logit/*" names no case' in said and "Traceback" not in said
 
 
 @pytest.mark.parametrize(

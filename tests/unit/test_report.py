@@ -9,6 +9,8 @@ from rich.console import Console
 
 from harness.analysis.table import results
 from harness.conformance.cases import Case
+from harness.conformance.cause import Cause
+from harness.conformance.tally import Tally
 from harness.conformance.verdict import Verdict
 from harness.problem import Problem
 from harness.record import Accuracy, Status
@@ -276,19 +278,34 @@ def test_a_failed_case_says_how_to_see_it_again():
     assert "o[0, 0, 1, 2] is 0.4 from the oracle" in said and PROBLEM.name in said and REPEAT in said
 
 
-@pytest.mark.parametrize("status", list(Status))
-def test_a_tally_fails_for_what_is_wrong_and_not_for_what_is_missing(status):
-    tally = verdicts.Tally("a")
+def test_a_summary_counts_and_names_the_worst():
+    tally = Tally("a")
     tally.add(Verdict(CASE, Status.OK, accuracy=FOUND))
-    assert not tally.failed
-    tally.add(Verdict(CASE, status, "because", FOUND if status is Status.OK else None))
-    assert tally.failed == (status not in (Status.OK, Status.UNSUPPORTED))
-    passed = 2 if status is Status.OK else 1
-    assert tally.summary().startswith(f"a: {passed} passed") and "0.5 of its bound" in tally.summary()
-    assert status is Status.OK or f"1 {status}" in tally.summary()
+    tally.add(Verdict(CASE, Status.UNSUPPORTED, "no softcap"))
+    assert verdicts.summary(tally) == "a: 1 passed, 1 unsupported; the worst error is 0.5 of its bound"
+    assert verdicts.summary(Tally("a", "torch is not installed")) == "a: unavailable: torch is not installed"
+    assert verdicts.summary(Tally("a", "OSError", broken=True)) == "a: error: OSError"
 
 
-def test_a_plug_in_that_cannot_be_loaded_fails_and_an_absent_framework_does_not():
-    assert not verdicts.Tally("a", "torch is not installed").failed
-    assert "unavailable: torch is not installed" in verdicts.Tally("a", "torch is not installed").summary()
-    assert verdicts.Tally("a", "OSError", broken=True).failed
+def test_the_whole_is_a_line_a_chapter_and_each_kind_with_its_worst_case():
+    tally = Tally("a")
+    for ratio, text in ((7.0, "Wrong only in head 1 of 2."), (70.0, "Wrong only in head 3 of 4.")):
+        found = Accuracy(1e-3, ratio, 64, "o[0, 0, 1, 2]", 2e-6, 1e-3)
+        cause = Cause(("wrong only in some heads",), text)
+        tally.add(Verdict(CASE, Status.INCORRECT, f"{ratio} times too far", found, cause))
+    said = list(verdicts.whole(tally, lambda verdict: REPEAT))
+    assert said[0].startswith("causal") and "FAILED" in said[0] and "0 passed, 2 incorrect" in said[0]
+    assert said[1] == "failed, 2 cases: wrong only in some heads"
+    assert [part.strip() for part in said[2:]] == [
+        f"worst: causal/some, {PROBLEM.name}: 70.0 times too far",
+        "Wrong only in head 3 of 4.",
+        f"repeat: {REPEAT}",
+    ]
+
+
+def test_a_row_has_the_cause_and_its_kind():
+    failed = Verdict(CASE, Status.INCORRECT, "far", FOUND, Cause(("a kind", "another"), "A sentence."))
+    row = verdicts.row("a", "cpu", failed, "another")
+    assert (row["cause"], row["kind"], row["status"]) == ("A sentence.", "another", "incorrect")
+    row = verdicts.row("a", "cpu", Verdict(CASE, Status.OK, accuracy=FOUND), "")
+    assert (row["cause"], row["kind"]) == ("", "")

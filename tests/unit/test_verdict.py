@@ -41,7 +41,7 @@ def test_a_wrong_output_is_incorrect_with_its_cause():
     verdict = verdict_on("softcap/0.5", softcap_forgotten)
     assert verdict.status is Status.INCORRECT
     assert "from the oracle, bound" in verdict.reason
-    assert verdict.cause == "It equals the formula with the softcap ignored."
+    assert verdict.cause.text == "It equals the formula with the softcap ignored."
 
 
 @pytest.mark.parametrize("pattern", ["softcap/0.5", "softcap/*", "cpu:softcap/*"])

@@ -12,23 +12,33 @@ import pytest
 
 from harness.conformance.case import Case
 from harness.conformance.cases import select
+from harness.conformance.departures import check_departures
+from harness.conformance.findings import counted, kinds
+from harness.conformance.tally import Tally, nothing_examined, refusals
 from harness.frameworks.base import SIMULATOR, cuda_devices
 from harness.measure.checker import Checker
 from harness.plan import Contender, contenders
-from harness.record import Status
 from harness.registry import Implementation, Origin, Registry, RegistryError, describe
-from harness.report.verdicts import Tally, line
 
 TIMEOUT_S = 300
 
+RANDOM = "random"
+"""The chapter of problems drawn at random."""
+
 
 class Subject:
-    """An implementation to be examined: how it is declared, and where it can run here."""
+    """An implementation to be examined: how it is declared, and where it can run here.
 
-    def __init__(self, implementation: Implementation, option: str, device: str = "auto"):
+    Raises `RegistryError` for declared departures that name no case.
+    """
+
+    def __init__(self, implementation: Implementation, option: str, device: str = "auto", suite: str = ""):
+        check_departures(implementation)
         self.implementation = implementation
         self.option = option
         """What repeats a case in the terminal, such as "--impl numpy"."""
+        self.suite = suite or f"tests/conformance {option}"
+        """What repeats a test under pytest."""
         self.simulated = implementation.framework == "numba-cuda" and not cuda_devices()
         registry = Registry({implementation.name: implementation})
         with self.surroundings():
@@ -50,15 +60,24 @@ class Subject:
     def cases(self, full: bool) -> list[Case]:
         """The cases that it declares to support."""
         supports = self.implementation.supports_on(self.contender.device)
+        return [case for case in self._all_cases(full) if not supports.refusals(case.problem)]
+
+    def nothing_examined(self, full: bool) -> str:
+        """The sentence for one that supports no case."""
+        supports = self.implementation.supports_on(self.contender.device)
+        return f"{self.name}: {nothing_examined(supports, refusals(supports, self._all_cases(full)))}"
+
+    def _all_cases(self, full: bool) -> list[Case]:
         one = self.implementation
-        cases = select(slow_build=one.slow_build, interpreted=one.interpreted, simulated=self.simulated, full=full)
-        return [case for case in cases if not supports.refusals(case.problem)]
+        return select(slow_build=one.slow_build, interpreted=one.interpreted, simulated=self.simulated, full=full)
 
     def checker(self) -> Checker:
         return Checker(self.contender, len(os.sched_getaffinity(0)), TIMEOUT_S)
 
     def repetition(self, case: Case) -> str:
         """The command that runs one case again."""
+        if case.chapter == RANDOM:
+            return f"python -m pytest {self.suite} -k {RANDOM}-{case.name}  # seed {case.seed}"
         return f"python -m harness check {self.option} --case {case.id} --seed {case.seed}"
 
 
@@ -85,30 +104,41 @@ def subject(where: str, device: str = "auto") -> Subject:
         known = ", ".join(registry.implementations) or "none"
         raise RegistryError(f"{place} declares no implementation called {name}; it declares {known}")
     plugin = f"--plugin {place} " if is_file else f"--plugin {module.__file__} "
-    return Subject(registry.implementations[named], f"--impl {named} {plugin}".strip(), device)
+    suite = f"--pyargs harness.conformance --implementation {where}"
+    return Subject(registry.implementations[named], f"--impl {named} {plugin}".strip(), device, suite)
 
 
-def examine(where: str, device: str, full: bool) -> list[str]:
-    """Run the whole suite on one implementation: what failed, and the chapters at the end; empty when all is well."""
+def examine(where: str, device: str, full: bool) -> str:
+    """Run the whole suite on one implementation: the kinds of its failures, or "" when all is well.
+
+    Raises `RegistryError` when it cannot be found, and skips the test where it cannot run.
+    """
     examined = subject(where, device)
     if examined.contender.absent:
         pytest.skip(f"{examined.name}: {examined.contender.absent}")
+    cases = examined.cases(full)
+    if not cases:
+        return examined.nothing_examined(full)
     tally = Tally(examined.name)
-    failures = []
     with examined.surroundings(), examined.checker() as checker:
-        for verdict in checker.check_all(examined.cases(full)):
+        for verdict in checker.check_all(cases):
             tally.add(verdict)
-            if tally.is_news(verdict):
-                failures.append(line(examined.name, verdict, examined.repetition(verdict.case)))
-    return [*failures, *tally.chapters(), tally.summary()] if failures else []
+    if not tally.failed:
+        return ""
+    found = kinds(tally, lambda verdict: examined.repetition(verdict.case))
+    return "\n".join([*found, f"{examined.name}: {counted(tally.counts)}"])
 
 
 class Living:
-    """The worker of the implementation that is being examined; cases come implementation by implementation."""
+    """What this process keeps: the worker of the implementation that is being examined, and the verdicts on each.
+
+    Cases come implementation by implementation.
+    """
 
     def __init__(self) -> None:
         self._name = ""
         self._checker: Checker | None = None
+        self._tallies: dict[str, Tally] = {}
 
     def of(self, examined: Subject) -> Checker:
         """Its checker; the one before is ended."""
@@ -117,12 +147,11 @@ class Living:
             self._name, self._checker = examined.name, examined.checker()
         return self._checker
 
+    def tally(self, examined: Subject) -> Tally:
+        """The verdicts on it so far."""
+        return self._tallies.setdefault(examined.name, Tally(examined.name))
+
     def end(self) -> None:
         if self._checker is not None:
             self._checker.__exit__()
         self._checker = None
-
-
-def passes(status: Status) -> bool:
-    """A declared weakness that is still there is no failure."""
-    return status in (Status.OK, Status.UNSUPPORTED)

@@ -9,48 +9,62 @@ import pytest
 
 from harness.conformance import properties
 from harness.conformance.case import Case
-from harness.conformance.pytest_plugin import SUBJECTS
-from harness.conformance.suite.examine import Living, Subject, passes
+from harness.conformance.findings import failure
+from harness.conformance.pytest_plugin import FAILURE, SUBJECTS
+from harness.conformance.suite.examine import RANDOM, Living, Subject
+from harness.conformance.suite.summary import as_property
+from harness.conformance.tally import PASSING
+from harness.conformance.verdict import Verdict
 from harness.measure.checker import Checker
 from harness.problem import Problem
-from harness.report.verdicts import line
 
 EXAMPLES, EXAMPLES_OF_SLOW_BUILDS = 25, 2
 LONGEST, LONGEST_SIMULATED = 40, 6
-RANDOM = ("values", "gradients", *properties.NAMES)
+DRAWN = ("values", "gradients", *properties.NAMES)
+"""What is checked of problems drawn at random."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     chosen = metafunc.config.stash.get(SUBJECTS, [])
     if not chosen:
         pytest.exit("harness: name an implementation: --implementation package.module:name", pytest.ExitCode.USAGE_ERROR)
+    parametrize(metafunc, chosen, metafunc.config.getoption("--every-case"))
+
+
+def parametrize(metafunc: pytest.Metafunc, chosen: Sequence[Subject], full: bool) -> None:
+    """The cases of each subject, or what is drawn at random for it; "" stands for a subject without any case."""
     if "case" in metafunc.fixturenames:
-        full = metafunc.config.getoption("--every-case")
-        parametrize(metafunc, "case", chosen, lambda one: one.cases(full), lambda case: case.id)
+        metafunc.parametrize("examined, case", [one for each in chosen for one in _of_cases(each, full)])
     elif "check" in metafunc.fixturenames:
-        parametrize(metafunc, "check", chosen, lambda one: RANDOM, lambda check: f"random-{check}")
+        metafunc.parametrize("examined, check", [one for each in chosen for one in _of_checks(each, full)])
 
 
-def parametrize(
-    metafunc: pytest.Metafunc,
-    what: str,
-    chosen: Sequence[Subject],
-    values_of: Callable[[Subject], Sequence[Any]],
-    id_of: Callable[[Any], str],
-) -> None:
-    """A parameter for each subject and value, and a skip with its reason for a subject that cannot run here."""
-    parameters = []
-    for one in chosen:
-        group = pytest.mark.xdist_group(one.name)
-        if one.contender.absent:
-            skip = pytest.mark.skip(reason=f"{one.name}: {one.contender.absent}")
-            parameters.append(pytest.param(one, None, id=one.name, marks=[group, skip]))
-            continue
-        for value in values_of(one):
-            slow = one.implementation.slow_build or one.simulated
-            quick = [pytest.mark.quick] if getattr(value, "core", False) and not slow else []
-            parameters.append(pytest.param(one, value, id=f"{one.name}-{id_of(value)}", marks=[group, *quick]))
-    metafunc.parametrize(f"examined, {what}", parameters)
+def _of_cases(examined: Subject, full: bool) -> Iterator[Any]:
+    group = pytest.mark.xdist_group(examined.name)
+    if examined.contender.absent:
+        yield _skipped(examined, examined.contender.absent)
+        return
+    cases = examined.cases(full)
+    for case in cases:
+        slow = examined.implementation.slow_build or examined.simulated
+        quick = [pytest.mark.quick] if case.core and not slow else []
+        yield pytest.param(examined, case, id=f"{examined.name}-{case.id}", marks=[group, *quick])
+    if not cases:  # An item that fails: without one, pytest would end as if all had passed.
+        yield pytest.param(examined, None, id=f"{examined.name}-nothing-examined", marks=[group, pytest.mark.quick])
+
+
+def _of_checks(examined: Subject, full: bool) -> Iterator[Any]:
+    if examined.contender.absent or not examined.cases(full):
+        yield _skipped(examined, examined.contender.absent or "supports no case")
+        return
+    for check in DRAWN:
+        group = pytest.mark.xdist_group(examined.name)
+        yield pytest.param(examined, check, id=f"{examined.name}-{RANDOM}-{check}", marks=[group])
+
+
+def _skipped(examined: Subject, reason: str) -> Any:
+    marks = [pytest.mark.xdist_group(examined.name), pytest.mark.skip(reason=f"{examined.name}: {reason}")]
+    return pytest.param(examined, None, id=examined.name, marks=marks)
 
 
 @pytest.fixture(scope="session")
@@ -66,13 +80,37 @@ def checker(examined: Subject, living: Living) -> Iterator[Checker]:
         yield living.of(examined)
 
 
-def test_case(examined: Subject, case: Case, checker: Checker) -> None:
-    verdict = checker.check(case)
-    if not passes(verdict.status):
-        pytest.fail(line(examined.name, verdict, examined.repetition(case)), pytrace=False)
+@pytest.fixture
+def settle(
+    examined: Subject, living: Living, pytestconfig: pytest.Config, record_property: Callable[[str, object], None]
+) -> Callable[[Verdict], None]:
+    """`settle(verdict)` fails for the first failure of its kind, and counts the others as expected failures."""
+
+    def end(verdict: Verdict) -> None:
+        __tracebackhide__ = True
+        news = living.tally(examined).add(verdict)
+        if verdict.status in PASSING:
+            return
+        repeat = examined.repetition(verdict.case)
+        record_property(FAILURE, as_property(examined.name, verdict, repeat))
+        if not news and not pytestconfig.getoption("--every-failure"):
+            first, kind = living.tally(examined).like(verdict)
+            pytest.xfail(f"as {first.case.id}: {kind}")
+        # Under --runxfail the line above does nothing.
+        pytest.fail(failure(examined.name, verdict, repeat), pytrace=False)
+
+    return end
 
 
-def test_random_problems(examined: Subject, check: str, checker: Checker) -> None:
+def test_case(
+    examined: Subject, case: Case | None, checker: Checker, settle: Callable[[Verdict], None], pytestconfig: pytest.Config
+) -> None:
+    if case is None:
+        pytest.fail(examined.nothing_examined(pytestconfig.getoption("--every-case")), pytrace=False)
+    settle(checker.check(case))
+
+
+def test_random_problems(examined: Subject, check: str, checker: Checker, settle: Callable[[Verdict], None]) -> None:
     """The oracle on problems that nobody wrote down, and the properties that need none."""
     hypothesis = pytest.importorskip("hypothesis", reason="hypothesis draws the problems; pip install hypothesis")
     from harness.conformance.suite.random_problems import problems
@@ -96,10 +134,14 @@ def test_random_problems(examined: Subject, check: str, checker: Checker) -> Non
     )
     @hypothesis.given(problem=drawn, seed=hypothesis.strategies.integers(0, 2**16))
     def holds(problem: Problem, seed: int) -> None:
-        case = Case("random", check, problem, check=check if check in properties.NAMES else "values", seed=seed)
-        verdict = checker.check(case)
-        if not passes(verdict.status):
-            found = f"{verdict.status} {examined.name}, {problem.name}, seed {seed}: {verdict.reason}. {verdict.cause}"
-            pytest.fail(found, pytrace=False)
+        judged_by = check if check in properties.NAMES else "values"
+        verdict = checker.check(Case(RANDOM, check, problem, check=judged_by, seed=seed))
+        if verdict.status not in PASSING:
+            failures.append(verdict)
+            pytest.fail(failure(examined.name, verdict, examined.repetition(verdict.case)), pytrace=False)
 
-    holds()
+    failures: list[Verdict] = []
+    try:
+        holds()
+    except pytest.fail.Exception:  # The last of the failures is the smallest that was found.
+        settle(failures[-1])
