@@ -51,7 +51,11 @@ def _bare(backend):
     },
 )
 def jax_nn(problem: Problem):
-    """jax.nn.dot_product_attention by XLA; rows with nothing to attend to are set to zero after it."""
+    """jax.nn.dot_product_attention by XLA; rows with nothing to attend to are set to zero after it.
+
+    It gives hidden keys the score -2.4e38, and with a bias they would outweigh a row whose other keys all have less. Mask,
+    causality and window are then given as -inf in the bias.
+    """
     return _attention(problem, "xla")
 
 
@@ -67,8 +71,9 @@ def _attention(problem, backend):
     import jax
     import jax.numpy as jnp
 
+    in_bias = problem.bias is not None and backend == "xla"
     # The library's own flag is aligned top-left; every other band is given as a mask.
-    plain_causal = problem.causal is not None and problem.window is None
+    plain_causal = problem.causal is not None and problem.window is None and not in_bias
     is_causal = plain_causal and (problem.causal == "top-left" or problem.q_len == problem.kv_len)
 
     def four_axes(x):
@@ -76,19 +81,29 @@ def _attention(problem, backend):
 
     def attention(q, k, v, mask=None, bias=None):
         visible, bias = four_axes(mask if is_causal else seen(problem, mask)), four_axes(bias)
+        any_key = has_key(visible, bias) if problem.may_have_empty_rows else None
+        if in_bias:
+            visible, bias = None, with_hidden(bias, visible, any_key)
         o = jax.nn.dot_product_attention(
             q, k, v, bias=bias, mask=visible, scale=problem.scale, is_causal=is_causal, implementation=backend
         )
-        return zero_empty_rows(o, visible, bias) if problem.may_have_empty_rows else o
+        # The library gives a row without keys the mean of v, or nan; the contract says zero.
+        return o if any_key is None else jnp.where(any_key.swapaxes(1, 2), o, 0)
 
-    def zero_empty_rows(o, visible, bias):
-        """The library gives such a row the mean of v, or nan when a bias of -inf blocks it; the contract says zero."""
+    def with_hidden(bias, visible, any_key):
+        """The bias, -inf where a key is hidden. A row without keys keeps them all: of -inf alone it would be nan, and so
+        would be all gradients."""
+        if visible is not None:
+            bias = jnp.where(visible, bias, -jnp.inf)
+        return bias if any_key is None else jnp.where(any_key, bias, 0)
+
+    def has_key(visible, bias):
+        """(…, q_len or 1, 1): whether each row has anything to attend to."""
         anything = jnp.ones((1, 1, problem.q_len, problem.kv_len), bool) if visible is None else visible
         if bias is not None:
             anything &= bias > -jnp.inf
         if is_causal:
             anything &= jnp.arange(problem.kv_len) <= jnp.arange(problem.q_len)[:, None]
-        any_key = anything.any(axis=-1, keepdims=True).swapaxes(1, 2)
-        return jnp.where(any_key, o, 0)
+        return anything.any(axis=-1, keepdims=True)
 
     return jax.jit(attention)

@@ -16,12 +16,12 @@ def numba_flash(problem: Problem, tile_keys: int | None = None):
         return fused.forward
 
     def forward(q, k, v, mask=None, bias=None):
-        lse = fused.new_lse()
-        o = fused.forward(q, k, v, mask, bias, lse)
-        return o, (q, k, v, o, lse, mask, bias)
+        softmax_state = fused.new_softmax_state()
+        o = fused.forward(q, k, v, mask, bias, softmax_state)
+        return o, (q, k, v, o, softmax_state, mask, bias)
 
     def backward(saved, do):
-        q, k, v, o, lse, mask, bias = saved
-        return fused.backward(q, k, v, o, lse, do, mask, bias)
+        q, k, v, o, softmax_state, mask, bias = saved
+        return fused.backward(q, k, v, o, softmax_state, do, mask, bias)
 
     return Differentiable(forward, backward)

@@ -17,10 +17,11 @@ from harness.reference import expected
 from impls.kernels.fused import plan
 from impls.kernels.fused.attention import Fused
 from impls.kernels.fused.microkernel import ROWS
-from impls.kernels.fused.operands import CHUNK, TILE_KEYS
+from impls.kernels.fused.operands import CHUNK, SPLITS, TILE_KEYS
 from impls.kernels.fused.processor import has_bfloat16_products, tiles
 from impls.kernels.fused.simd import INTP
 from impls.kernels.fused.tiles import Registers, product_of
+from tests.unit.plain import admitted
 
 # Vectors of 16, 8 and 4 float32: AVX-512 without its instructions for bfloat16, AVX2, and what every x86-64 processor has.
 PROCESSORS = {
@@ -43,19 +44,21 @@ WITH_PARTS = {
 
 
 def forward(problem, threads, seed=5):
-    """(inputs, output, log-sum-exp, kernels)."""
+    """(inputs, output, softmax state, kernels)."""
     inputs, kernels = make_inputs(problem, seed), Fused(problem, threads)
-    lse = kernels.new_lse()
-    return inputs, kernels.forward(inputs.q, inputs.k, inputs.v, **inputs.extras, lse=lse), lse, kernels
+    state = kernels.new_softmax_state()
+    return inputs, kernels.forward(inputs.q, inputs.k, inputs.v, **inputs.extras, softmax_state=state), state, kernels
 
 
 @pytest.mark.parametrize("name", WITH_PARTS)
 @pytest.mark.parametrize("threads", [1, 2, 7])
 def test_keys_in_parts(name, threads):
     problem = Problem(**{"batch": 1, "q_heads": 2, **WITH_PARTS[name]})
-    inputs, o, _, _ = forward(problem, threads)
-    found = checks.accuracy({"o": o}, expected(problem, inputs))
-    assert found.correct, checks.finding(found)
+    inputs, o, _, kernels = forward(problem, threads)
+    assert kernels.plan_forward.sizes[SPLITS] > 1 or threads == 1
+    for output in o, kernels.forward(inputs.q, inputs.k, inputs.v, **inputs.extras):
+        found = checks.accuracy({"o": output}, expected(problem, inputs))
+        assert found.correct, checks.finding(found)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
@@ -63,8 +66,9 @@ def test_keys_in_parts(name, threads):
 def test_rows_of_every_width(head_dim, dtype):
     """A query's dot products: rows of one vector to sixteen, with and without the query held in registers."""
     problem = Problem(batch=1, q_heads=2, kv_heads=1, q_len=1, kv_len=83, head_dim=head_dim, dtype=dtype)
-    inputs, o, _, kernels = forward(problem, 2)
+    inputs, kernels = make_inputs(problem, 5), Fused(problem, 2)
     assert kernels.plan_decode is not None
+    o = kernels.forward(inputs.q, inputs.k, inputs.v)
     found = checks.accuracy({"o": o}, expected(problem, inputs))
     assert found.correct, checks.finding(found)
 
@@ -75,8 +79,8 @@ def test_gradients_of_few_heads(threads):
     problem = Problem(
         batch=1, q_heads=2, kv_heads=1, q_len=210, kv_len=75, head_dim=20, causal="top-left", direction="backward"
     )
-    inputs, o, lse, kernels = forward(problem, threads)
-    arguments = inputs.q, inputs.k, inputs.v, o, lse, inputs.do
+    inputs, o, state, kernels = forward(problem, threads)
+    arguments = inputs.q, inputs.k, inputs.v, o, state, inputs.do
     outputs = dict(zip(("dq", "dk", "dv"), kernels.backward(*arguments), strict=True))
     found = checks.accuracy(outputs, expected(problem, inputs))
     assert found.correct, checks.finding(found)
@@ -92,9 +96,9 @@ def test_bfloat16_in_pairs(head_dim, v_head_dim, scale):
         batch=1, q_heads=2, kv_heads=1, q_len=37, kv_len=29, head_dim=head_dim, v_head_dim=v_head_dim, scale=scale,
         dtype="bfloat16", direction="backward",
     )  # fmt: skip
-    inputs, o, lse, kernels = forward(problem, 2)
-    outputs = dict(zip(["q", "k", "v"], kernels.backward(inputs.q, inputs.k, inputs.v, o, lse, inputs.do), strict=True))
-    found = checks.accuracy({"o": o, **{f"d{name}": x for name, x in outputs.items()}}, expected(problem, inputs))
+    inputs, o, state, kernels = forward(problem, 2)
+    gradients = kernels.backward(inputs.q, inputs.k, inputs.v, o, state, inputs.do)
+    found = checks.accuracy({"o": o, **dict(zip(("dq", "dk", "dv"), gradients, strict=True))}, expected(problem, inputs))
     assert found.correct, checks.finding(found)
     spread = [np.repeat(np.repeat(x, 2, axis=2), 3, axis=3)[:, :, ::2, ::3] for x in (inputs.q, inputs.k, inputs.v)]
     np.testing.assert_array_equal(kernels.forward(*spread), o)
@@ -122,9 +126,9 @@ def test_masks_of_whole_tiles(name, bias):
     )  # fmt: skip
     inputs = replace(make_inputs(problem, 3), mask=np.ascontiguousarray(MASKS[name])[None, None])
     kernels = Fused(problem, 2, tile_keys=32)
-    lse, extras = kernels.new_lse(), inputs.extras
-    o = kernels.forward(inputs.q, inputs.k, inputs.v, **extras, lse=lse)
-    gradients = kernels.backward(inputs.q, inputs.k, inputs.v, o, lse, inputs.do, **extras)
+    state, extras = kernels.new_softmax_state(), inputs.extras
+    o = kernels.forward(inputs.q, inputs.k, inputs.v, **extras, softmax_state=state)
+    gradients = kernels.backward(inputs.q, inputs.k, inputs.v, o, state, inputs.do, **extras)
     outputs = {"o": o, **dict(zip(("dq", "dk", "dv"), gradients, strict=True))}
     found = checks.accuracy(outputs, expected(problem, inputs))
     assert found.correct, checks.finding(found)
@@ -133,10 +137,10 @@ def test_masks_of_whole_tiles(name, bias):
 
 
 @pytest.mark.parametrize("name", WITH_PARTS)
-def test_log_sum_exp(name):
-    """Of float64 scores; -inf for a row that has nothing to attend to."""
+def test_softmax_state(name):
+    """Of float64 scores; -inf twice for a row that has nothing to attend to."""
     problem = Problem(**{"batch": 1, "q_heads": 2, "dtype": "float64", **WITH_PARTS[name]})
-    inputs, _, lse, _ = forward(problem, 2)
+    inputs, _, state, _ = forward(problem, 2)
     q, k = inputs.q, inputs.k.repeat(problem.group, axis=1)
     scores = problem.scale * q @ k.swapaxes(-1, -2)
     distance = np.arange(problem.kv_len) - np.arange(problem.q_len)[:, None]
@@ -146,9 +150,13 @@ def test_log_sum_exp(name):
         seen = seen & inputs.mask
     scores = np.where(seen, scores, -np.inf)
     right = np.logaddexp.reduce(scores, axis=-1)
-    assert (lse == -np.inf).any() == (name == "nothing")
+    empty = right == -np.inf
+    assert empty.any() == (name == "nothing")
+    assert (state[empty] == -np.inf).all()
     # A sum of n positive terms, each a rounding off, and a logarithm.
-    np.testing.assert_allclose(lse, right, rtol=0, atol=problem.kv_len * np.finfo(float).eps)
+    accuracy = problem.kv_len * np.finfo(float).eps
+    np.testing.assert_allclose(state[..., 0], scores.max(axis=-1), rtol=0, atol=accuracy)
+    np.testing.assert_allclose(state.sum(axis=-1), right, rtol=0, atol=accuracy)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
@@ -160,14 +168,123 @@ def test_lowest_number_as_bias(q_len, dtype):
     low, half = ml_dtypes.finfo(inputs.bias.dtype).min, problem.kv_len // 2
     bias = np.full_like(inputs.bias, low)  # Scores are lost in it.
     bias[..., :half] = -np.inf
-    lse = kernels.new_lse()
-    o = kernels.forward(inputs.q, inputs.k, inputs.v, bias=bias, lse=lse)
     v = inputs.v[:, :, half:].astype(float)
     # A sum of so many terms and a division, then a rounding to the output's dtype.
-    roundoff = float(ml_dtypes.finfo(inputs.v.dtype).eps) + half * np.finfo(kernels.lse_dtype).eps
-    right = np.broadcast_to(v.mean(axis=2, keepdims=True), o.shape)
-    np.testing.assert_allclose(o.astype(float), right, rtol=0, atol=roundoff * np.abs(v).max())
-    np.testing.assert_array_equal(lse, kernels.lse_dtype.type(low))
+    roundoff = float(ml_dtypes.finfo(inputs.v.dtype).eps) + half * np.finfo(kernels.state_dtype).eps
+    right = np.broadcast_to(v.mean(axis=2, keepdims=True), problem.o_shape)
+    for state in None, kernels.new_softmax_state():
+        o = kernels.forward(inputs.q, inputs.k, inputs.v, bias=bias, softmax_state=state)
+        np.testing.assert_allclose(o.astype(float), right, rtol=0, atol=roundoff * np.abs(v).max())
+    np.testing.assert_array_equal(state[..., 0], kernels.state_dtype.type(low))
+    np.testing.assert_allclose(state[..., 1], np.log(half), rtol=np.finfo(kernels.state_dtype).eps)
+
+
+WITH_LARGE_SCORES = {
+    "few-queries": {"q_len": 2, "kv_len": 64},
+    "a-tile": {"q_len": 40, "kv_len": 64},
+    "many-keys": {"q_len": 40, "kv_len": 1100},
+    "few-queries-many-keys": {"q_len": 1, "kv_len": 1100},
+    "grouped": {"q_heads": 4, "q_len": 70, "kv_len": 90, "mask": "empty-rows-b1qk"},
+    "banded": {"q_len": 200, "kv_len": 210, "causal": "bottom-right", "window": (150, 0)},
+}
+
+
+def large_scores(problem, size):
+    """Inputs whose scores are all near the lowest finite number, -1e9 or 1e6, from a bias or from a column of q and k."""
+    inputs = make_inputs(problem, 6)
+    if size == "million":
+        large = np.array((1e6 / problem.scale) ** 0.5, inputs.q.dtype)
+        q, k = inputs.q.copy(), inputs.k.copy()
+        q[..., 0] = k[..., 0] = large
+        return replace(inputs, q=q, k=k)
+    value = -1e9 if size == "billion" else ml_dtypes.finfo(inputs.q.dtype).min
+    return replace(inputs, bias=np.full(problem.bias_shape, value, inputs.q.dtype))
+
+
+def gradients_of_large_scores(problem, size, threads=2):
+    """(inputs, {"dq", "dk", "dv"}), all float64."""
+    inputs, kernels = large_scores(problem, size), Fused(problem, threads)
+    state = kernels.new_softmax_state()
+    o = kernels.forward(inputs.q, inputs.k, inputs.v, **inputs.extras, softmax_state=state)
+    gradients = kernels.backward(inputs.q, inputs.k, inputs.v, o, state, inputs.do, **inputs.extras)
+    return inputs, {name: x.astype(float) for name, x in zip(("dq", "dk", "dv"), gradients, strict=True)}
+
+
+def roundoff_of(problem, dtype):
+    """Of a weight, relative: of the sum of all (Higham and Mary 2019), of its logarithm, and twice of storing."""
+    kind = np.float64 if problem.dtype == "float64" else np.float32
+    n = problem.kv_len
+    return (4 + np.log2(n) + np.sqrt(n)) * np.finfo(kind).eps + 2 * float(ml_dtypes.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("size", ["lowest", "billion", "million"])
+@pytest.mark.parametrize("name", WITH_LARGE_SCORES)
+def test_weights_of_large_scores_sum_to_one(name, size, dtype):
+    """However few digits of the scores are left: then the rows of dv sum to the rows of do that see a key."""
+    if size == "billion" and dtype == "float16":
+        pytest.skip("float16 has no number so large")
+    sizes = {"q_heads": 2, "kv_heads": 2, "head_dim": 16, **WITH_LARGE_SCORES[name]}
+    bias = None if size == "million" else "normal-bhqk"
+    problem = Problem(**sizes, dtype=dtype, bias=bias, direction="backward")
+    inputs, gradients = gradients_of_large_scores(problem, size)
+    seen = admitted(problem, inputs.mask).any(axis=-1, keepdims=True)
+    shape = (problem.batch, problem.kv_heads, -1, problem.v_head_dim)
+    do = np.where(seen, inputs.do.astype(float), 0).reshape(shape)
+    bound = roundoff_of(problem, inputs.do.dtype) * np.abs(do).sum(axis=2)
+    rows_of_dv = gradients["dv"].sum(axis=2, dtype=np.longdouble)  # As float64 they would lose more than they may.
+    assert (np.abs(rows_of_dv - do.sum(axis=2, dtype=np.longdouble)) <= bound).all()
+    assert (gradients["dq"][~np.broadcast_to(seen, problem.q_shape)] == 0).all()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["few-queries", "a-tile", "many-keys", "few-queries-many-keys"])
+def test_gradients_where_all_keys_are_biased_by_the_lowest_number(name, dtype):
+    """Scores are lost in it, so that all weights are the same."""
+    problem = Problem(
+        q_heads=2, head_dim=16, dtype=dtype, bias="normal-bhqk", direction="backward", **WITH_LARGE_SCORES[name]
+    )
+    inputs, gradients = gradients_of_large_scores(problem, "lowest")
+    q, k, v, do = (x.astype(float) for x in (inputs.q, inputs.k, inputs.v, inputs.do))
+    n = problem.kv_len
+    ds = problem.scale / n * do @ (v - v.mean(axis=2, keepdims=True)).swapaxes(-1, -2)
+    right = {
+        "dq": ds @ k,
+        "dk": ds.swapaxes(-1, -2) @ q,
+        "dv": np.broadcast_to(do.mean(axis=2, keepdims=True) * problem.q_len / n, v.shape),
+    }
+    for gradient, x in right.items():
+        bound = 4 * roundoff_of(problem, inputs.q.dtype) * np.abs(x).max()
+        np.testing.assert_allclose(gradients[gradient], x, rtol=0, atol=bound, err_msg=gradient)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("ratio", [0.01, 0.1, 1.0, 10.0, 1e4])
+def test_softcap_of_every_size(ratio, dtype):
+    """Scores of one key each, which are their row's maximum, to a few roundoffs of their own: tiny ones, and large ones."""
+    size = np.concatenate([10.0 ** np.linspace(-6, 0, 100), np.linspace(0.01, 1, 100)])
+    scores = np.concatenate([size, -size]).astype(dtype)
+    problem = Problem(q_len=scores.size, kv_len=1, head_dim=1, scale=1.0, softcap=ratio, dtype=dtype)
+    kernels, one = Fused(problem, 1), np.ones((1, 1, 1, 1), dtype)
+    state = kernels.new_softmax_state()
+    kernels.forward(scores.reshape(problem.q_shape), one, one, softmax_state=state)
+    right = problem.softcap * np.tanh(scores.astype(float) / problem.softcap)
+    np.testing.assert_allclose(state[0, 0, :, 0], right, rtol=4 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("x", [1e-4, 0.1, 0.6, 0.7, 2.0, 5.0, 8.0, 15.0])
+def test_slope_of_softcap(x, dtype):
+    """Near 1, tanh has too few digits left for 1 - tanh²."""
+    problem = Problem(q_len=1, kv_len=2, head_dim=1, scale=1.0, softcap=0.01, dtype=dtype, direction="backward")
+    q, k = np.full(problem.q_shape, x * problem.softcap, dtype), np.array([1, -1], dtype).reshape(problem.k_shape)
+    kernels = Fused(problem, 1)
+    state = kernels.new_softmax_state()
+    o = kernels.forward(q, k, k, softmax_state=state)
+    dq, _, _ = kernels.backward(q, k, k, o, state, np.ones(problem.o_shape, dtype))
+    # The output is p - (1 - p) with p = 1 / (1 + exp(-2 s)), the tanh of s.
+    right = (np.cosh(problem.softcap * np.tanh(x)) * np.cosh(x)) ** -2
+    np.testing.assert_allclose(dq.item(), right, rtol=(8 + 4 * x) * np.finfo(dtype).eps)
 
 
 BACKWARD_IN_CHUNKS = {
@@ -189,9 +306,9 @@ def test_gradients_in_chunks(name, threads, monkeypatch):
     sizes = {"batch": 1, "q_heads": 3, "q_len": 110, "kv_len": 203, "head_dim": 18, **BACKWARD_IN_CHUNKS[name]}
     problem = Problem(**{"kv_heads": sizes["q_heads"], **sizes}, direction="backward")
     monkeypatch.setattr(plan, "LEAST_SUMS", 32)
-    inputs, o, lse, kernels = forward(problem, threads)
+    inputs, o, state, kernels = forward(problem, threads)
     assert kernels.plan_backward.sizes[CHUNK] < problem.kv_len / 3
-    arguments = inputs.q, inputs.k, inputs.v, o, lse, inputs.do
+    arguments = inputs.q, inputs.k, inputs.v, o, state, inputs.do
     outputs = dict(zip(("dq", "dk", "dv"), kernels.backward(*arguments, **inputs.extras), strict=True))
     found = checks.accuracy(outputs, expected(problem, inputs))
     assert found.correct, checks.finding(found)
@@ -205,8 +322,8 @@ def test_gradients_of_nothing(empty, dtype):
     """Arrays of the right shapes, and zeros where only the other side is empty."""
     fields = {"batch": 1, "q_heads": 2, "q_len": 5, "kv_len": 7, "head_dim": 20, **empty}
     problem = Problem(**fields, dtype=dtype, direction="backward")
-    inputs, o, lse, kernels = forward(problem, 2)
-    gradients = kernels.backward(inputs.q, inputs.k, inputs.v, o, lse, inputs.do)
+    inputs, o, state, kernels = forward(problem, 2)
+    gradients = kernels.backward(inputs.q, inputs.k, inputs.v, o, state, inputs.do)
     for gradient, like in zip(gradients, (inputs.q, inputs.k, inputs.v), strict=True):
         np.testing.assert_array_equal(gradient, np.zeros(like.shape, like.dtype), strict=True)
 
@@ -232,14 +349,18 @@ def test_sums_of_gradients_take_little_memory(dtype, threads, heads):
 @pytest.mark.parametrize("length", [512, 1024, 2048, 8192])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_gradients_take_less_than_the_keys_and_a_half(dtype, length, head_dim, caches, monkeypatch):
-    """What threads need, and what the forward pass saves for them: the output and the log-sum-exp."""
+    """What threads need, and what the forward pass saves for them: the output and the softmax state.
+
+    It is a little more where keys go in chunks as short as they may be, since shorter ones would take too long.
+    """
     monkeypatch.setattr(plan, "first_level_cache", lambda: caches[0] << 10)
     monkeypatch.setattr(plan, "second_level_cache", lambda: caches[1] << 10)
     problem = Problem(q_heads=8, q_len=length, kv_len=length, head_dim=head_dim, dtype=dtype, direction="backward")
     planned, size = plan.plan_backward(problem, threads=2), 2 if dtype == "bfloat16" else 4
     keys = problem.kv_heads * length * head_dim * size
-    saved = keys + problem.q_heads * length * 4
-    assert planned.work * 2 + planned.states + saved < 1.5 * keys
+    saved = keys + problem.q_heads * length * 2 * 4
+    limit = 1.5 if planned.sizes[CHUNK] > plan.LEAST_SUMS else 1.55
+    assert planned.work * 2 + planned.states + saved < limit * keys
 
 
 def run(code, **environment):
@@ -268,11 +389,12 @@ for changes in (
     sizes = {{"batch": 1, "q_heads": 2, "kv_heads": 1, "kv_len": 70, "head_dim": 16, **changes}}
     problem = Problem(**sizes, causal="bottom-right", direction="backward")
     inputs, kernels = make_inputs(problem, 1), Fused(problem, 2)
-    lse = kernels.new_lse()
-    o = kernels.forward(inputs.q, inputs.k, inputs.v, **inputs.extras, lse=lse)
-    found = checks.accuracy({{"o": o}}, expected(problem.replace(direction="forward"), inputs))
-    assert found.correct, checks.finding(found)
-    outputs = kernels.backward(inputs.q, inputs.k, inputs.v, o, lse, inputs.do, **inputs.extras)
+    state = kernels.new_softmax_state()
+    o = kernels.forward(inputs.q, inputs.k, inputs.v, **inputs.extras, softmax_state=state)
+    for output in o, kernels.forward(inputs.q, inputs.k, inputs.v, **inputs.extras):
+        found = checks.accuracy({{"o": output}}, expected(problem.replace(direction="forward"), inputs))
+        assert found.correct, checks.finding(found)
+    outputs = kernels.backward(inputs.q, inputs.k, inputs.v, o, state, inputs.do, **inputs.extras)
     found = checks.accuracy(dict(zip(("dq", "dk", "dv"), outputs)), expected(problem, inputs))
     assert found.correct, checks.finding(found)
 print("right")
@@ -315,15 +437,15 @@ for changes in (
     problem = Problem(**sizes, dtype="bfloat16", direction="backward")
     inputs, kernels = make_inputs(problem, 1), Fused(problem, 1, tile_keys=80)
     assert (kernels.plan_forward.sizes[TURNED] > 0) == (problem.v_head_dim % 16 == 0)
-    lse = kernels.new_lse()
-    o = kernels.forward(inputs.q, inputs.k, inputs.v, **inputs.extras, lse=lse)
+    state = kernels.new_softmax_state()
+    o = kernels.forward(inputs.q, inputs.k, inputs.v, **inputs.extras, softmax_state=state)
     found = checks.accuracy({"o": o}, expected(problem.replace(direction="forward"), inputs))
     assert found.correct, checks.finding(found)
     turned = [x.swapaxes(-1, -2).copy().swapaxes(-1, -2) for x in (inputs.q, inputs.k, inputs.v)]
     again = kernels.forward(*turned, **inputs.extras)
     found = checks.accuracy({"o": again}, expected(problem.replace(direction="forward"), inputs))
     assert found.correct, checks.finding(found)
-    outputs = kernels.backward(inputs.q, inputs.k, inputs.v, o, lse, inputs.do, **inputs.extras)
+    outputs = kernels.backward(inputs.q, inputs.k, inputs.v, o, state, inputs.do, **inputs.extras)
     found = checks.accuracy(dict(zip(("dq", "dk", "dv"), outputs)), expected(problem, inputs))
     assert found.correct, checks.finding(found)
 print("right")
@@ -395,7 +517,10 @@ def test_compiled_code_is_found_again(tmp_path):
         ({"k": np.ones((1, 1, 5, 8))}, r"k must be float32 of shape .*, not float64"),
         ({"mask": np.ones((4, 5), np.uint8)}, r"mask must be bool of shape .*, not uint8"),
         ({"bias": np.ones((4, 5))}, r"bias must be float32 of shape .*, not float64"),
-        ({"lse": np.ones((1, 1, 3), np.float32)}, r"lse must be float32 of shape \(1, 1, 4\)"),
+        (
+            {"softmax_state": np.ones((1, 1, 4), np.float32)},
+            r"softmax_state must be float32 of shape \(1, 1, 4, 2\), not float32 of shape \(1, 1, 4\)",
+        ),
     ],
 )
 def test_other_arrays_are_refused(changes, said):
@@ -423,13 +548,13 @@ def test_keys_in_chunks(name, monkeypatch):
     """Tiles go together through chunks of a head's keys, as its length, or the cache's size, makes them."""
     sizes = {"batch": 1, "q_heads": 2, "q_len": 530, "kv_len": 210, "head_dim": 16, **IN_CHUNKS[name]}
     problem = Problem(**{"kv_heads": sizes["q_heads"], **sizes})
-    inputs, _, whole_lse, _ = forward(problem, 1)
+    inputs, _, whole, _ = forward(problem, 1)
     monkeypatch.setattr(plan, "second_level_cache", lambda: 12 * 1024)
-    _, o, lse, kernels = forward(problem, 1)
+    _, o, state, kernels = forward(problem, 1)
     assert kernels.plan_forward.sizes[CHUNK] < problem.kv_len
     found = checks.accuracy({"o": o}, expected(problem, inputs))
     assert found.correct, checks.finding(found)
-    np.testing.assert_array_equal(np.isinf(lse), np.isinf(whole_lse))
+    np.testing.assert_array_equal(np.isinf(state), np.isinf(whole))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
@@ -441,11 +566,11 @@ def test_bias_and_mask_on_long_tiles(head_dim, tile_keys, dtype):
         bias="normal-bhqk", mask="random-bhqk", direction="backward",
     )  # fmt: skip
     inputs, kernels = make_inputs(problem, 2), Fused(problem, 2, tile_keys)
-    lse = kernels.new_lse()
-    o = kernels.forward(inputs.q, inputs.k, inputs.v, **inputs.extras, lse=lse)
+    state = kernels.new_softmax_state()
+    o = kernels.forward(inputs.q, inputs.k, inputs.v, **inputs.extras, softmax_state=state)
     found = checks.accuracy({"o": o}, expected(problem.replace(direction="forward"), inputs))
     assert found.correct, checks.finding(found)
-    gradients = kernels.backward(inputs.q, inputs.k, inputs.v, o, lse, inputs.do, **inputs.extras)
+    gradients = kernels.backward(inputs.q, inputs.k, inputs.v, o, state, inputs.do, **inputs.extras)
     found = checks.accuracy(dict(zip(("dq", "dk", "dv"), gradients, strict=True)), expected(problem, inputs))
     assert found.correct, checks.finding(found)
 

@@ -32,24 +32,27 @@ class Fused:
         self.plan_forward = plan_forward(problem, self.threads, tile_keys)
         self.plan_backward = plan_backward(problem, self.threads, tile_keys)
         self.plan_decode = plan_decode(problem, self.threads, tile_keys) if suits_decode(problem) else None
-        self.lse_dtype = np.dtype(self.plan_forward.kinds[0])
+        self.state_dtype = np.dtype(self.plan_forward.kinds[0])
         self._scores = (problem.batch, problem.q_heads, problem.q_len, problem.kv_len)
-        self._operands = _operands(problem, self.dtype, self.lse_dtype)
+        self._operands = _operands(problem, self.dtype, self.state_dtype)
         self._call_forward = self._new_call(self.plan_forward)
         self._call_backward = self._new_call(self.plan_backward)
         self._call_decode = self._new_call(self.plan_decode) if self.plan_decode else None
 
-    def forward(self, q, k, v, mask=None, bias=None, lse=None):
-        """o `(B, Hq, Lq, Dv)`. With `lse`, an array from `new_lse`, also the log-sum-exp of every row of scores.
+    def forward(self, q, k, v, mask=None, bias=None, softmax_state=None):
+        """o `(B, Hq, Lq, Dv)`. With `softmax_state`, an array from `new_softmax_state`, also what `backward` needs.
 
-        It is the natural logarithm of Σ exp(s), and -inf for a row with nothing to attend to.
+        That is, of every row of scores s, the maximum m and ln Σ exp(s - m); -inf both where there is nothing to attend to.
+        Their sum is the log-sum-exp, in which the second is lost where m is large.
         """
-        by_rows = self._call_decode is not None and k.strides[-1] == v.strides[-1] == self.dtype.itemsize
+        contiguous = k.strides[-1] == v.strides[-1] == self.dtype.itemsize
+        # Gradients of large scores need the same scores, to the last bit, in both passes: those of tiles.
+        by_rows = self._call_decode is not None and contiguous and softmax_state is None
         call = (self._call_decode if by_rows else self._call_forward).copy()
         kept = self._enter_inputs(call, q, k, v, mask, bias)  # Numbers refer to them until the kernels are done.
         o = self._enter(call, "o", np.empty(self.problem.o_shape, self.dtype))
-        if lse is not None:
-            self._enter(call, "lse", lse)
+        if softmax_state is not None:
+            self._enter(call, "softmax_state", softmax_state)
         if by_rows:
             decode(self.plan_decode, call, self.threads)
         else:
@@ -57,15 +60,15 @@ class Fused:
         del kept
         return o
 
-    def new_lse(self):
-        """An array `(B, Hq, Lq)` for the log-sum-exp, of the dtype that is computed with."""
-        return np.empty(self._scores[:3], self.lse_dtype)
+    def new_softmax_state(self):
+        """An array `(B, Hq, Lq, 2)` for the softmax state, of the dtype that is computed with."""
+        return np.empty((*self._scores[:3], 2), self.state_dtype)
 
-    def backward(self, q, k, v, o, lse, do, mask=None, bias=None):
-        """(dq, dk, dv), from the output and the log-sum-exp of the forward pass and the output's gradient."""
+    def backward(self, q, k, v, o, softmax_state, do, mask=None, bias=None):
+        """(dq, dk, dv), from the output and the softmax state of the forward pass and the output's gradient."""
         call = self._call_backward.copy()
         kept = self._enter_inputs(call, q, k, v, mask, bias)
-        kept += [self._enter(call, name, x) for name, x in (("o", o), ("lse", lse), ("do", do))]
+        kept += [self._enter(call, name, x) for name, x in (("o", o), ("softmax_state", softmax_state), ("do", do))]
         shapes = (self.problem.q_shape, self.problem.k_shape, self.problem.v_shape)
         gradients = tuple(np.empty(shape, self.dtype) for shape in shapes)  # Contiguous, as `unfinished.leave` has it.
         for name, x in zip(("dq", "dk", "dv"), gradients, strict=True):
@@ -114,7 +117,7 @@ class _Operand(NamedTuple):
     at: int
 
 
-def _operands(problem: Problem, dtype: np.dtype, lse_dtype: np.dtype) -> dict[str, _Operand]:
+def _operands(problem: Problem, dtype: np.dtype, state_dtype: np.dtype) -> dict[str, _Operand]:
     """All operands, in the order of their places."""
     scores = (problem.batch, problem.q_heads, problem.q_len, problem.kv_len)
     inputs = {"q": problem.q_shape, "k": problem.k_shape, "v": problem.v_shape, "o": problem.o_shape}
@@ -122,7 +125,7 @@ def _operands(problem: Problem, dtype: np.dtype, lse_dtype: np.dtype) -> dict[st
         **{name: (shape, dtype) for name, shape in inputs.items()},
         "mask": (scores, np.dtype(bool)),
         "bias": (scores, dtype),
-        "lse": (scores[:3], lse_dtype),
+        "softmax_state": ((*scores[:3], 2), state_dtype),
         **{f"d{name}": (inputs[name], dtype) for name in "oqkv"},
     }
     return {

@@ -1,6 +1,6 @@
-"""The backward pass: scores are computed again from the log-sum-exp (Dao et al. 2022, arXiv 2205.14135, alg. 4).
+"""The backward pass: weights are computed again from the softmax state (Dao et al. 2022, arXiv 2205.14135, alg. 4).
 
-With p = exp(s - lse), dp = do vᵀ and D = Σ_c do o:  dv = pᵀ do,  ds = scale p (dp - D),  dq = ds k,  dk = dsᵀ q;
+With p = exp(s - m - ln l), dp = do vᵀ and D = Σ_c do o:  dv = pᵀ do,  ds = scale p (dp - D),  dq = ds k,  dk = dsᵀ q;
 a softcap adds the factor 1 - tanh² of its slope to ds.
 
 A task is a key/value head. It goes over the head's keys chunk by chunk, over all tiles of queries for each chunk, and adds

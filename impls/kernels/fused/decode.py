@@ -4,7 +4,8 @@ In a tile (`impls.kernels.fused.tile`) queries fill the lanes of vectors; a few 
 the elements of a row fill them: a score is a dot product, and the output a sum of rows. The queries are those of a key/value
 head's whole group, and the keys are in parts for the threads to share (Flash-Decoding: Dao, Haziza, Massa, Sizov 2023).
 
-A state is m (QUERIES), l (QUERIES), o (QUERIES, v_head_dim), as in the tile's softmax.
+A state is m (QUERIES), l (QUERIES), o (QUERIES, v_head_dim), as in the tile's softmax. It is not kept for a backward pass,
+which computes its scores as tiles do: their sums are in another order.
 """
 
 import math
@@ -15,7 +16,7 @@ import numpy as np
 from impls.kernels.fused.exponential import softmax_line
 from impls.kernels.fused.internal import internal
 from impls.kernels.fused.masking import adjust_row, visible, without_padding
-from impls.kernels.fused.memory import as_kind, cut, lanes_of, multiply, size_of, store_native, table, view
+from impls.kernels.fused.memory import as_kind, cut, lanes_of, multiply, size_of, table, view
 from impls.kernels.fused.microkernel import dots, line, lines, rows_of_dots
 from impls.kernels.fused.operands import (
     ADDRESS,
@@ -25,7 +26,6 @@ from impls.kernels.fused.operands import (
     BY_ROW,
     HEAD_DIM,
     KV_HEADS,
-    LSE,
     MASK,
     Q_HEADS,
     Q_LEN,
@@ -168,13 +168,11 @@ def attend_rows(operands, sizes, b, kv, begin, end, scale, softcap, work, state,
 
 @internal
 def finish_rows(operands, sizes, b, kv, state, kind):
-    """Divide by the sums of weights and write output and log-sum-exp; a query without keys gets zeros and -inf."""
+    """Divide by the sums of weights and write the output; that of a query without keys is zero."""
     dv = sizes[V_HEAD_DIM]
     for n in range(queries_of(sizes)):
         h, i = query_of(sizes, kv, n)
-        m, l, o = state[n], state[QUERIES + n], state[2 * QUERIES + n * dv : 2 * QUERIES + (n + 1) * dv]
-        if operands[LSE, ADDRESS]:
-            store_native(address_of(operands, LSE, b, h, i, 0), as_kind(m + math.log(l), kind))
+        l, o = state[QUERIES + n], state[2 * QUERIES + n * dv : 2 * QUERIES + (n + 1) * dv]
         for c in range(dv if l != 0 else 0):
             o[c] /= l
         store_row(o.ctypes.data, dv, sizes[STORAGE], address_of(operands, O, b, h, i, 0), operands[O, BY_COLUMN], kind)
@@ -230,6 +228,6 @@ def merge_parts(arguments, thread, kind, _):
 
 
 def decode(plan, call, threads):
-    """o, and the log-sum-exp where it has an address."""
+    """o."""
     passes = [(decode_parts, plan.kinds), (merge_parts, (plan.kinds[0], None))]
     run(passes if plan.states else passes[:1], call, plan, threads)

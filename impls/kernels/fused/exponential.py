@@ -118,10 +118,10 @@ def _rescale(unit, builder, at, width, old, new, shift, l, o, o_rows):
 
 
 @intrinsic
-def weights(typing, vectors, s, ds, rows, lse, delta, scale, kind):
-    """p = exp(s - lse) in place of s, scale p (ds - delta) in place of ds.
+def weights(typing, vectors, s, ds, rows, state, delta, scale, kind):
+    """p = exp(s - m) / l in place of s, scale p (ds - delta) in place of ds.
 
-    s and ds are (rows, vectors * lanes), lse and delta one row.
+    s and ds are (rows, vectors * lanes), delta one row, and state two: m and -log2 l.
     """
 
     def generate(context, builder, signature, arguments):
@@ -134,17 +134,21 @@ def weights(typing, vectors, s, ds, rows, lse, delta, scale, kind):
 
 
 def _weights(unit, vectors, builder, arguments):
-    s, ds, rows, lse, delta, scale = arguments
-    s, ds, lse, delta = (unit.pointer(builder, address) for address in (s, ds, lse, delta))
+    s, ds, rows, state, delta, scale = arguments
+    s, ds, state, delta = (unit.pointer(builder, address) for address in (s, ds, state, delta))
     at = [INTP(n * unit.lanes) for n in range(vectors)]
-    sums = [unit.load(builder, lse, place) for place in at]
+    tops = [unit.load(builder, state, place) for place in at]
+    logs = [unit.load(builder, state, INTP((vectors + n) * unit.lanes)) for n in range(vectors)]
     deltas = [unit.load(builder, delta, place) for place in at]
     factor = unit.splat(builder, scale)
     with cgutils.for_range(builder, rows) as loop:
         start = builder.mul(loop.index, INTP(vectors * unit.lanes))
         row, ds_row = builder.gep(s, [start]), builder.gep(ds, [start])
         for n, place in enumerate(at):
-            p = exp(unit, builder, builder.fsub(unit.load(builder, row, place), sums[n]))
+            # Where a weight counts, s - m is small, and log2 l is not lost beside it as it is beside a large m. To keep them
+            # apart costs nothing, as the product with log2 e is there in any case.
+            difference = builder.fsub(unit.load(builder, row, place), tops[n])
+            p = exp2(unit, builder, unit.fma(builder, difference, unit.constant(LOG2E), logs[n]))
             unit.store(builder, p, row, place)
             difference = builder.fsub(unit.load(builder, ds_row, place), deltas[n])
             unit.store(builder, builder.fmul(builder.fmul(factor, p), difference), ds_row, place)

@@ -21,9 +21,11 @@ from impls.kernels.fused.operands import (
     KEPT,
     KV_HEADS,
     KV_LEN,
-    LSE,
+    LOG_SUM,
+    MAXIMUM,
     Q_HEADS,
     Q_LEN,
+    SOFTMAX_STATE,
     SPLITS,
     STRIP,
     STRIPS,
@@ -68,12 +70,12 @@ def tile_of(sizes, head, n, kind):
 
 @internal
 def finish(operands, sizes, tile, m, l, o, scratch):
-    """Divide by the sums of weights and write output and log-sum-exp; a query without keys gets zeros and -inf."""
+    """Divide by the sums of weights and write output and softmax state; the output of a query without keys is zero."""
     for n in range(l.size):
-        if operands[LSE, ADDRESS] and n < tile.lanes:
+        if operands[SOFTMAX_STATE, ADDRESS] and n < tile.lanes:
             h, i = query_of(sizes, tile.kv, tile.lane + n)
-            log_sum = m[n] + math.log(l[n])
-            store_native(address_of(operands, LSE, tile.b, h, i, 0), as_kind(log_sum, l[0]))
+            store_native(address_of(operands, SOFTMAX_STATE, tile.b, h, i, MAXIMUM), m[n])
+            store_native(address_of(operands, SOFTMAX_STATE, tile.b, h, i, LOG_SUM), as_kind(math.log(l[n]), l[0]))
         l[n] = 1 / l[n] if l[n] != 0 else 0
     unpack_lanes(operands, O, sizes, tile, sizes[V_HEAD_DIM], o, l, scratch)
 
@@ -184,6 +186,6 @@ def merge_tiles(arguments, thread, kind, _):
 
 
 def forward(plan, call, threads):
-    """o, and the log-sum-exp where it has an address."""
+    """o, and the softmax state where it has an address."""
     passes = [(attend_heads, plan.kinds), (merge_tiles, (plan.kinds[0], None))]
     run(passes if plan.states else passes[:1], call, plan, threads)

@@ -19,8 +19,11 @@ from impls.kernels.fused.memory import fetch_add, table, view
 """Places in the array of sizes. LOW and HIGH are the band: query i may see key j when LOW <= j - i <= HIGH. From
 TILE_KEYS on they are the plan: see `impls.kernels.fused.plan`."""
 
-Q, K, V, O, MASK, BIAS, LSE, DO, DQ, DK, DV = range(11)
+Q, K, V, O, MASK, BIAS, SOFTMAX_STATE, DO, DQ, DK, DV = range(11)
 """Rows of the array of operands: an address (0 for none), then strides in bytes along batch, head, row and column."""
+
+MAXIMUM, LOG_SUM = range(2)
+"""Columns of the softmax state: of a row of scores s, m = max s and ln Σ exp(s - m); -inf both where nothing is seen."""
 
 ADDRESS, BY_BATCH, BY_HEAD, BY_ROW, BY_COLUMN = range(5)
 

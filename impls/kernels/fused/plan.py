@@ -177,12 +177,13 @@ def keys_of_sums(problem: Problem, taken: int, tasks: int, bytes_of_a_key: int) 
     """Keys whose dk and dv, of so many bytes each, every task adds up at a time, in whole micro-kernels and vectors.
 
     As many as half of the keys' own size has room for beside what is taken: then the workspace, together with the output and
-    the log-sum-exp that were saved for it, is below one and a half times the keys, unless they are so few that tiles alone
-    are more. But no more than half of the second-level cache holds, and all of the same length.
+    the softmax state that were saved for it, is below one and a half times the keys, unless they are so few that tiles and
+    `LEAST_SUMS` are more. But no more than half of the second-level cache holds, and all of the same length.
     """
     size = {"float64": 8, "float32": 4}.get(problem.dtype, 2)
     half = problem.batch * problem.kv_heads * problem.kv_len * problem.head_dim * size // 2
-    room = half - problem.batch * problem.q_heads * problem.q_len * max(size, 4) - taken
+    saved = problem.batch * problem.q_heads * problem.q_len * 2 * max(size, 4)
+    room = half - saved - taken
     most = min(room // max(1, tasks * bytes_of_a_key), second_level_cache() // 2 // bytes_of_a_key)
     chunks = -(-problem.kv_len // max(LEAST_SUMS, most // WHOLE * WHOLE))
     return -(-problem.kv_len // max(1, chunks) // WHOLE) * WHOLE
@@ -220,7 +221,7 @@ def _work_backward(problem: Problem, shape: _Shape, tile: int) -> int:
     panels = [shape.d_rows * shape.width, shape.dv_rows * shape.width] * (1 if half else 2)
     scores = [tile * shape.width] * (3 if problem.softcap else 2)
     spare = max(tile * widest // (2 if half else 1), shape.unit * (1 + widest))
-    return _bytes([*panels, widest * shape.width, *scores, spare, *[shape.width] * 4], shape)
+    return _bytes([*panels, widest * shape.width, *scores, spare, *[shape.width] * 5], shape)
 
 
 def _bytes(parts: list[int], shape: _Shape) -> int:

@@ -1,7 +1,7 @@
 """The softcap c·tanh(s/c) of a tile of scores, in vectors.
 
-Below 5/8, tanh x = x + x³ P(x²) with a polynomial P; above, (1 - t) / (1 + t) with t = exp(-2|x|), where 1 - t loses none
-of its digits.
+Below 5/8, tanh x = x + x³ P(x²) with a polynomial P; above, (1 - e) / (1 + e) with e = exp(-2|x|), where 1 - e loses none
+of its digits. Its slope, 1 - tanh² x, is e (1 + |tanh x|)², in which nothing cancels where tanh is near 1.
 """
 
 import math
@@ -37,7 +37,8 @@ def _coefficients(degree: int) -> list[float]:
 _POLYNOMIAL = {4: _coefficients(5), 8: _coefficients(11)}
 
 
-def tanh(unit, builder, x):
+def tanh_and_slope(unit, builder, x):
+    """(tanh x, 1 - tanh² x), each to a few roundoffs of its own size."""
     integers = unit.integers
     sign_bit = ir.Constant(integers, [1 << (8 * unit.size - 1)] * unit.lanes)
     bits = builder.bitcast(x, integers)
@@ -49,10 +50,12 @@ def tanh(unit, builder, x):
     for coefficient in rest:
         p = unit.fma(builder, p, z, unit.constant(coefficient))
     near = unit.fma(builder, builder.fmul(builder.fmul(size, z), p), unit.constant(1), size)
-    t = exp2(unit, builder, builder.fmul(size, unit.constant(-2 * LOG2E)))
-    far = builder.fdiv(builder.fsub(unit.constant(1), t), builder.fadd(unit.constant(1), t))
+    e = exp2(unit, builder, builder.fmul(size, unit.constant(-2 * LOG2E)))
+    far = builder.fdiv(builder.fsub(unit.constant(1), e), builder.fadd(unit.constant(1), e))
     chosen = builder.select(builder.fcmp_ordered("<", size, unit.constant(SMALL)), near, far)
-    return builder.bitcast(builder.or_(builder.bitcast(chosen, integers), sign), unit.vector)
+    plus_one = builder.fadd(chosen, unit.constant(1))
+    slope = builder.fmul(builder.fmul(e, plus_one), plus_one)
+    return builder.bitcast(builder.or_(builder.bitcast(chosen, integers), sign), unit.vector), slope
 
 
 @intrinsic
@@ -75,9 +78,9 @@ def soften(typing, s, count, softcap, slope, kind):
         cap = unit.splat(builder, softcap)
         with cgutils.for_range(builder, builder.udiv(count, INTP(unit.lanes))) as loop:
             at = builder.mul(loop.index, INTP(unit.lanes))
-            t = tanh(unit, builder, builder.fdiv(unit.load(builder, s, at), cap))
+            t, steepness = tanh_and_slope(unit, builder, builder.fdiv(unit.load(builder, s, at), cap))
             unit.store(builder, builder.fmul(cap, t), s, at)
             with builder.if_then(wanted):
-                unit.store(builder, builder.fsub(unit.constant(1), builder.fmul(t, t)), slope, at)
+                unit.store(builder, steepness, slope, at)
 
     return signature, generate

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from impls.kernels.fused.exponential import weights
+from impls.kernels.fused.exponential import LOG2E, weights
 from impls.kernels.fused.internal import internal
 from impls.kernels.fused.memory import (
     as_kind,
@@ -26,7 +26,9 @@ from impls.kernels.fused.operands import (
     DQ,
     DV_ROWS,
     HEAD_DIM,
-    LSE,
+    LOG_SUM,
+    MAXIMUM,
+    SOFTMAX_STATE,
     STORAGE,
     TILE_KEYS,
     V_HEAD_DIM,
@@ -69,7 +71,8 @@ class Workspace(NamedTuple):
     """For copies and for packing: a block is used up before the next thing is copied."""
     first: np.ndarray
     last: np.ndarray
-    lse: np.ndarray
+    state: np.ndarray
+    """Of the softmax: see `weights`."""
     delta: np.ndarray
 
 
@@ -88,10 +91,10 @@ def workspace(sizes, address, kind, stored):
     spare, address = cut(address, max(copied, scratch), kind)
     first, address = cut(address, width, np.int32(0))
     last, address = cut(address, width, np.int32(0))
-    lse, address = cut(address, width, kind)
+    state, address = cut(address, 2 * width, kind)
     delta, address = cut(address, width, kind)
     slope = view(address, tile * width, kind)
-    return Workspace(qt, q, dot, do, dqt, s, ds, slope, spare, first, last, lse, delta)
+    return Workspace(qt, q, dot, do, dqt, s, ds, slope, spare, first, last, state, delta)
 
 
 @internal
@@ -122,14 +125,17 @@ def load_rows(operands, which, sizes, tile, columns, out, padded, stored):
 
 
 @internal
-def load_log_sums(operands, sizes, tile, lse):
-    """Each lane's log-sum-exp; inf, which makes every weight zero, where there is nothing to attend to."""
+def load_softmax_state(operands, sizes, tile, tops, logs):
+    """Each lane's m and -log2 l; inf and 0, which make every weight zero, where there is nothing to attend to."""
+    tops[:] = np.inf
+    logs[:] = 0
     h, i = query_of(sizes, tile.kv, tile.lane)
     for n in range(tile.lanes):
-        value = load_native(address_of(operands, LSE, tile.b, h, i, 0), lse[0])
-        lse[n] = value if value != -np.inf else np.inf
+        log_sum = load_native(address_of(operands, SOFTMAX_STATE, tile.b, h, i, LOG_SUM), logs[0])
+        if log_sum != -np.inf:
+            tops[n] = load_native(address_of(operands, SOFTMAX_STATE, tile.b, h, i, MAXIMUM), tops[0])
+            logs[n] = -LOG2E * log_sum
         h, i = query_after(sizes, h, i)
-    lse[tile.lanes :] = np.inf
 
 
 @internal
@@ -160,7 +166,7 @@ def open_tile(operands, sizes, tile, work, left, power, is_first, is_last, store
     else:
         copy(lefts, delta)
         take_up(address_of_dq(operands, sizes, tile), sizes, tile.lanes, width, work.dqt, left + lefts.nbytes)
-    load_log_sums(operands, sizes, tile, work.lse[:width])
+    load_softmax_state(operands, sizes, tile, work.state[:width], work.state[width : 2 * width])
     if stored is not None or not is_first:
         load_columns(operands, DO, sizes, tile, v_dim, as_kind(1, kind), work.dot, scratch, stored)
     load_columns(operands, Q, sizes, tile, d, power, work.qt, scratch, stored)
@@ -192,14 +198,14 @@ def differentiate_block(operands, sizes, tile, band, k0, keys, scale, rest, soft
 
     dk and dv are the addresses of these keys' sums.
     """
-    qt, q, dot, do, dqt, s, ds, slope, copied, _, _, lse, delta = work
+    qt, q, dot, do, dqt, s, ds, slope, copied, _, _, state, delta = work
     kind, width, d, v_dim = s[0], tile.vectors * lanes_of(s[0]), sizes[HEAD_DIM], sizes[V_HEAD_DIM]
     slope_at = slope.ctypes.data
     rows = scores(operands, sizes, tile, band, k0, keys, qt, rest, softcap, copied, s, slope_at, copied, stored)
     if rows == 0:
         return
     keys_by_lanes(operands, V, sizes, tile, k0, keys, v_dim, dot, copied, ds, stored)
-    weights(tile.vectors, s.ctypes.data, ds.ctypes.data, rows, lse.ctypes.data, delta.ctypes.data, scale, kind)
+    weights(tile.vectors, s.ctypes.data, ds.ctypes.data, rows, state.ctypes.data, delta.ctypes.data, scale, kind)
     if softcap > 0:
         for n in range(rows * width):
             ds[n] *= slope[n]
