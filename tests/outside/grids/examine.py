@@ -1,0 +1,90 @@
+"""An implementation on the problems of a grid, by the oracle's answers that all implementations share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from harness.conformance import checks
+from harness.conformance.case import Case
+from harness.conformance.diagnosis import likely_cause
+from harness.conformance.verdict import Verdict, oracle
+from harness.inputs import make_inputs
+from harness.measure.checker import Checker
+from harness.measure.messages import Failed
+from harness.problem import Problem
+from harness.record import Status
+from harness.reference import Expected, load, save
+from harness.registry import Implementation, Supports
+from tests.outside.grids import Problems
+from tests.outside.grids.product import spread
+
+SHAPES_OF_SLOW_BUILDS = 25
+"""Of each project, where every new shape is compiled for seconds, and in plain Python."""
+
+PLAIN_PYTHON = {"naive": 2**23}
+"""Products of two numbers up to which a problem is run in plain Python, which takes a tenth of a microsecond for each."""
+
+KEPT_BYTES = 16 * 2**30
+"""Answers that are kept in files, beyond which they are computed anew."""
+
+
+class Answers:
+    """The oracle's answers, which take longer than most implementations: computed once a problem, and kept in a folder."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._bytes = 0
+
+    def of(self, case: Case) -> Expected:
+        """The answer to a case."""
+        path = self._folder / f"{case.problem.name}.npz"
+        if path.exists():
+            return load(path)
+        answer = oracle(case, make_inputs(case.problem, case.seed))
+        if self._bytes < KEPT_BYTES:
+            save(answer, path)
+            self._bytes += path.stat().st_size
+        return answer
+
+
+def sample(implementation: Implementation, supports: Supports, problems: Problems) -> list[Problem]:
+    """What one is given: all, or where each takes seconds, a few that hold the most pairs, and what it refuses."""
+    plain = PLAIN_PYTHON.get(implementation.name)
+    if not implementation.slow_build and plain is None:
+        return list(problems)
+    refused = [problem for problem in problems if supports.refusals(problem)]
+    affordable = [p for p in problems if p not in refused and (plain is None or _products(p) <= plain)]
+    indices = spread([problems[problem] for problem in affordable], SHAPES_OF_SLOW_BUILDS)
+    return [*(affordable[index] for index in indices), *refused]
+
+
+def _products(problem: Problem) -> int:
+    return problem.score_elements * (problem.head_dim + problem.v_head_dim)
+
+
+def verdicts(
+    checker: Checker, supports: Supports, project: str, problems: Iterable[Problem], answers: Answers
+) -> Iterator[Verdict]:
+    """What comes of each problem."""
+    for problem in problems:
+        case = Case(f"grid-{project}", problem.name, problem)
+        refusals = supports.refusals(problem)
+        yield Verdict(case, Status.UNSUPPORTED, "; ".join(refusals)) if refusals else judged(checker, case, answers)
+
+
+def judged(checker: Checker, case: Case, answers: Answers) -> Verdict:
+    """Have a case solved, and compare the outputs with the oracle's."""
+    inputs = make_inputs(case.problem, case.seed)
+    outputs = checker.solve(case.problem, inputs)
+    if isinstance(outputs, Failed):
+        return Verdict(case, outputs.status, outputs.reason)
+    wrong = checks.wrong_form(case.problem, outputs)
+    if wrong:
+        return Verdict(case, Status.INCORRECT, wrong)
+    answer = answers.of(case)
+    accuracy = checks.accuracy(outputs, answer)
+    if accuracy.correct:
+        return Verdict(case, Status.OK, accuracy=accuracy)
+    cause = likely_cause(case.problem, inputs, outputs, answer)
+    return Verdict(case, Status.INCORRECT, checks.finding(accuracy), accuracy, cause)
