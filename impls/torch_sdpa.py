@@ -8,11 +8,24 @@ from impls._torch import seen
 
 _NO_SOFTCAP = {"softcap": "scaled_dot_product_attention has no softcap"}
 _ANY = replace(EVERYTHING, softcap=False, because=_NO_SOFTCAP)
+_ONE_NUMBER = (
+    "the backward pass of the CPU kernel keeps maximum and log of the sum as one number, and loses the sum beside it"
+)
+
+
+def _loses_the_sum(problem):
+    return [_ONE_NUMBER] if problem.direction == "backward" and (problem.bias or "").startswith("lowest") else []
+
+
 _FLASH_CPU = replace(
-    _ANY, v_head_dim=False, because={**_NO_SOFTCAP, "v_head_dim": "the CPU kernel wants values as wide as keys"}
+    _ANY,
+    v_head_dim=False,
+    because={**_NO_SOFTCAP, "v_head_dim": "the CPU kernel wants values as wide as keys"},
+    also=_loses_the_sum,
 )
 _FLASH_CUDA = replace(
-    _FLASH_CPU,
+    _ANY,
+    v_head_dim=False,
     dtypes=("bfloat16", "float16"),
     causal=("top-left",),
     window=False,
@@ -73,7 +86,7 @@ def torch_sdpa_math(problem: Problem):
     library_call=_bare("FLASH_ATTENTION"),
     departures={
         "cpu:logits/overflow-before-scale-float32": "the CPU kernel multiplies q by k before the scale, and overflows",
-        "cpu:arrays/transposed": "the CPU kernel wants the last axis contiguous",
+        "cpu:arrays/transposed*": "the CPU kernel wants the last axis contiguous",
     },
 )
 def torch_sdpa_flash(problem: Problem):

@@ -48,5 +48,5 @@ _CORE = (
 def cases() -> Iterator[Case]:
     for name, fields in _FEATURES.items():
         yield Case("gradients", name, small(**fields, direction="backward"), core=name in _CORE)
-    for variation in ("large-logits", "offset-values", "strided", "constant-scores"):
+    for variation in ("huge-logits", "offset-values", "strided", "constant-scores"):
         yield Case("gradients", variation, small(direction="backward"), inputs=variation)
