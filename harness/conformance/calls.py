@@ -40,12 +40,6 @@ class Trial:
     inputs: Inputs
     outputs: dict[str, np.ndarray]
 
-    @property
-    def arrays(self) -> dict[str, np.ndarray]:
-        """q, k, v and what else the problem has, by name, as they were given."""
-        tensors = {name: x for name in ("q", "k", "v", "do") if (x := getattr(self.inputs, name)) is not None}
-        return tensors | self.inputs.extras
-
     def another(self, problem: Problem, seed: int) -> Solver:
         """The implementation built anew, with other arrays."""
         solver = Solver(self.implementation, self.framework, problem)
@@ -112,8 +106,7 @@ def _same_buffers(trial: Trial) -> str | None:
         raise NotExamined(f"the adapter of {trial.implementation.framework} copies the arrays it is given")
     for seed in (trial.case.seed + 1, trial.case.seed + 2):
         inputs = vary(problem, trial.case.inputs, seed)
-        for name, array in trial.arrays.items():
-            array[...] = getattr(inputs, name)
+        solver.overwrite(inputs)
         found = checks.accuracy(solver.outputs(solver.finished_call()), expected(problem, inputs, trial.case.seed))
         if not found.correct:
             return f"other values in the same arrays: {checks.finding(found)}"
