@@ -26,6 +26,8 @@ class Rejection:
     """The first case of every chapter that finds a fault incorrect; a crash rejects nothing."""
 
     verdicts: tuple[Verdict, ...]
+    core: bool = False
+    """Whether core cases do; only where none does are the others tried."""
 
     @property
     def chapters(self) -> list[str]:
@@ -47,16 +49,26 @@ def _chosen_by_rounding(verdict: Verdict) -> bool:
 
 @functools.cache
 def rejection(fault_id: str) -> Rejection:
-    """Judge a fault, chapter by chapter, each until a case finds it incorrect."""
+    """Judge a fault by the core cases, chapter by chapter, each until a case finds it incorrect; else by the others."""
     attention = FAULTS[fault_id].attention
     found: dict[str, Verdict] = {}
-    for long in (False, True):  # Those that take long are for what no other case rejects.
-        for case in all_cases() if not found else ():
-            if case.chapter not in found and case.long == long:
+    for number, cases in enumerate(_cases()):
+        for case in cases:
+            if case.chapter not in found:
                 verdict = verdict_on(case, attention)
                 if verdict.status is Status.INCORRECT:
                     found[case.chapter] = verdict
-    return Rejection(tuple(found.values()))
+        if found:
+            return Rejection(tuple(found.values()), core=number == 0)
+    return Rejection(())
+
+
+@functools.cache
+def _cases() -> tuple[tuple[Case, ...], ...]:
+    """The core cases, the others for what none of them rejects, and those that take long for what is left."""
+    core = tuple(case for case in all_cases() if case.core)
+    others = tuple(case for case in all_cases() if not case.core)
+    return core, tuple(case for case in others if not case.long), tuple(case for case in others if case.long)
 
 
 def verdicts(attention: type[Attention]) -> Iterator[Verdict]:

@@ -28,12 +28,14 @@ def row(fault_id: str) -> str:
 
 
 def chapters(found: Rejection) -> str:
-    """The chapters that reject it, or those few that do not."""
+    """The chapters whose core cases reject it, or those few that do not; else, in italics, those whose other cases do."""
+    if not found.core:
+        return f"*{', '.join(found.chapters)}*" if found.verdicts else "**none**"
     every = list(dict.fromkeys(case.chapter for case in all_cases()))
     others = [chapter for chapter in every if chapter not in found.chapters]
     if not others:
         return "every one"
-    return f"all but {', '.join(others)}" if len(others) <= FEW else ", ".join(found.chapters) or "**none**"
+    return f"all but {', '.join(others)}" if len(others) <= FEW else ", ".join(found.chapters)
 
 
 def documented() -> list[str]:
