@@ -7,7 +7,7 @@ import functools
 from harness.conformance.case import Case
 from harness.conformance.chapters import CHAPTERS
 
-SIMULATED_ELEMENTS, SIMULATED_CORE_ELEMENTS = 300, 900
+SIMULATED_ELEMENTS, SIMULATED_CORE_ELEMENTS = 150, 900
 """Score elements up to which any case, and a core case, is run in the CUDA simulator: it takes milliseconds for each."""
 
 
@@ -28,7 +28,7 @@ def select(
 
     def simulable(case: Case) -> bool:
         most = SIMULATED_CORE_ELEMENTS if case.core else SIMULATED_ELEMENTS
-        return not case.check.startswith("concurrent") and case.problem.score_elements <= most
+        return not case.check.startswith("concurrent") and case.check != "many" and case.problem.score_elements <= most
 
     def affordable(case: Case) -> bool:
         return full or ((case.core or not slow_build) and not (case.long and interpreted))
