@@ -11,12 +11,15 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from harness.conformance.findings import counted
+from harness.conformance.kinds import kinds_of
+from harness.conformance.tally import PASSING, Chapter
 from harness.conformance.verdict import Verdict
 from harness.measure.checker import Checker
 from harness.plan import Contender, contenders
 from harness.problem import Problem
 from harness.registry import Implementation, RegistryError, Supports, discover, unknown_name
-from harness.report.verdicts import PASSING, Chapter, counted, line, row
+from harness.report.verdicts import line, row
 from tests.outside.grids import PROJECTS, Problems, covering, every
 from tests.outside.grids.examine import Answers, sample, verdicts
 
@@ -140,7 +143,8 @@ def _table(path: Path | None) -> Iterator[Callable[[Verdict, Contender], None]]:
         writer = csv.writer(file)
 
         def write(verdict: Verdict, contender: Contender) -> None:
-            cells = row(contender.name, contender.device, verdict)
+            kind = "" if verdict.status in PASSING else kinds_of(verdict).shown[0]
+            cells = row(contender.name, contender.device, verdict, kind)
             if not file.tell():
                 writer.writerow(cells.keys())
             writer.writerow(cells.values())

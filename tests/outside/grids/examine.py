@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tests.outside.grids.product import spread
 SHAPES_OF_SLOW_BUILDS = 25
 """Of each project, where every new shape is compiled for seconds, and in plain Python."""
 
-PLAIN_PYTHON = {"naive": 2**23}
+INTERPRETED_PRODUCTS = 2**23
 """Products of two numbers up to which a problem is run in plain Python, which takes a tenth of a microsecond for each."""
 
 KEPT_BYTES = 16 * 2**30
@@ -50,11 +51,11 @@ class Answers:
 
 def sample(implementation: Implementation, supports: Supports, problems: Problems) -> list[Problem]:
     """What one is given: all, or where each takes seconds, a few that hold the most pairs, and what it refuses."""
-    plain = PLAIN_PYTHON.get(implementation.name)
-    if not implementation.slow_build and plain is None:
+    if not implementation.slow_build and not implementation.interpreted:
         return list(problems)
+    most = INTERPRETED_PRODUCTS if implementation.interpreted else math.inf
     refused = [problem for problem in problems if supports.refusals(problem)]
-    affordable = [p for p in problems if p not in refused and (plain is None or _products(p) <= plain)]
+    affordable = [problem for problem in problems if problem not in refused and _products(problem) <= most]
     indices = spread([problems[problem] for problem in affordable], SHAPES_OF_SLOW_BUILDS)
     return [*(affordable[index] for index in indices), *refused]
 
