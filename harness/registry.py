@@ -207,6 +207,7 @@ class Implementation:
         declaration.check_factory(name, self.factory)
         declaration.check_word(name, "framework", self.framework, _framework_words())
         declaration.check_words(name, "devices", self.devices, declaration.DEVICE_WORDS)
+        object.__setattr__(self, "devices", tuple(self.devices))
         declaration.check_word(name, "layout", self.layout, declaration.LAYOUT_WORDS)
         declaration.check_callable(name, "needs", self.needs, "of a device that returns a reason or None")
         declaration.check_flag(name, "slow_build", self.slow_build)

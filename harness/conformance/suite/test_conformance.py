@@ -32,7 +32,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def parametrize(metafunc: pytest.Metafunc, chosen: Sequence[Subject], full: bool) -> None:
-    """The cases of each subject, or what is drawn at random for it; "" stands for a subject without any case."""
+    """The cases of each subject, or what is drawn at random for it; a subject without cases has one that fails."""
     if "case" in metafunc.fixturenames:
         metafunc.parametrize("examined, case", [one for each in chosen for one in _of_cases(each, full)])
     elif "check" in metafunc.fixturenames:
