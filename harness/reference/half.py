@@ -181,7 +181,8 @@ def _weights(problem: Problem, inputs: Inputs, stored: Stored, block: Block) -> 
         total = p.sum(axis=-1, keepdims=True)
         error = Roundoff.of(problem.dtype).storage * np.abs(np.where(np.isneginf(s), 0.0, s))
         moved = np.exp(s - m + error).sum(axis=-1, keepdims=True)
+        p = stored(p / np.where(total > 0, total, 1.0))
     # A row all of whose scores were stored as -inf has lost them too.
     lost = (total == 0) & seen.any(axis=-1, keepdims=True)
     coarse = ~np.isfinite(total) | ~(moved <= np.exp(COARSE) * total) | lost
-    return _Weights(stored(p / np.where(total > 0, total, 1.0)), slope, coarse)
+    return _Weights(p, slope, coarse)

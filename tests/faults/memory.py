@@ -6,6 +6,7 @@ import numpy as np
 from tests.faults.attention import Attention
 from tests.faults.faulty import fault
 from tests.faults.strides import from_memory, packed
+from tests.faults.threads import Meeting
 
 
 @fault
@@ -75,17 +76,24 @@ class FusedBufferReadAsOneTensor(Attention):
 
 
 class ForAMoment(Attention):
-    """Not a fault by itself: an input is changed during the call, and is bit for bit what it was afterwards."""
+    """Not a fault by itself: an input is changed during the call, and is bit for bit what it was afterwards.
+
+    Of two threads that call at once, both change it before either computes.
+    """
+
+    meeting = Meeting()
+
+    def __init__(self, problem):
+        super().__init__(problem)
+        self.meeting.built_here()
 
     def forward(self, q, k, v, mask=None, bias=None):
         self.spoil(q, k, v, mask)
-        try:
-            return self.unspoiled(q, k, v, mask, bias)
-        finally:
-            self.spoil(q, k, v, mask)
-
-    def unspoiled(self, q, k, v, mask, bias):
-        return Attention.forward(self, q, k, v, mask, bias)
+        self.meeting.wait()
+        result = super().forward(q, k, v, mask, bias)
+        self.meeting.wait()
+        self.spoil(q, k, v, mask)
+        return result
 
 
 @fault
@@ -95,8 +103,8 @@ class QueryNegatedForAMoment(ForAMoment):
     def spoil(self, q, k, v, mask):
         np.negative(q, out=q)
 
-    def scores(self, q, k):
-        return -super().scores(q, k)
+    def queries(self, q):
+        return -super().queries(q)
 
 
 @fault

@@ -8,12 +8,11 @@ import pytest
 
 from harness.conformance import checks
 from harness.conformance.cases import SIMULATED_ELEMENTS
-from harness.conformance.suite.test_conformance import parametrize
 from harness.measure.messages import Failed
 from harness.reference import Expected, expected
 from harness.registry import Supports
 from tests.outside.departures import declared, misnamed, settle
-from tests.outside.subjects import REGISTRY, chosen
+from tests.outside.subjects import REGISTRY, chosen, parameters
 
 # From 1.23 on a row with nothing to attend to is zero; its answer was not a number before.
 pytest.importorskip("onnx", minversion="1.23", reason="the cases lie in the onnx package, 1.23 or later; pip install onnx")
@@ -66,9 +65,8 @@ def cases_of(subject, full):
 def pytest_generate_tests(metafunc):
     if "onnx_case" in metafunc.fixturenames:
         full = metafunc.config.getoption("full")
-        parametrize(
-            metafunc, "onnx_case", chosen(metafunc.config), lambda one: list(cases_of(one, full)), lambda case: case.name
-        )
+        wanted = parameters(chosen(metafunc.config), lambda one: cases_of(one, full), lambda case: case.name)
+        metafunc.parametrize("examined, onnx_case", wanted)
 
 
 def test_implementation(examined, onnx_case, checker):

@@ -6,12 +6,11 @@ automatic differentiation; the oracle's are written out by hand.
 """
 
 from harness.conformance import checks
-from harness.conformance.suite.test_conformance import parametrize
 from harness.inputs import make_inputs
 from harness.measure.messages import Failed
 from harness.problem import Problem
 from harness.reference import expected
-from tests.outside.subjects import chosen
+from tests.outside.subjects import chosen, parameters
 
 REFERENCES = ("torch-sdpa-math", "jax")
 
@@ -48,7 +47,8 @@ def problems_of(subject):
 
 def pytest_generate_tests(metafunc):
     if "problem" in metafunc.fixturenames:
-        parametrize(metafunc, "problem", chosen(metafunc.config, REFERENCES), problems_of, lambda problem: problem.name)
+        subjects = chosen(metafunc.config, REFERENCES)
+        metafunc.parametrize("examined, problem", parameters(subjects, problems_of, lambda problem: problem.name))
 
 
 def test_reference_lies_far_inside_the_bound(examined, problem, checker):

@@ -77,7 +77,7 @@ def test_the_fixture_says_what_was_found(elsewhere):
     break_it(elsewhere, "(problem.scale * q)", "q")
     done = run(elsewhere, "test_mine.py")
     assert done.returncode == 1
-    (kind,) = re.findall(r"failed, (\d+) cases: the formula without the scale", done.stdout)
+    (kind,) = re.findall(r"failed, (\d+) cases: the formula without the scale", shown(done))
     assert int(kind) > 100
     assert "It equals the formula without the scale." in done.stdout and "repeat: python -m harness check" in done.stdout
     assert re.search(r"mine: \d+ passed, \d+ incorrect", done.stdout)
@@ -88,12 +88,17 @@ def outcomes(done):
     return {outcome: int(count) for count, outcome in re.findall(r"(\d+) (\w+)", done.stdout.splitlines()[-1])}
 
 
+def shown(done):
+    """What is printed before pytest's short summary, which repeats all of a failure where CI is set."""
+    return done.stdout.partition(" short test summary")[0]
+
+
 SOME = ["-k", "test_case and (values or shapes)"]
 
 
 def summary(done):
     """The section at the end: (implementation, cases, kind) of each."""
-    section = done.stdout.partition(" kinds of failures ")[2].partition(" short test summary")[0]
+    section = shown(done).partition(" kinds of failures ")[2]
     assert section.count("worst: ") == section.count("repeat: python -m ")
     return re.findall(r"^(\S+)  (\d+) cases?: (.*)$", section, re.MULTILINE)
 
@@ -106,7 +111,7 @@ def test_of_one_kind_one_case_fails_and_the_others_name_it(elsewhere):
     others = re.findall(r"^XFAIL .* - (.*)$", done.stdout, re.MULTILINE)
     assert set(others) == {f"as {first}: the formula without the scale"}
     assert outcomes(done)["failed"] == 1 and outcomes(done)["xfailed"] == len(others) > 20
-    assert done.stdout.count("It equals the formula without the scale.") == 1
+    assert shown(done).count("It equals the formula without the scale.") == 1
     assert summary(done) == [("mine", str(1 + len(others)), "the formula without the scale")]
 
 

@@ -39,32 +39,35 @@ def parametrize(metafunc: pytest.Metafunc, chosen: Sequence[Subject], full: bool
         metafunc.parametrize("examined, check", [one for each in chosen for one in _of_checks(each, full)])
 
 
-def _of_cases(examined: Subject, full: bool) -> Iterator[Any]:
+def parameter(examined: Subject, value: object, name: str, *marks: pytest.MarkDecorator) -> Any:
+    """A parameter `examined, value`; one process of pytest-xdist has all those of a subject."""
     group = pytest.mark.xdist_group(examined.name)
+    return pytest.param(examined, value, id=f"{examined.name}-{name}", marks=[group, *marks])
+
+
+def skipped(examined: Subject, reason: str) -> Any:
+    """In place of a subject's parameters."""
+    return parameter(examined, None, "skipped", pytest.mark.skip(reason=f"{examined.name}: {reason}"))
+
+
+def _of_cases(examined: Subject, full: bool) -> Iterator[Any]:
     if examined.contender.absent:
-        yield _skipped(examined, examined.contender.absent)
+        yield skipped(examined, examined.contender.absent)
         return
     cases = examined.cases(full)
     for case in cases:
         slow = examined.implementation.slow_build or examined.simulated
-        quick = [pytest.mark.quick] if case.core and not slow else []
-        yield pytest.param(examined, case, id=f"{examined.name}-{case.id}", marks=[group, *quick])
+        yield parameter(examined, case, case.id, *([pytest.mark.quick] if case.core and not slow else []))
     if not cases:  # An item that fails: without one, pytest would end as if all had passed.
-        yield pytest.param(examined, None, id=f"{examined.name}-nothing-examined", marks=[group, pytest.mark.quick])
+        yield parameter(examined, None, "nothing-examined", pytest.mark.quick)
 
 
 def _of_checks(examined: Subject, full: bool) -> Iterator[Any]:
     if examined.contender.absent or not examined.cases(full):
-        yield _skipped(examined, examined.contender.absent or "supports no case")
+        yield skipped(examined, examined.contender.absent or "supports no case")
         return
     for check in DRAWN:
-        group = pytest.mark.xdist_group(examined.name)
-        yield pytest.param(examined, check, id=f"{examined.name}-{RANDOM}-{check}", marks=[group])
-
-
-def _skipped(examined: Subject, reason: str) -> Any:
-    marks = [pytest.mark.xdist_group(examined.name), pytest.mark.skip(reason=f"{examined.name}: {reason}")]
-    return pytest.param(examined, None, id=examined.name, marks=marks)
+        yield parameter(examined, check, f"{RANDOM}-{check}")
 
 
 @pytest.fixture(scope="session")
