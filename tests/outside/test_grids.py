@@ -4,6 +4,7 @@ import csv
 import math
 import os
 import random
+import signal
 import subprocess
 import sys
 
@@ -137,10 +138,11 @@ def test_windows_that_cannot_be_stated_are_left_out():
         ({"batch": 8, "q_heads": 9, "q_len": 1023, "kv_len": 1024}, (1, 1, 1)),
         ({"batch": 8, "q_heads": 10, "kv_heads": 2, "q_len": 2048}, (1, 2, 1)),
         ({"batch": 4, "q_heads": 6, "q_len": 16, "kv_len": 18}, (4, 6, 6)),
+        ({"batch": 4, "q_heads": 6, "q_len": 1, "kv_len": 2000, "head_dim": 128}, (2, 1, 1)),
     ],
 )
 def test_batch_and_heads_are_cut_and_nothing_else(sizes, after):
-    whole = Problem(**sizes, head_dim=8, scale=2.0, causal="bottom-right")
+    whole = Problem(**{"head_dim": 8, **sizes}, scale=2.0, causal="bottom-right")
     cut = stating.cut(whole)
     assert (cut.batch, cut.q_heads, cut.kv_heads) == after
     assert cut.replace(batch=whole.batch, q_heads=whole.q_heads, kv_heads=whole.kv_heads) == whole
@@ -224,11 +226,9 @@ def test_what_is_unsupported_is_no_failure(capsys, monkeypatch):
     assert "0 passed, 1 unsupported" in capsys.readouterr().out
 
 
-def test_ctrl_c_ends_it(capsys, monkeypatch):
-    def pressed(case):
-        raise KeyboardInterrupt
-
-    judging(monkeypatch, pressed)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it(capsys, monkeypatch, number):
+    judging(monkeypatch, lambda case: signal.raise_signal(number))
     assert run() == 130
     assert capsys.readouterr().err == "grids: interrupted\n"
 

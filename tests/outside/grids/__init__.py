@@ -24,8 +24,8 @@ Window sizes and shapes that a suite draws at random are drawn anew from the sam
 
 The full products hold 140,000 problems. Unless every one is asked for, a project is a few hundred that hold every value of
 every axis and every pair of values of axes that interact (`product.PARTNERS` says which do). Two limits keep the oracle to
-seconds. Batch and heads are cut where there are more scores than `stating.MOST_SCORES`; lengths, head sizes and
-features never are. A problem with more than `stating.MOST_AT_ALL` even so is left to `--every`.
+seconds. Batch and heads are cut where there are more scores than `stating.MOST_SCORES` or more elements than
+`stating.MOST_ELEMENTS`; lengths, head sizes and features never are. A problem with more than `stating.MOST_AT_ALL` even so is left to `--every`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from collections.abc import Iterator
 from harness.problem import Problem
 from tests.outside.grids import flash_attention, jax, pytorch, xformers
 from tests.outside.grids.product import Grid, Pair, Point, cover, held
-from tests.outside.grids.stating import MOST_AT_ALL, MOST_SCORES, stated
+from tests.outside.grids.stating import MOST_AT_ALL, cost, stated
 
 PROJECTS: dict[str, tuple[Grid, ...]] = {
     "flash-attention": flash_attention.GRIDS,
@@ -72,4 +72,4 @@ def every(project: str) -> Iterator[Problem]:
 def _cost(point: Point) -> float:
     """Infinite for what cannot be stated or afforded."""
     problem = stated(point)
-    return math.inf if problem is None or problem.score_elements > MOST_AT_ALL else problem.score_elements / MOST_SCORES
+    return math.inf if problem is None or problem.score_elements > MOST_AT_ALL else cost(problem)

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import csv
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,6 +33,7 @@ TIMEOUT_S = 120
 def main(arguments: Sequence[str] | None = None) -> int:
     """Examine what is asked for. Returns 0, 1 when anything was wrong, 2 for a wrong command, 130 when interrupted."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # As Ctrl-C, so that the kept answers are removed.
     try:
         return OK if _run(options) else FAILED
     except RegistryError as error:

@@ -20,7 +20,7 @@ from harness.registry import Implementation, Supports
 from tests.outside.grids import Problems
 from tests.outside.grids.product import spread
 
-SHAPES_OF_SLOW_BUILDS = 25
+SHAPES_OF_SLOW_BUILDS = 12
 """Of each project, where every new shape is compiled for seconds, and in plain Python."""
 
 INTERPRETED_PRODUCTS = 2**23

@@ -13,6 +13,9 @@ from tests.outside.grids.product import Point
 MOST_SCORES = 2**17
 """Score elements above which batch and heads are cut: the oracle takes tenths of a second for so many."""
 
+MOST_ELEMENTS = 2**20
+"""Elements of q, k, v and o together above which they are cut too."""
+
 MOST_AT_ALL = 2**22
 """Score elements, a head of 2048 x 2048, above which only `--every` runs a problem: the oracle takes seconds for so many."""
 
@@ -100,16 +103,29 @@ def band_window(q_len: int, kv_len: int, rng: random.Random) -> tuple[int, int] 
 
 
 def cut(problem: Problem) -> Problem:
-    """The same with fewer batch elements and heads, where there are more than `MOST_SCORES`.
+    """The same with fewer batch elements and heads, where there are more than `MOST_SCORES` or `MOST_ELEMENTS`.
 
     All heads are kept where those of one batch element fit, else two of each as far as they do. Grouped heads stay grouped.
     """
-    if problem.score_elements <= MOST_SCORES:
+    scores, elements = _of_one_head(problem)
+    heads = max(1, min(MOST_SCORES // max(1, scores), MOST_ELEMENTS // max(1, elements)))
+    if problem.batch * problem.q_heads <= heads:
         return problem
-    heads = max(1, MOST_SCORES // (problem.q_len * problem.kv_len))
     if problem.q_heads <= heads:
         return problem.replace(batch=heads // problem.q_heads)
     group = min(problem.group, max(2, heads))
     groups = max(1, heads // group)
     kv_heads = min(problem.kv_heads, max(1, groups // min(2, problem.batch)))
     return problem.replace(batch=min(problem.batch, max(1, groups // kv_heads)), q_heads=kv_heads * group, kv_heads=kv_heads)
+
+
+def cost(problem: Problem) -> float:
+    """What the oracle is taken to need, 2 where both limits are met."""
+    scores, elements = _of_one_head(problem)
+    return problem.batch * problem.q_heads * (scores / MOST_SCORES + elements / MOST_ELEMENTS)
+
+
+def _of_one_head(problem: Problem) -> tuple[int, int]:
+    """(score elements, elements of q, k, v and o), each query head with keys and values of its own."""
+    elements = (problem.q_len + problem.kv_len) * (problem.head_dim + problem.v_head_dim)
+    return problem.q_len * problem.kv_len, elements
