@@ -25,7 +25,8 @@ Window sizes and shapes that a suite draws at random are drawn anew from the sam
 The full products hold 140,000 problems. Unless every one is asked for, a project is a few hundred that hold every value of
 every axis and every pair of values of axes that interact (`product.PARTNERS` says which do). Two limits keep the oracle to
 seconds. Batch and heads are cut where there are more scores than `stating.MOST_SCORES` or more elements than
-`stating.MOST_ELEMENTS`; lengths, head sizes and features never are. A problem with more than `stating.MOST_AT_ALL` even so is left to `--every`.
+`stating.MOST_ELEMENTS`; lengths, head sizes and features never are. A problem with more than `stating.MOST_AT_ALL` even so
+is left to `--every`.
 """
 
 from __future__ import annotations
