@@ -95,9 +95,16 @@ class Plan:
         """The plan that `to_json` wrote. Raises `ValueError`, `KeyError` or `TypeError` for anything else."""
         values = dict(data)
         values["problems"] = tuple(Problem(**p) for p in values["problems"])
-        values["contenders"] = tuple(Contender(**{**c, "origin": Origin(**c["origin"])}) for c in values["contenders"])
+        values["contenders"] = tuple(Contender(**{**c, "origin": _origin(**c["origin"])}) for c in values["contenders"])
         values["effort"] = Effort(**values["effort"])
         return cls(**values)
+
+
+def _origin(kind: str, location: str) -> Origin:
+    """As it was written down. The built-in implementations were importable modules once."""
+    if location.startswith("impls."):
+        return Origin("built-in", f"attention.{location.removeprefix('impls.')}")
+    return Origin(kind, location)
 
 
 def contenders(registry: Registry, names: Sequence[str], device: str) -> tuple[Contender, ...]:

@@ -37,6 +37,9 @@ from harness.problem import CAUSAL, DTYPE_SHORT, DTYPES, Problem
 
 ENTRY_POINT_GROUP = "attention_harness.implementations"
 
+BUILT_IN = "attention_harness_implementations"
+"""What the folder `impls` is imported as."""
+
 
 class Differentiable(NamedTuple):
     """What a factory returns for a backward problem when its framework has no automatic differentiation."""
@@ -153,11 +156,14 @@ class Origin:
     """Where an implementation was found, so that a worker process can find it again."""
 
     kind: str
-    """"module" (an importable name) or "file" (a path)."""
+    """"built-in" (a module in the folder `impls` beside this package), "module" (an importable name) or "file" (a path)."""
     location: str
 
     def load(self) -> ModuleType:
         """Import the plug-in. Whatever it raises goes through."""
+        if self.kind == "built-in":
+            _import_built_in()
+            return importlib.import_module(f"{BUILT_IN}.{self.location}")
         if self.kind == "module":
             return importlib.import_module(self.location)
         path = Path(self.location)
@@ -355,8 +361,9 @@ def discover(plugins: Sequence[str] = ()) -> Registry:
     Raises `RegistryError` when a file in `plugins` is missing, raises, or declares nothing: it was asked for by name.
     """
     registry = Registry()
-    for name in _modules_of("impls"):
-        registry.add_origin(Origin("module", f"impls.{name}"), name)
+    for operator in _modules_of(_import_built_in()):
+        for name in _modules_of(importlib.import_module(f"{BUILT_IN}.{operator}")):
+            registry.add_origin(Origin("built-in", f"{operator}.{name}"), name)
     for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         registry.add_origin(Origin("module", entry.value.partition(":")[0]), entry.name)
     for plugin in plugins:
@@ -364,10 +371,22 @@ def discover(plugins: Sequence[str] = ()) -> Registry:
     return registry
 
 
-def _modules_of(package: str) -> Iterator[str]:
-    module = importlib.import_module(package)
-    for info in pkgutil.iter_modules(module.__path__):
-        if not info.ispkg and not info.name.startswith("_"):
+def _import_built_in() -> ModuleType:
+    """The folder `impls` beside this package, found by its place: another project may have a folder of that name too."""
+    if BUILT_IN not in sys.modules:
+        path = Path(__file__).parents[1] / "impls" / "__init__.py"
+        spec = importlib.util.spec_from_file_location(BUILT_IN, path, submodule_search_locations=[str(path.parent)])
+        if spec is None or spec.loader is None or not path.is_file():
+            raise RegistryError(f"the implementations are missing: {path.parent} should be there; install the harness anew")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[BUILT_IN] = module
+        spec.loader.exec_module(module)
+    return sys.modules[BUILT_IN]
+
+
+def _modules_of(package: ModuleType) -> Iterator[str]:
+    for info in pkgutil.iter_modules(package.__path__):
+        if not info.name.startswith("_"):
             yield info.name
 
 

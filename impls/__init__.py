@@ -1,4 +1,1 @@
-"""The implementations, each a plug-in that uses the same public API as anyone else's.
-
-Reading order, from the formula to a fused kernel: naive, numpy_formula, numpy_online, numba_loops, numba_flash.
-"""
+"""The implementations, a folder for each operator; each is a plug-in that uses the same public API as anyone else's."""

@@ -11,7 +11,7 @@ OTHER_PROBLEM = Problem(q_heads=2, q_len=64, head_dim=16)
 
 def plan(*names, problems=(PROBLEM,), baseline="", **changes):
     """A plan of the implementations `names` on the CPU."""
-    contenders = tuple(Contender(name, "numpy", "cpu", Origin("module", "impls.some")) for name in names)
+    contenders = tuple(Contender(name, "numpy", "cpu", Origin("built-in", "attention.some")) for name in names)
     values = {
         "preset": "some",
         "problems": tuple(problems),

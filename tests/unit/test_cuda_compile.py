@@ -14,15 +14,15 @@ ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
 from numba import cuda, boolean, float32, int64, types
-from impls.kernels import cuda_naive, cuda_tiled
+from impls.attention.numba_cuda import naive, tiled
 arrays = types.Array(float32, 4, "C")
 masks = types.Array(boolean, 4, "C")
-kernels = [(cuda_naive.softmax_kernel, (arrays,)), (cuda_naive.values_kernel, (arrays,) * 3)]
+kernels = [(naive.softmax_kernel, (arrays,)), (naive.values_kernel, (arrays,) * 3)]
 for mask in (arrays, masks):
     modifiers = (float32, float32, int64, int64, mask, boolean, arrays, boolean)
-    kernels.append((cuda_naive.scores_kernel, (arrays,) * 3 + modifiers))
+    kernels.append((naive.scores_kernel, (arrays,) * 3 + modifiers))
     for widths in ((64, 64), (256, 200)):
-        kernels.append((cuda_tiled.forward_kernel(*widths), (arrays,) * 4 + modifiers))
+        kernels.append((tiled.forward_kernel(*widths), (arrays,) * 4 + modifiers))
 for kernel, signature in kernels:
     ptx, _ = cuda.compile_ptx(kernel.py_func, signature, cc=(9, 0))
     shared = sum(int(line.split("[")[1].split("]")[0]) for line in ptx.splitlines() if ".shared .align" in line)

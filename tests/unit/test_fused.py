@@ -14,13 +14,13 @@ from harness.conformance import checks
 from harness.inputs import make_inputs
 from harness.problem import Problem
 from harness.reference import expected
-from impls.kernels.fused import plan
-from impls.kernels.fused.attention import Fused
-from impls.kernels.fused.microkernel import ROWS
-from impls.kernels.fused.operands import CHUNK, SPLITS, TILE_KEYS
-from impls.kernels.fused.processor import has_bfloat16_products, tiles
-from impls.kernels.fused.simd import INTP
-from impls.kernels.fused.tiles import Registers, product_of
+from impls.attention.numba_flash import plan
+from impls.attention.numba_flash.attention import Fused
+from impls.attention.numba_flash.microkernel import ROWS
+from impls.attention.numba_flash.operands import CHUNK, SPLITS, TILE_KEYS
+from impls.attention.numba_flash.processor import has_bfloat16_products, tiles
+from impls.attention.numba_flash.simd import INTP
+from impls.attention.numba_flash.tiles import Registers, product_of
 from tests.unit.plain import admitted
 
 # Vectors of 16, 8 and 4 float32: AVX-512 without its instructions for bfloat16, AVX2, and what every x86-64 processor has.
@@ -375,8 +375,8 @@ from harness.conformance import checks
 from harness.inputs import make_inputs
 from harness.problem import Problem
 from harness.reference import expected
-from impls.kernels.fused import simd
-from impls.kernels.fused.attention import Fused
+from impls.attention.numba_flash import simd
+from impls.attention.numba_flash.attention import Fused
 
 assert simd.simd("float32").lanes == {lanes}
 for changes in (
@@ -417,9 +417,9 @@ from harness.conformance import checks
 from harness.inputs import make_inputs
 from harness.problem import Problem
 from harness.reference import expected
-from impls.kernels.fused import plan
-from impls.kernels.fused.attention import Fused
-from impls.kernels.fused.operands import TURNED
+from impls.attention.numba_flash import plan
+from impls.attention.numba_flash.attention import Fused
+from impls.attention.numba_flash.operands import TURNED
 
 plan.second_level_cache = lambda: 60 * 1024
 for changes in (
@@ -490,7 +490,7 @@ def test_instructions_on_matrix_tiles(count):
 WORK = """
 import numpy as np
 from harness.problem import Problem
-from impls.kernels.fused.attention import Fused
+from impls.attention.numba_flash.attention import Fused
 x = np.ones((1, 1, 16, 8), np.float32)
 Fused(Problem(q_len=16, head_dim=8), 1).forward(x, x, x)
 """

@@ -1,0 +1,83 @@
+"""What the ONNX Runtime implementations share: a model written in ONNX's textual notation, and the session that runs it."""
+
+import numpy as np
+
+from harness.problem import Problem
+
+from ._masks import band, four_axes
+
+_TENSORS = {"float32": "float", "float16": "float16", "bool": "bool"}
+"""Dtypes in ONNX's notation."""
+
+_HEADER = '<ir_version: 12, opset_import: ["" : 24, "com.microsoft" : 1]>'
+
+
+class Model:
+    """A model while it is written; what adds to it gives back the name to go on with."""
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+        self._inputs: list[str] = []
+        self._lines: list[str] = []
+        self._constants: dict[str, np.ndarray] = {}
+
+    def input(self, name, shape, dtype=None):
+        """An input."""
+        self._inputs.append(f"{_TENSORS[dtype or self.dtype]}{list(shape)} {name}")
+        return name
+
+    def constant(self, name, value, dtype=None):
+        """A constant."""
+        self._constants[name] = np.asarray(value, dtype or self.dtype)
+        return name
+
+    def line(self, name, expression):
+        """What an operator makes of what there is."""
+        self._lines.append(f"{name} = {expression}")
+        return name
+
+    def session(self, o, shape):
+        """The session that computes the output `o`, with the threads of the process-wide pool."""
+        import onnx.parser
+        import onnxruntime
+
+        inputs, lines = ", ".join(self._inputs), "\n".join(self._lines)
+        output = f"{_TENSORS[self.dtype]}{list(shape)} {o}"
+        model = onnx.parser.parse_model(f"{_HEADER} attention ({inputs}) => ({output}) {{ {lines} }}")
+        constants = self._constants.items()
+        model.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in constants)
+        options = onnxruntime.SessionOptions()
+        options.use_per_session_threads = False
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def added_to_scores(model: Model, problem: Problem, banded, as_numbers=False):
+    """Mask, bias and, if `banded`, causality and window, as the one tensor that the operators take; "" for none.
+
+    Shape (B or 1, Hq or 1, Lq, Lk). Boolean where there is no bias, unless `as_numbers` asks for 0 and -inf.
+    """
+    shapes, seen, bias = [], "", ""
+    if problem.mask:
+        shapes.append(four_axes(problem.mask_shape))
+        seen = model.input("mask", shapes[-1], "bool")
+    if problem.bias:
+        shapes.append(four_axes(problem.bias_shape))
+        bias = model.input("bias", shapes[-1])
+    inside = band(problem) if banded else None
+    if inside is not None:
+        shapes.append(inside.shape)
+        visible = model.constant("band", inside, "bool")
+        seen = model.line("seen", f"And({seen}, {visible})") if seen else visible
+    added = seen or bias
+    if seen and (bias or as_numbers):
+        base = bias or model.constant("zero", 0)
+        added = model.line("blocking", f"Where({seen}, {base}, {model.constant('hidden', -np.inf)})")
+    lengths = problem.q_len, problem.kv_len
+    if added and np.broadcast_shapes(*shapes)[2:] != lengths:  # The operators broadcast batch and heads only.
+        added = model.line("added", f"Expand({added}, {model.constant('lengths', lengths, 'int64')})")
+    return added
+
+
+def with_four_axes(arrays):
+    """Views of mask and bias, by name, with all four axes."""
+    return {name: x.reshape(four_axes(x.shape)) for name, x in arrays.items()}

@@ -1,0 +1,147 @@
+"""The kernels as functions of arrays: what a NumPy user calls."""
+
+from ctypes import addressof, c_char
+from typing import NamedTuple
+
+import ml_dtypes
+import numba
+import numpy as np
+
+from harness.problem import Problem
+
+from . import operands as places
+from .backward import backward
+from .decode import decode
+from .forward import forward
+from .plan import WHOLE, Plan, plan_backward, plan_decode, plan_forward, suits_decode
+
+
+class Fused:
+    """Attention for one problem: arrays of the problem's shapes and dtype, with any strides, on so many threads.
+
+    `tile_keys` is the number of keys in a tile, a multiple of 16; see `plan.keys_of_a_tile` for what it is if left out.
+    Raises `ValueError` for another number, and for an array of another shape or dtype.
+    """
+
+    def __init__(self, problem: Problem, threads: int | None = None, tile_keys: int | None = None):
+        if tile_keys is not None and (tile_keys < WHOLE or tile_keys % WHOLE):
+            raise ValueError(f"tile_keys must be a multiple of {WHOLE}, not {tile_keys}")
+        self.problem = problem
+        self.threads = threads or numba.get_num_threads()
+        self.dtype = np.dtype(ml_dtypes.bfloat16 if problem.dtype == "bfloat16" else problem.dtype)
+        self._numbers = np.array([problem.scale, problem.softcap or 0])
+        self.plan_forward = plan_forward(problem, self.threads, tile_keys)
+        self.plan_backward = plan_backward(problem, self.threads, tile_keys)
+        self.plan_decode = plan_decode(problem, self.threads, tile_keys) if suits_decode(problem) else None
+        self.state_dtype = np.dtype(self.plan_forward.kinds[0])
+        self._scores = (problem.batch, problem.q_heads, problem.q_len, problem.kv_len)
+        self._operands = _operands(problem, self.dtype, self.state_dtype)
+        self._call_forward = self._new_call(self.plan_forward)
+        self._call_backward = self._new_call(self.plan_backward)
+        self._call_decode = self._new_call(self.plan_decode) if self.plan_decode else None
+
+    def forward(self, q, k, v, mask=None, bias=None, softmax_state=None):
+        """o `(B, Hq, Lq, Dv)`. With `softmax_state`, an array from `new_softmax_state`, also what `backward` needs.
+
+        That is, of every row of scores s, the maximum m and ln Σ exp(s - m); -inf both where there is nothing to attend to.
+        Their sum is the log-sum-exp, in which the second is lost where m is large.
+        """
+        contiguous = k.strides[-1] == v.strides[-1] == self.dtype.itemsize
+        # Gradients of large scores need the same scores, to the last bit, in both passes: those of tiles.
+        by_rows = self._call_decode is not None and contiguous and softmax_state is None
+        call = (self._call_decode if by_rows else self._call_forward).copy()
+        kept = self._enter_inputs(call, q, k, v, mask, bias)  # Numbers refer to them until the kernels are done.
+        o = self._enter(call, "o", np.empty(self.problem.o_shape, self.dtype))
+        if softmax_state is not None:
+            self._enter(call, "softmax_state", softmax_state)
+        if by_rows:
+            decode(self.plan_decode, call, self.threads)
+        else:
+            forward(self.plan_forward, call, self.threads)
+        del kept
+        return o
+
+    def new_softmax_state(self):
+        """An array `(B, Hq, Lq, 2)` for the softmax state, of the dtype that is computed with."""
+        return np.empty((*self._scores[:3], 2), self.state_dtype)
+
+    def backward(self, q, k, v, o, softmax_state, do, mask=None, bias=None):
+        """(dq, dk, dv), from the output and the softmax state of the forward pass and the output's gradient."""
+        call = self._call_backward.copy()
+        kept = self._enter_inputs(call, q, k, v, mask, bias)
+        kept += [self._enter(call, name, x) for name, x in (("o", o), ("softmax_state", softmax_state), ("do", do))]
+        shapes = (self.problem.q_shape, self.problem.k_shape, self.problem.v_shape)
+        gradients = tuple(np.empty(shape, self.dtype) for shape in shapes)  # Contiguous, as `unfinished.leave` has it.
+        for name, x in zip(("dq", "dk", "dv"), gradients, strict=True):
+            self._enter(call, name, x)
+        backward(self.plan_backward, call, self.threads)
+        del kept
+        return gradients
+
+    def _new_call(self, plan: Plan):
+        """The array of a call (see `operands`) but for the operands' addresses, and the strides of those not contiguous."""
+        call = np.zeros(places.call_size(self.threads), np.int64)
+        call[places.SIZES_AT], call[places.NUMBERS_AT] = plan.sizes.ctypes.data, self._numbers.ctypes.data
+        for operand in self._operands.values():
+            at = operand.at + places.BY_BATCH
+            call[at : at + len(operand.strides)] = operand.strides
+        return call
+
+    def _enter_inputs(self, call, q, k, v, mask, bias):
+        kept = [self._enter(call, "q", q), self._enter(call, "k", k), self._enter(call, "v", v)]
+        for name, x in (("mask", mask), ("bias", bias)):
+            if x is not None:
+                whole = x if x.shape == self._scores else np.broadcast_to(x, self._scores)
+                kept.append(self._enter(call, name, whole))
+        return kept
+
+    def _enter(self, call, name, x):
+        """Enter an array into a call; returns it, or the copy that stands for it."""
+        operand = self._operands[name]
+        if x.shape != operand.shape or x.dtype != operand.dtype:
+            raise ValueError(f"{name} must be {operand.dtype} of shape {operand.shape}, not {x.dtype} of shape {x.shape}")
+        at = operand.at
+        if x.strides != operand.strides:
+            if any(stride % x.itemsize for stride in x.strides):  # A field of records: kernels count strides in elements.
+                x = np.ascontiguousarray(x)
+            call[at + places.BY_BATCH : at + places.BY_BATCH + x.ndim] = x.strides
+        call[at + places.ADDRESS] = _address(x)
+        return x
+
+
+class _Operand(NamedTuple):
+    """An array as it should be, its strides in bytes where it is contiguous, and where a call has its address."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    strides: tuple[int, ...]
+    at: int
+
+
+def _operands(problem: Problem, dtype: np.dtype, state_dtype: np.dtype) -> dict[str, _Operand]:
+    """All operands, in the order of their places."""
+    scores = (problem.batch, problem.q_heads, problem.q_len, problem.kv_len)
+    inputs = {"q": problem.q_shape, "k": problem.k_shape, "v": problem.v_shape, "o": problem.o_shape}
+    expected = {
+        **{name: (shape, dtype) for name, shape in inputs.items()},
+        "mask": (scores, np.dtype(bool)),
+        "bias": (scores, dtype),
+        "softmax_state": ((*scores[:3], 2), state_dtype),
+        **{f"d{name}": (inputs[name], dtype) for name in "oqkv"},
+    }
+    return {
+        name: _Operand(shape, kind, _contiguous(shape, kind.itemsize), places.OPERANDS + 5 * place)
+        for place, (name, (shape, kind)) in enumerate(expected.items())
+    }
+
+
+def _contiguous(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    return tuple(itemsize * int(np.prod(shape[axis + 1 :])) for axis in range(len(shape)))
+
+
+def _address(x) -> int:
+    """Where an array's first element lies. NumPy takes longer to say so than this way, which is not for every array."""
+    try:
+        return addressof(c_char.from_buffer(x))
+    except (TypeError, ValueError, BufferError):
+        return x.__array_interface__["data"][0]

@@ -1,0 +1,165 @@
+"""Which keys a tile's queries may see, and what that does to a tile of scores."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .bias import add_bias
+from .hiding import hide
+from .internal import internal
+from .memory import as_kind, bytes_of, lanes_of, load_byte, prefetch, read, view
+from .operands import (
+    ADDRESS,
+    BIAS,
+    BY_COLUMN,
+    BY_HEAD,
+    BY_ROW,
+    HIGH,
+    KV_LEN,
+    LOW,
+    MASK,
+    Q_LEN,
+    STORAGE,
+    address_of,
+    query_of,
+)
+from .simd import LINE
+
+EIGHT_TRUE = 0x0101010101010101
+"""Eight booleans of a mask that are all true, as one number."""
+
+
+class Band(NamedTuple):
+    """The keys that lanes see, [first, last) of each.
+
+    Outside `first_least` and `last_most` no lane sees a key, from `first_most` to `last_least` every lane sees all of them.
+    """
+
+    first: np.ndarray
+    last: np.ndarray
+    first_least: int
+    first_most: int
+    last_least: int
+    last_most: int
+
+
+@internal
+def visible(sizes, lane, lanes, begin, end, first, last):
+    """The band of so many lanes among the keys [begin, end), in these arrays. Lanes beyond the last do as the last does."""
+    if sizes[Q_LEN] - 1 + sizes[LOW] <= begin < end <= sizes[HIGH] + 1:  # No band, or one that takes in all.
+        first[:], last[:] = begin, end
+        return Band(first, last, begin, begin, end, end)
+    first_least, first_most, last_least, last_most = end, begin, end, begin
+    i = lane % sizes[Q_LEN]
+    for n in range(first.size):
+        start, stop = max(begin, i + sizes[LOW]), min(end, i + sizes[HIGH] + 1)
+        first[n], last[n] = start, stop
+        if start < stop:
+            first_least, first_most = min(first_least, start), max(first_most, start)
+            last_least, last_most = min(last_least, stop), max(last_most, stop)
+        else:  # It sees nothing, so there is no block that every lane sees.
+            first_most, last_least = end, begin
+        if n + 1 < lanes:
+            i = i + 1 if i + 1 < sizes[Q_LEN] else 0
+    return Band(first, last, first_least, first_most, last_least, last_most)
+
+
+@internal
+def same_for_all_queries(operands):
+    """Whether the mask is one row of keys for each batch element, as padding is."""
+    return operands[MASK, BY_ROW] == 0 and operands[MASK, BY_HEAD] == 0
+
+
+@internal
+def without_padding(operands, sizes, b):
+    """[first, last) of the keys that a mask of one row leaves, so that what lies outside costs nothing."""
+    begin, end = np.int64(0), sizes[KV_LEN]
+    if operands[MASK, ADDRESS] and same_for_all_queries(operands):
+        address, step = address_of(operands, MASK, b, 0, 0, 0), operands[MASK, BY_COLUMN]
+        while end > begin and load_byte(address + (end - 1) * step) == 0:
+            end -= 1
+        while begin < end and load_byte(address + begin * step) == 0:
+            begin += 1
+    return begin, end
+
+
+@internal
+def seen_through_mask(operands, sizes, tile, k0, keys):
+    """Whether the mask lets a tile's queries see (any, all) of the keys. Only contiguous rows are looked at."""
+    if operands[MASK, ADDRESS] == 0:
+        return True, True
+    if operands[MASK, BY_COLUMN] != 1:
+        return True, False
+    some, every = False, True
+    for n in range(1 if same_for_all_queries(operands) else tile.lanes):
+        h, i = query_of(sizes, tile.kv, tile.lane + n)
+        address = address_of(operands, MASK, tile.b, h, i, k0)
+        words = view(address, keys // 8, np.int64(0))
+        either, both = np.int64(0), np.int64(EIGHT_TRUE)
+        for j in range(words.size):
+            either |= words[j]
+            both &= words[j]
+        for j in range(words.size * 8, keys):
+            seen = load_byte(address + j) != 0
+            some, every = some or seen, every and seen
+        some, every = some or either != 0, every and both == EIGHT_TRUE
+        if some and not every:
+            break
+    return some, every
+
+
+@internal
+def is_scattered(operands, which, sizes, keys, kind):
+    """Whether a tile's rows of bias or mask lie apart, so that the processor does not foresee where the next one begins."""
+    size = 1 if which == MASK else bytes_of(sizes[STORAGE], kind)
+    return operands[which, ADDRESS] != 0 and operands[which, BY_COLUMN] == size and operands[which, BY_ROW] > keys * size
+
+
+@internal
+def ask_for_lanes(operands, which, sizes, tile, first, last, k0, keys, kind):
+    """Prefetch bias or mask for lanes [first, last) of a tile."""
+    size = 1 if which == MASK else bytes_of(sizes[STORAGE], kind)
+    for n in range(first, last):
+        h, i = query_of(sizes, tile.kv, tile.lane + n)
+        address = address_of(operands, which, tile.b, h, i, k0)
+        for at in range(0, keys * size, LINE):
+            prefetch(address + at)
+
+
+@internal
+def adjust(operands, sizes, tile, band, k0, keys, rows, masked, s, scratch):
+    """Bias, mask and band on a tile of scores (rows, lanes), of which `keys` rows are keys from k0 on.
+
+    Rows beyond the keys become -inf. `scratch` is as in `pack_lanes`.
+    """
+    unit, nothing = lanes_of(s[0]), as_kind(-np.inf, s[0])
+    width = tile.vectors * unit
+    if operands[BIAS, ADDRESS]:
+        add_bias(operands, sizes, tile, k0, keys, s, scratch)
+    if masked:
+        hide(operands, sizes, tile, k0, keys, s, scratch)
+    if band.first_most > k0 or band.last_least < k0 + keys:
+        for j in range(keys):
+            key = np.int32(k0 + j)
+            row = s[j * width : (j + 1) * width]
+            for n in range(width):
+                row[n] = row[n] if band.first[n] <= key and key < band.last[n] else nothing
+    s[keys * width : rows * width] = nothing
+
+
+@internal
+def adjust_row(operands, sizes, b, kv, lane, k0, first, last, s):
+    """Bias, mask and band on one query's scores for the keys from k0 on; it may see the keys [first, last)."""
+    h, i = query_of(sizes, kv, lane)
+    nothing, storage = as_kind(-np.inf, s[0]), sizes[STORAGE]
+    if operands[BIAS, ADDRESS]:
+        address, step = address_of(operands, BIAS, b, h, i, k0), operands[BIAS, BY_COLUMN]
+        for j in range(s.size):
+            s[j] += read(address + j * step, storage, s[0])
+    if operands[MASK, ADDRESS]:
+        address, step = address_of(operands, MASK, b, h, i, k0), operands[MASK, BY_COLUMN]
+        for j in range(s.size):
+            if load_byte(address + j * step) == 0:
+                s[j] = nothing
+    s[: min(max(first - k0, 0), s.size)] = nothing
+    s[min(max(last - k0, 0), s.size) :] = nothing

@@ -1,0 +1,207 @@
+"""What lies at an address: numbers in any of the stored dtypes, and arrays of those that are computed with.
+
+Numba's arrays carry their layout in their type, and a kernel would be compiled for every combination of layouts. Addresses
+and strides are numbers. What is stored may be float64, float32, bfloat16 or float16; what is computed with is float64 or
+float32, the type of the argument that is called `kind` everywhere.
+"""
+
+import numba
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array, populate_array
+
+from .half import narrow, widen
+from .internal import internal
+from .simd import INTP, simd
+
+NATIVE, BFLOAT16, FLOAT16 = range(3)
+STORAGE = {"float64": NATIVE, "float32": NATIVE, "bfloat16": BFLOAT16, "float16": FLOAT16}
+
+_INT8, _INT16 = ir.IntType(8), ir.IntType(16)
+
+
+def _accumulator(kind):
+    return ir.FloatType() if kind == types.float32 else ir.DoubleType()
+
+
+@intrinsic
+def load_native(typing, address, kind):
+    """The number of the type of `kind` at an address."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.load(builder.inttoptr(arguments[0], _accumulator(kind).as_pointer()))
+
+    return kind(types.intp, kind), generate
+
+
+@intrinsic
+def store_native(typing, address, value):
+    def generate(context, builder, signature, arguments):
+        builder.store(arguments[1], builder.inttoptr(arguments[0], _accumulator(value).as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(types.intp, value), generate
+
+
+@intrinsic
+def load_half(typing, address, is_bfloat16):
+    """The float32 of a half-precision number at an address."""
+
+    def generate(context, builder, signature, arguments):
+        address, is_bfloat16 = arguments
+        bits = builder.load(builder.inttoptr(address, _INT16.as_pointer()))
+        return widen(builder, bits, is_bfloat16)
+
+    return types.float32(types.intp, types.boolean), generate
+
+
+@intrinsic
+def store_half(typing, address, value, is_bfloat16):
+    """Round a float32 to the nearest half-precision number, ties to even, and write it."""
+
+    def generate(context, builder, signature, arguments):
+        address, value, is_bfloat16 = arguments
+        builder.store(narrow(builder, value, is_bfloat16), builder.inttoptr(address, _INT16.as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.float32, types.boolean), generate
+
+
+@intrinsic
+def load_byte(typing, address):
+    """The byte at an address: a boolean of a mask."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.load(builder.inttoptr(arguments[0], _INT8.as_pointer()))
+
+    return types.uint8(types.intp), generate
+
+
+@intrinsic
+def fetch_add(typing, address):
+    """Add 1 to the int64 at an address, atomically; returns what it was."""
+
+    def generate(context, builder, signature, arguments):
+        counter = builder.inttoptr(arguments[0], INTP.as_pointer())
+        return builder.atomic_rmw("add", counter, INTP(1), "monotonic")
+
+    return types.intp(types.intp), generate
+
+
+@intrinsic
+def prefetch(typing, address):
+    """Ask for the cache line of an address that will be read soon."""
+
+    def generate(context, builder, signature, arguments):
+        unit = simd("float32")
+        unit.prefetch(builder, unit.pointer(builder, arguments[0]), INTP(0))
+        return context.get_dummy_value()
+
+    return types.void(types.intp), generate
+
+
+def _array(context, builder, address, shape, kind):
+    """An array of numbers of the type of `kind`, which nobody owns, as Numba has it."""
+    array = make_array(types.Array(kind, len(shape), "C"))(context, builder)
+    size = INTP(kind.bitwidth // 8)
+    strides = [size]
+    for count in reversed(shape[1:]):
+        strides.insert(0, builder.mul(strides[0], count))
+    data = builder.inttoptr(address, context.get_data_type(kind).as_pointer())
+    populate_array(array, data, shape, strides, size, None)
+    return array._getvalue()
+
+
+@intrinsic
+def view(typing, address, count, kind):
+    """The array of `count` numbers of the type of `kind` at an address."""
+
+    def generate(context, builder, signature, arguments):
+        return _array(context, builder, arguments[0], [arguments[1]], kind)
+
+    return types.Array(kind, 1, "C")(types.intp, types.intp, kind), generate
+
+
+@intrinsic
+def table(typing, address, rows, columns, kind):
+    """The array (rows, columns) at an address."""
+
+    def generate(context, builder, signature, arguments):
+        return _array(context, builder, arguments[0], [arguments[1], arguments[2]], kind)
+
+    return types.Array(kind, 2, "C")(types.intp, types.intp, types.intp, kind), generate
+
+
+@internal
+def cut(address, count, kind):
+    """(such an array, the next multiple of 64 bytes behind it)."""
+    array = view(address, count, kind)
+    return array, (address + array.nbytes + 63) // 64 * 64
+
+
+@intrinsic
+def lanes_of(typing, kind):
+    """How many numbers of the type of `kind` a vector holds."""
+
+    def generate(context, builder, signature, arguments):
+        return INTP(simd(str(kind)).lanes)
+
+    return types.intp(kind), generate
+
+
+@intrinsic
+def as_kind(typing, value, kind):
+    """A number in the type of `kind`."""
+
+    def generate(context, builder, signature, arguments):
+        return context.cast(builder, arguments[0], value, kind)
+
+    return kind(value, kind), generate
+
+
+@internal
+def read(address, storage, kind):
+    """The stored number at an address in the type of `kind`."""
+    if storage == NATIVE:
+        return load_native(address, kind)
+    return as_kind(load_half(address, storage == BFLOAT16), kind)
+
+
+@internal
+def write(address, value, storage):
+    """Round a number to its stored form, to the nearest, ties to even."""
+    if storage == NATIVE:
+        store_native(address, value)
+    else:
+        store_half(address, as_kind(value, numba.float32(0)), storage == BFLOAT16)
+
+
+@intrinsic
+def size_of(typing, kind):
+    """Bytes of a number of the type of `kind`."""
+
+    def generate(context, builder, signature, arguments):
+        return INTP(kind.bitwidth // 8)
+
+    return types.intp(kind), generate
+
+
+@internal
+def bytes_of(storage, kind):
+    """Bytes of a stored number."""
+    return size_of(kind) if storage == NATIVE else 2
+
+
+@internal
+def multiply(x, factor):
+    """x *= factor. An expression of arrays would make another one, and compile messages about shapes that do not fit."""
+    for n in range(x.size):
+        x[n] *= factor
+
+
+@internal
+def copy(source, target):
+    """target[:] = source, which would do the same."""
+    for n in range(target.size):
+        target[n] = source[n]

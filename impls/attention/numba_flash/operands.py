@@ -1,0 +1,112 @@
+"""How a kernel is told of its problem: whole numbers in one array, the same for every layout, dtype and size.
+
+A kernel that took arrays would be compiled anew for every combination of their layouts. It takes addresses and strides, and
+is compiled once for each type it computes with.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .internal import internal
+from .memory import fetch_add, table, view
+
+(
+    BATCH, Q_HEADS, KV_HEADS, Q_LEN, KV_LEN, HEAD_DIM, V_HEAD_DIM, LOW, HIGH, STORAGE,
+    TILE_KEYS, STRIP, STRIPS, TILES, SPLITS, TOGETHER, KEPT, CHUNK, D_ROWS, DV_ROWS, WORK, DIRECT, LEFT, TURNED, THREADS,
+    SIZES,
+) = range(26)  # fmt: skip
+"""Places in the array of sizes. LOW and HIGH are the band: query i may see key j when LOW <= j - i <= HIGH. From
+TILE_KEYS on they are the plan: see `plan`."""
+
+Q, K, V, O, MASK, BIAS, SOFTMAX_STATE, DO, DQ, DK, DV = range(11)
+"""Rows of the array of operands: an address (0 for none), then strides in bytes along batch, head, row and column."""
+
+MAXIMUM, LOG_SUM = range(2)
+"""Columns of the softmax state: of a row of scores s, m = max s and ln Σ exp(s - m); -inf both where nothing is seen."""
+
+ADDRESS, BY_BATCH, BY_HEAD, BY_ROW, BY_COLUMN = range(5)
+
+SIZES_AT, NUMBERS_AT, WORKSPACE, STATES, PASS, OPERANDS = range(6)
+"""Places in the array of a call: addresses of sizes and numbers, which stay the same from call to call; the addresses of the
+threads' workspaces and of the states behind them; the number of the pass; and the array of operands."""
+
+COUNTERS = OPERANDS + 11 * 5 + 8
+"""Then a counter of tasks for each thread, in cache lines of their own, since all threads write. Passes start with zeros."""
+
+
+class Tile(NamedTuple):
+    """Some queries of a key/value head. Lanes count the queries of the head's group, one query head after the other."""
+
+    b: int
+    kv: int
+    lane: int
+    """The first."""
+    lanes: int
+    vectors: int
+    """So many hold the lanes; those beyond the last lane are zeros."""
+
+
+def call_size(threads):
+    """Numbers in the array of a call."""
+    return COUNTERS + threads * 8
+
+
+@internal
+def received(arguments):
+    """What a call brings: operands, sizes, numbers, addresses of counters, workspaces and states.
+
+    `numbers` are the scale and the softcap, 0 for none.
+    """
+    call = view(arguments, COUNTERS, np.int64(0))
+    operands = table(arguments + OPERANDS * 8, 11, 5, np.int64(0))
+    sizes, numbers = view(call[SIZES_AT], SIZES, np.int64(0)), view(call[NUMBERS_AT], 2, np.float64(0))
+    return operands, sizes, numbers, arguments + COUNTERS * 8, call[WORKSPACE], call[STATES]
+
+
+@internal
+def pass_of(arguments):
+    """Which pass of a call it is, from 0 on."""
+    return view(arguments, COUNTERS, np.int64(0))[PASS]
+
+
+@internal
+def part(begin, end, n, parts):
+    """Part n of [begin, end), cut into so many of nearly the same length."""
+    return begin + (end - begin) * n // parts, begin + (end - begin) * (n + 1) // parts
+
+
+@internal
+def next_task(counters, sizes, thread, count):
+    """The number of a thread's next task, or `count` when there is none left.
+
+    Each thread has a share of its own, the same in every call, so that what it read is still in its cache the next time.
+    One that has finished its share goes on with the others'.
+    """
+    for n in range(sizes[THREADS]):
+        owner = (thread + n) % sizes[THREADS]
+        begin, end = part(0, count, owner, sizes[THREADS])
+        task = begin + fetch_add(counters + owner * 64)
+        if task < end:
+            return task
+    return count
+
+
+@internal
+def address_of(operands, which, b, h, row, column):
+    """The address of an element of an operand."""
+    x = operands[which]
+    return x[ADDRESS] + b * x[BY_BATCH] + h * x[BY_HEAD] + row * x[BY_ROW] + column * x[BY_COLUMN]
+
+
+@internal
+def query_of(sizes, kv, lane):
+    """(head, row) of the query of a lane: lanes count the queries of a key/value head, one query head after the other."""
+    head = lane // sizes[Q_LEN]
+    return kv * (sizes[Q_HEADS] // sizes[KV_HEADS]) + head, lane - head * sizes[Q_LEN]
+
+
+@internal
+def query_after(sizes, h, i):
+    """(head, row) of the query of the lane after that of (h, i), without a division."""
+    return (h, i + 1) if i + 1 < sizes[Q_LEN] else (h + 1, np.int64(0))

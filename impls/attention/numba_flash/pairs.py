@@ -1,0 +1,175 @@
+"""bfloat16 numbers in pairs, as VDPBF16PS multiplies them: two to a lane of 32 bits, the first in the lower half.
+
+Keys lie in memory as pairs of columns. Queries and weights are rounded to pairs of rows, values interleaved to them, and the
+scale is divided so that nothing is rounded twice.
+"""
+
+import math
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from .internal import internal
+from .memory import as_kind, copy, lanes_of, view
+from .operands import BY_COLUMN, address_of, query_after, query_of
+from .packing import round_up
+from .simd import INT32, INTP, simd, subroutine
+
+_INT16 = ir.IntType(16)
+
+
+@internal
+def parts_of(scale):
+    """(power of two, the rest), whose product is the scale; the rest has its sign and lies between 1 and 2 but for that."""
+    mantissa, exponent = math.frexp(scale)
+    return as_kind(math.ldexp(1.0, exponent - 1), scale), as_kind(2 * mantissa, scale)
+
+
+@intrinsic
+def pair_rows(typing, x, rows, width, kind):
+    """Pairs of rows of x at that address, (rows, width), rounded to bfloat16, in place: (rows / 2, width) of int32.
+
+    See `Simd.pair`. `rows` is even, `width` whole vectors.
+    """
+
+    def generate(context, builder, signature, arguments):
+        subroutine(builder, f"pair_rows_{kind}", arguments[:-1], body)
+        return context.get_dummy_value()
+
+    def body(builder, arguments):
+        x, rows, width = arguments
+        unit = simd(str(kind))
+        x, out = unit.pointer(builder, x), builder.inttoptr(x, INT32.as_pointer())
+        vectors = builder.udiv(width, INTP(unit.lanes))
+        with cgutils.for_range(builder, builder.udiv(rows, INTP(2))) as pair:
+            first = builder.mul(pair.index, builder.mul(width, INTP(2)))
+            with cgutils.for_range(builder, vectors) as loop:
+                at = builder.mul(loop.index, INTP(unit.lanes))
+                low = unit.load(builder, x, builder.add(first, at))
+                high = unit.load(builder, x, builder.add(builder.add(first, width), at))
+                target = builder.gep(out, [builder.add(builder.mul(pair.index, width), at)])
+                both = unit.pair(builder, low, high)
+                builder.store(both, builder.bitcast(target, both.type.as_pointer()), align=4)
+
+    return types.void(*[types.intp] * 3, kind), generate
+
+
+@intrinsic
+def round_rows(typing, x, count, out, kind):
+    """`count` numbers at x, pairs of whole vectors, rounded to bfloat16 at `out`, which may be the same address."""
+
+    def generate(context, builder, signature, arguments):
+        subroutine(builder, f"round_rows_{kind}", arguments[:-1], body)
+        return context.get_dummy_value()
+
+    def body(builder, arguments):
+        x, count, out = arguments
+        unit = simd(str(kind))
+        x, out = unit.pointer(builder, x), builder.inttoptr(out, _INT16.as_pointer())
+        with cgutils.for_range(builder, builder.udiv(count, INTP(2 * unit.lanes))) as loop:
+            at = builder.mul(loop.index, INTP(2 * unit.lanes))
+            first, second = unit.load(builder, x, at), unit.load(builder, x, builder.add(at, INTP(unit.lanes)))
+            both = unit.halves(builder, first, second)
+            builder.store(both, builder.bitcast(builder.gep(out, [at]), both.type.as_pointer()), align=2)
+
+    return types.void(*[types.intp] * 3, kind), generate
+
+
+@intrinsic
+def interleave(typing, first, second, out, count, kind):
+    """out[c] = (first[c], second[c]) for whole vectors of two-byte numbers; returns how many that are."""
+
+    def generate(context, builder, signature, arguments):
+        first, second, out, count, _ = arguments
+        unit = simd(str(kind))
+        whole = builder.udiv(count, INTP(unit.lanes))
+        halves = ir.VectorType(_INT16, unit.lanes)
+        turns = [i // 2 + i % 2 * unit.lanes for i in range(2 * unit.lanes)]
+        with cgutils.for_range(builder, whole) as loop:
+            at = builder.mul(loop.index, INTP(unit.lanes))
+            rows = [
+                builder.load(
+                    builder.bitcast(builder.gep(builder.inttoptr(row, _INT16.as_pointer()), [at]), halves.as_pointer()),
+                    align=2,
+                )
+                for row in (first, second)
+            ]
+            both = builder.shuffle_vector(*rows, ir.Constant(ir.VectorType(INT32, 2 * unit.lanes), turns))
+            target = builder.gep(builder.inttoptr(out, INT32.as_pointer()), [at])
+            builder.store(both, builder.bitcast(target, both.type.as_pointer()), align=4)
+        return builder.mul(whole, INTP(unit.lanes))
+
+    return types.intp(*[types.intp] * 4, kind), generate
+
+
+@intrinsic
+def load_bits(typing, address):
+    """The two bytes at an address."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.load(builder.inttoptr(arguments[0], _INT16.as_pointer()), align=2)
+
+    return types.uint16(types.intp), generate
+
+
+@intrinsic
+def store_bits(typing, address, bits):
+    def generate(context, builder, signature, arguments):
+        builder.store(arguments[1], builder.inttoptr(arguments[0], _INT16.as_pointer()), align=2)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.uint16), generate
+
+
+@internal
+def copy_numbers(source, step, count, out, out_count):
+    """`count` numbers of two bytes, `step` bytes apart, then zeros up to `out_count`. Addresses."""
+    target = view(out, out_count, np.uint16(0))
+    if step == 2:
+        copy(view(source, count, np.uint16(0)), target[:count])
+    else:
+        for c in range(count):
+            target[c] = load_bits(source + c * step)
+    target[count:] = 0
+
+
+@internal
+def copy_rows_of_pairs(operands, which, sizes, b, kv, row, rows, columns, out, out_rows):
+    """Rows of keys or values as they are stored, with an even number of columns; zeros beyond the array. An address."""
+    padded, step = round_up(columns, 2), operands[which, BY_COLUMN]
+    for r in range(out_rows):
+        source = address_of(operands, which, b, kv, row + r, 0)
+        copy_numbers(source, step, columns if r < rows else 0, out + r * padded * 2, padded)
+
+
+@internal
+def interleave_rows(operands, which, sizes, b, kv, row, rows, columns, out, out_columns, kind):
+    """out[j, c] = elements c of rows 2j and 2j + 1 of keys or values; zeros beyond the array. An address."""
+    step = operands[which, BY_COLUMN]
+    for j in range(0, rows, 2):
+        first, target = address_of(operands, which, b, kv, row + j, 0), out + j // 2 * out_columns * 4
+        second = address_of(operands, which, b, kv, row + j + 1, 0) if j + 1 < rows else 0
+        interleave_two(first, second, step, columns, target, out_columns, kind)
+
+
+@internal
+def interleave_lanes(operands, which, sizes, tile, columns, out, out_columns, kind):
+    """out[j, c] = elements c of the rows of lanes 2j and 2j + 1 of a tile; zeros beyond both. An address."""
+    step, (h, i) = operands[which, BY_COLUMN], query_of(sizes, tile.kv, tile.lane)
+    for n in range(0, tile.lanes, 2):
+        first, (h, i) = address_of(operands, which, tile.b, h, i, 0), query_after(sizes, h, i)
+        second, (h, i) = address_of(operands, which, tile.b, h, i, 0) if n + 1 < tile.lanes else 0, query_after(sizes, h, i)
+        interleave_two(first, second, step, columns, out + n // 2 * out_columns * 4, out_columns, kind)
+    done = (tile.lanes + 1) // 2 * out_columns
+    view(out, tile.vectors * lanes_of(kind) // 2 * out_columns, np.int32(0))[done:] = 0
+
+
+@internal
+def interleave_two(first, second, step, columns, out, out_columns, kind):
+    """out[c] = elements c, `step` bytes apart, of two rows; zeros beyond the last one. Addresses, the second may be zero."""
+    done = interleave(first, second, out, columns, kind) if step == 2 and second else 0
+    for c in range(done, out_columns):
+        store_bits(out + c * 4, load_bits(first + c * step) if c < columns else np.uint16(0))
+        store_bits(out + c * 4 + 2, load_bits(second + c * step) if c < columns and second else np.uint16(0))

@@ -1,0 +1,182 @@
+"""OpenVINO's ScaledDotProductAttention (opset 13), compiled for the CPU."""
+
+import os
+import threading
+from dataclasses import replace
+
+import numpy as np
+
+from harness.problem import Problem
+from harness.registry import EVERYTHING, implementation
+
+from ._masks import band, four_axes
+
+_TYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+
+_SUPPORTS = replace(
+    EVERYTHING,
+    dtypes=tuple(_TYPES),
+    softcap=False,
+    gradients=False,
+    because={
+        "dtypes": "OpenVINO computes in float32 on the CPU, even from float64",
+        "softcap": "ScaledDotProductAttention has no softcap",
+        "gradients": "OpenVINO is for inference only",
+    },
+)
+
+
+def _bare():
+    """ScaledDotProductAttention as it is."""
+    from openvino import opset13 as op
+
+    def call(q, k, v, *, mask, bias, causal, scale):
+        tensors = [x for x in (q, k, v, mask if bias is None else bias) if x is not None]
+        inputs = [op.parameter(x.shape, x.element_type) for x in tensors]
+        added = inputs[3] if len(inputs) > 3 else None
+        factor = None if scale is None else op.constant(scale, q.element_type)
+        o = op.scaled_dot_product_attention(*inputs[:3], added, factor, causal=causal)
+        request = _compiled([o], inputs).create_infer_request()
+        request.infer(tensors)
+        return request.get_output_tensor()
+
+    return call
+
+
+@implementation("openvino", framework="openvino", supports=_SUPPORTS, library_call=_bare)
+def openvino_sdpa(problem: Problem):
+    """OpenVINO's ScaledDotProductAttention; rows with nothing to attend to are set to zero after it, in NumPy.
+
+    It does not group heads: the queries of a group become the rows of one head, and masks and biases with them.
+    """
+    import openvino
+    from openvino import opset13 as op
+
+    if not problem.score_elements:
+        return _zeros(problem)
+    # The operator's own flag is aligned top-left, and makes it ignore a mask; every other band is given as one.
+    alone = problem.window is problem.mask is problem.bias is None and problem.group == 1
+    is_causal = problem.causal is not None and alone and (problem.causal == "top-left" or problem.q_len == problem.kv_len)
+
+    kind = getattr(openvino.Type, _TYPES[problem.dtype])
+    inputs = {name: op.parameter(getattr(problem, f"{name}_shape"), kind) for name in "qkv"}
+    q, k, v = inputs.values()
+    added = _added_to_scores(problem, inputs, kind, banded=not is_causal)
+    any_key = _any_key(added) if added is not None and problem.may_have_empty_rows else None
+    if problem.group > 1:
+        rows = problem.group * problem.q_len
+        q = op.reshape(q, [problem.batch, problem.kv_heads, rows, problem.head_dim], special_zero=False)
+        added = None if added is None else _grouped(problem, added)
+    o = op.scaled_dot_product_attention(q, k, v, added, op.constant(problem.scale, kind), causal=is_causal)
+    if problem.group > 1:
+        o = op.reshape(o, problem.o_shape, special_zero=False)
+    outputs = [o] if any_key is None else [o, any_key]
+    requests = _Requests(_compiled(outputs, list(inputs.values())))
+
+    def attention(q, k, v, **extras):
+        tensors = {"q": q, "k": k, "v": v, **extras}
+        request, o = requests.own, openvino.Tensor(kind, problem.o_shape)
+        for n, name in enumerate(inputs):
+            request.set_input_tensor(n, tensors[name])
+        request.set_output_tensor(0, o)
+        request.infer()
+        if any_key is not None:
+            _zero_empty_rows(o, request.get_output_tensor(1).data)
+        return o
+
+    return attention
+
+
+def _compiled(outputs, inputs):
+    """The model as one stream of all threads. By default OpenVINO would make bfloat16 of float32 where it can."""
+    import openvino
+
+    settings = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "EXECUTION_MODE_HINT": "ACCURACY",
+        "INFERENCE_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "0"),
+        "ENABLE_HYPER_THREADING": "YES",  # Else it takes fewer threads than it is given.
+        "NUM_STREAMS": "1",
+    }
+    return openvino.Core().compile_model(openvino.Model(outputs, inputs, "attention"), "CPU", settings)
+
+
+class _Requests(threading.local):
+    """A request for each calling thread: two at once cannot share one."""
+
+    def __init__(self, compiled):
+        self.own = compiled.create_infer_request()
+
+
+def _added_to_scores(problem, inputs, kind, banded):
+    """Mask, bias and, if `banded`, causality and window, as one node, boolean where there is no bias; None for none.
+
+    The node has four axes; mask and bias join the inputs.
+    """
+    from openvino import Type
+    from openvino import opset13 as op
+
+    seen = bias = None
+    if problem.mask:
+        inputs["mask"] = op.parameter(problem.mask_shape, Type.boolean)
+        seen = op.reshape(inputs["mask"], four_axes(problem.mask_shape), special_zero=False)
+    if problem.bias:
+        inputs["bias"] = op.parameter(problem.bias_shape, kind)
+        bias = op.reshape(inputs["bias"], four_axes(problem.bias_shape), special_zero=False)
+    inside = band(problem) if banded else None
+    if inside is not None:
+        seen = op.constant(inside) if seen is None else op.logical_and(seen, op.constant(inside))
+    if seen is None or bias is None:
+        return bias if seen is None else seen
+    return op.select(seen, bias, _minus_infinity(kind))
+
+
+def _grouped(problem, added):
+    """What is added to the scores of the queries, for rows: (B or 1, Hkv or 1, group·Lq or 1, Lk or 1)."""
+    from openvino import opset13 as op
+
+    batch, heads, q_len, kv_len = added.shape
+    if heads == q_len == 1:
+        return added
+    whole = op.broadcast(added, [batch, problem.q_heads, problem.q_len, kv_len])
+    return op.reshape(whole, [batch, problem.kv_heads, problem.group * problem.q_len, kv_len], special_zero=False)
+
+
+def _any_key(added):
+    """Whether each row sees a key, (…, 1). The largest of its numbers would not tell: of -inf alone it is another."""
+    from openvino import Type
+    from openvino import opset13 as op
+
+    kind = added.get_element_type()
+    seen = added if kind == Type.boolean else op.greater(added, _minus_infinity(kind))
+    return op.reduce_logical_or(seen, -1, keep_dims=True)
+
+
+def _zero_empty_rows(o, any_key):
+    """Set to zero the rows of an output that see no key, which the operator makes nan.
+
+    Not in the model: a node after the operator becomes part of its kernel, which from a head size of 128 and 33 queries on
+    reads the wrong rows of an operand (…, q_len, 1). softmax(q kᵀ) v times such a one is wrong in OpenVINO 2026.4 as well.
+    """
+    seen = any_key[..., 0].astype(bool)
+    if not seen.all():
+        o.data[np.broadcast_to(~seen, o.data.shape[:-1])] = 0
+
+
+def _minus_infinity(kind):
+    """A constant; of bfloat16 it cannot be made directly."""
+    from openvino import opset13 as op
+
+    return op.convert(op.constant(np.float32(-np.inf)), kind)
+
+
+def _zeros(problem):
+    """Without a key the operator leaves its output as it finds it; without anything else there is none."""
+    import openvino
+
+    def attention(q, k, v, **extras):
+        o = openvino.Tensor(q.element_type, problem.o_shape)
+        o.data[...] = 0
+        return o
+
+    return attention

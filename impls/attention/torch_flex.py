@@ -1,0 +1,94 @@
+"""torch.nn.attention.flex_attention, compiled."""
+
+from dataclasses import replace
+
+from harness.problem import Problem
+from harness.registry import EVERYTHING, implementation
+
+from ._toolchain import needs_cxx
+
+_CPU = replace(
+    EVERYTHING,
+    dtypes=("float32", "bfloat16", "float16"),
+    gradients=False,
+    because={"gradients": "flex_attention has no backward pass on the CPU", "dtypes": "no float64 kernel"},
+)
+
+
+def _bare():
+    """flex_attention as it is, not compiled; a mask is a function of its user's, here one that looks it up."""
+    from torch.nn.attention.flex_attention import flex_attention
+
+    def call(q, k, v, *, mask, bias, causal, scale):
+        if causal:
+            raise ValueError("flex_attention has no causal flag; its user writes the comparison")
+
+        def look_up(s, b, h, i, j):
+            s = s if bias is None else s + bias[b, h, i, j]
+            return s if mask is None else s.where(mask[b, h, i, j], float("-inf"))
+
+        changed = mask is not None or bias is not None
+        grouped = q.shape[1] != k.shape[1]
+        return flex_attention(q, k, v, score_mod=look_up if changed else None, scale=scale, enable_gqa=grouped)
+
+    return call
+
+
+@implementation(
+    "torch-flex",
+    framework="torch",
+    devices=("cpu", "cuda"),
+    supports={"cpu": _CPU, "cuda": replace(EVERYTHING, dtypes=_CPU.dtypes, because={"dtypes": "no float64 kernel"})},
+    needs=needs_cxx,
+    slow_build=True,
+    library_call=_bare,
+)
+def torch_flex(problem: Problem):
+    """Compiled flex_attention: softcap, bias and mask as a score_mod, causality and window as a block mask."""
+    import torch
+    from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+
+    torch.compiler.reset()  # Every problem is a new graph of the same code, and dynamo keeps only a few of those.
+    low, high = problem.band
+
+    def in_band(b, h, i, j):
+        return (j - i >= low) & (j - i <= high)
+
+    block_mask = None
+    if problem.banded:
+        block_mask = create_block_mask(in_band, None, None, problem.q_len, problem.kv_len, device=_device(torch))
+
+    def at(x, b, h, i, j):
+        """The element of a broadcast 4-D mask or bias."""
+        sizes = x.shape
+        return x[b if sizes[0] > 1 else 0, h if sizes[1] > 1 else 0, i if sizes[2] > 1 else 0, j if sizes[3] > 1 else 0]
+
+    @torch.compile(fullgraph=True, dynamic=False)
+    def attention(q, k, v, mask=None, bias=None):
+        mask, bias = (x if x is None else x.reshape((1,) * (4 - x.ndim) + x.shape) for x in (mask, bias))
+
+        def score_mod(s, b, h, i, j):
+            if problem.softcap is not None:
+                s = problem.softcap * torch.tanh(s / problem.softcap)
+            if bias is not None:
+                s = s + at(bias, b, h, i, j)
+            if mask is not None:
+                s = torch.where(at(mask, b, h, i, j), s, -torch.inf)
+            return s
+
+        changed = problem.softcap is not None or bias is not None or mask is not None
+        return flex_attention(
+            q,
+            k,
+            v,
+            score_mod=score_mod if changed else None,
+            block_mask=block_mask,
+            scale=problem.scale,
+            enable_gqa=problem.group > 1,
+        )
+
+    return attention
+
+
+def _device(torch):
+    return "cuda" if torch.cuda.is_available() else "cpu"

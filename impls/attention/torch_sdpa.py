@@ -1,0 +1,152 @@
+"""torch.nn.functional.scaled_dot_product_attention, one implementation for each of its kernels."""
+
+from dataclasses import replace
+
+from harness.problem import Problem
+from harness.registry import EVERYTHING, implementation
+
+from ._torch import seen
+
+_NO_SOFTCAP = {"softcap": "scaled_dot_product_attention has no softcap"}
+_ANY = replace(EVERYTHING, softcap=False, because=_NO_SOFTCAP)
+_ONE_NUMBER = (
+    "the backward pass of the CPU kernel keeps maximum and log of the sum as one number, and loses the sum beside it"
+)
+
+
+def _loses_the_sum(problem):
+    return [_ONE_NUMBER] if problem.direction == "backward" and (problem.bias or "").startswith("lowest") else []
+
+
+_FLASH_CPU = replace(
+    _ANY,
+    v_head_dim=False,
+    because={**_NO_SOFTCAP, "v_head_dim": "the CPU kernel wants values as wide as keys"},
+    also=_loses_the_sum,
+)
+_FLASH_CUDA = replace(
+    _ANY,
+    v_head_dim=False,
+    dtypes=("bfloat16", "float16"),
+    causal=("top-left",),
+    window=False,
+    mask=False,
+    bias=False,
+    because={
+        **_NO_SOFTCAP,
+        "dtypes": "FlashAttention takes bfloat16 and float16 only",
+        "causal": "the kernel aligns causal masks top-left only",
+        "window": "the kernel takes no mask, hence no window",
+        "mask": "the kernel takes no mask",
+        "bias": "the kernel takes no mask, hence no bias",
+        "v_head_dim": "the kernel wants values as wide as keys",
+    },
+)
+_EFFICIENT = replace(
+    _ANY,
+    dtypes=("float32", "bfloat16", "float16"),
+    grouped_heads=False,
+    because={**_NO_SOFTCAP, "grouped_heads": "the memory-efficient kernel does not group heads"},
+)
+_CUDNN = replace(
+    _ANY, dtypes=("bfloat16", "float16"), because={**_NO_SOFTCAP, "dtypes": "cuDNN takes bfloat16 and float16 only"}
+)
+
+
+def _bare(backend):
+    """scaled_dot_product_attention as it is, with one kernel allowed."""
+
+    def library_call():
+        import torch
+        from torch.nn.functional import scaled_dot_product_attention
+
+        def call(q, k, v, *, mask, bias, causal, scale):
+            given = mask if bias is None else bias
+            grouped = q.shape[1] != k.shape[1]
+            with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.__members__[backend]):
+                return scaled_dot_product_attention(
+                    q, k, v, attn_mask=given, is_causal=causal, scale=scale, enable_gqa=grouped
+                )
+
+        return call
+
+    return library_call
+
+
+@implementation("torch-sdpa-math", framework="torch", devices=("cpu", "cuda"), supports=_ANY, library_call=_bare("MATH"))
+def torch_sdpa_math(problem: Problem):
+    """PyTorch SDPA, the unfused reference kernel; O(Lq·Lk) workspace."""
+    return _sdpa(problem, "MATH")
+
+
+@implementation(
+    "torch-sdpa-flash",
+    framework="torch",
+    devices=("cpu", "cuda"),
+    supports={"cpu": _FLASH_CPU, "cuda": _FLASH_CUDA},
+    library_call=_bare("FLASH_ATTENTION"),
+    departures={
+        "cpu:logits/overflow-before-scale-float32": "the CPU kernel multiplies q by k before the scale, and overflows",
+        "cpu:arrays/transposed*": "the CPU kernel wants the last axis contiguous",
+    },
+)
+def torch_sdpa_flash(problem: Problem):
+    """PyTorch SDPA, the fused kernel: its own on the CPU, FlashAttention-2 on CUDA."""
+    return _sdpa(problem, "FLASH_ATTENTION")
+
+
+@implementation(
+    "torch-sdpa-efficient",
+    framework="torch",
+    devices=("cuda",),
+    supports=_EFFICIENT,
+    library_call=_bare("EFFICIENT_ATTENTION"),
+)
+def torch_sdpa_efficient(problem: Problem):
+    """PyTorch SDPA, the memory-efficient CUTLASS kernel."""
+    return _sdpa(problem, "EFFICIENT_ATTENTION")
+
+
+@implementation(
+    "torch-sdpa-cudnn",
+    framework="torch",
+    devices=("cuda",),
+    supports=_CUDNN,
+    library_call=_bare("CUDNN_ATTENTION"),
+)
+def torch_sdpa_cudnn(problem: Problem):
+    """PyTorch SDPA, the cuDNN kernel."""
+    return _sdpa(problem, "CUDNN_ATTENTION")
+
+
+def _sdpa(problem, backend):
+    """The call with one kernel allowed. Choosing it costs microseconds, so it is done once, for the whole process."""
+    import torch
+    from torch.nn.functional import scaled_dot_product_attention
+
+    chosen = torch.nn.attention.SDPBackend.__members__[backend]
+    torch.backends.cuda.enable_math_sdp(chosen.name == "MATH")
+    torch.backends.cuda.enable_flash_sdp(chosen.name == "FLASH_ATTENTION")
+    torch.backends.cuda.enable_mem_efficient_sdp(chosen.name == "EFFICIENT_ATTENTION")
+    torch.backends.cuda.enable_cudnn_sdp(chosen.name == "CUDNN_ATTENTION")
+
+    # SDPA's own flag is aligned top-left, and with a mask the unfused kernel refuses it; every other case is a mask.
+    plain_causal = problem.causal is not None and problem.window is None and problem.mask is problem.bias is None
+    is_causal = plain_causal and (problem.causal == "top-left" or problem.q_len == problem.kv_len)
+
+    def four_axes(x):
+        """A view with all four axes: the fused kernel refuses masks of one axis or three."""
+        return x.reshape((1,) * (4 - x.ndim) + x.shape)
+
+    def attention(q, k, v, mask=None, bias=None):
+        # The fused CPU kernel multiplies by the scale what the flag has set to -inf: +inf or nan where that is not positive.
+        flag = is_causal and (problem.scale > 0 or q.device.type != "cpu")
+        mask, bias = (x if x is None else four_axes(x) for x in (mask, bias))
+        allowed = None if flag else seen(problem, mask, q.device)
+        if bias is not None:
+            allowed = bias if allowed is None else torch.where(allowed, bias, -torch.inf)
+        return scaled_dot_product_attention(
+            q, k, v, attn_mask=allowed, is_causal=flag, scale=problem.scale, enable_gqa=problem.group > 1
+        )
+
+    return attention

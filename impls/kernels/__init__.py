@@ -1,1 +1,0 @@
-"""Numba kernels, imported only by the worker that runs them."""
