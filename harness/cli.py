@@ -12,17 +12,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.options import parser
-from harness.problem import ProblemError
-from harness.registry import RegistryError, discover
+from harness.commands.options import parser
+from harness.errors import UserError
+from harness.plugins.registry import discover
 
 if TYPE_CHECKING:
     from harness.measure.manager import Manager
-    from harness.measure.weigher import Weigher
-    from harness.plan import Contender, Plan
-    from harness.presets import Preset
-    from harness.record import Cell
-    from harness.store import RunFolder
+    from harness.measure.memory_pass import Weigher
+    from harness.measure.plan import Plan
+    from harness.plugins.contender import Contender
+    from harness.records.cell import Cell
+    from harness.runs.folder import RunFolder
+    from harness.runs.presets import Preset
 
 OK, FAILED, WRONG_COMMAND, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
@@ -42,20 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `harness list | head`: the reader has had enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
-    except ValueError as error:
-        if not isinstance(error, _user_errors()):
-            raise
+    except UserError as error:
         print(f"harness: {error}", file=sys.stderr)
         return WRONG_COMMAND
-
-
-def _user_errors() -> tuple[type[ValueError], ...]:
-    """Errors whose message is a sentence for the user; any other is a bug and keeps its traceback."""
-    from harness.presets import PresetError
-    from harness.report.plots import PlotError
-    from harness.store import StoreError
-
-    return ProblemError, RegistryError, PresetError, PlotError, StoreError, UsageError
 
 
 class Terminated(KeyboardInterrupt):
@@ -70,16 +60,12 @@ def _stopped(stop: KeyboardInterrupt) -> int:
     return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
 
 
-class UsageError(ValueError):
-    """Options that do not go together."""
-
-
 # --- verbs -------------------------------------------------------------------------------------------
 
 
 def list_(options: argparse.Namespace) -> int:
     """Every implementation: where it can run, whether that is here, what it supports."""
-    from harness.plan import contenders
+    from harness.plugins.contender import contenders
 
     registry = discover(options.plugin)
     entries: list[dict[str, Any]] = []
@@ -113,7 +99,7 @@ def list_(options: argparse.Namespace) -> int:
 
 def presets(options: argparse.Namespace) -> int:
     """Every built-in preset and its problems."""
-    from harness.presets import all_built_in
+    from harness.runs.presets import all_built_in
 
     for preset in all_built_in():
         print(f"{preset.name}: {preset.description}\n  from {preset.source}")
@@ -124,12 +110,12 @@ def presets(options: argparse.Namespace) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Check, time and weigh; then the tables."""
-    from harness.environment import environment
     from harness.measure.manager import Manager
-    from harness.measure.weigher import Weigher
+    from harness.measure.memory_pass import Weigher
     from harness.report.format import nothing_measured
     from harness.report.terminal import Display, Output, print_results
-    from harness.store import RunFolder
+    from harness.runs.environment import environment
+    from harness.runs.folder import RunFolder
 
     console = Output()
     folder = _resumed(options) if options.resume else None
@@ -171,21 +157,21 @@ def tune(options: argparse.Namespace) -> int:
     variants = [one.name for one in registry.implementations[name].variants()] if name in registry.implementations else []
     if not variants or options.impl.strip() != name:
         able = ", ".join(one.name for one in registry.implementations.values() if one.tunables)
-        raise UsageError(f"tune takes one implementation that declares what can be tuned ({able}), not {options.impl}")
+        raise UserError(f"tune takes one implementation that declares what can be tuned ({able}), not {options.impl}")
     options.impl, options.baseline = ",".join([name, *variants]), name
     return run(options)
 
 
 def check(options: argparse.Namespace) -> int:
     """The conformance cases, chapter by chapter."""
-    from harness.check import check as examine
+    from harness.commands.check import check as examine
 
     return OK if examine(options) else FAILED
 
 
 def conventions(options: argparse.Namespace) -> int:
     """What every available implementation, and the library call behind it, really does."""
-    from harness.conventions import conventions as probe
+    from harness.commands.conventions import conventions as probe
 
     return OK if probe(options) else FAILED
 
@@ -195,7 +181,7 @@ def report(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from harness.report.terminal import print_results
-    from harness.store import RunFolder
+    from harness.runs.folder import RunFolder
 
     folder = RunFolder.open(options.folder)
     table = _results(folder)
@@ -220,8 +206,8 @@ def report(options: argparse.Namespace) -> int:
 
 def _measure(manager: Manager, weigher: Weigher, folder: RunFolder, say: Callable[[str], None]) -> None:
     """Carry out what the journal does not hold yet."""
+    from harness.errors import Status
     from harness.measure.messages import Failed
-    from harness.record import Status
 
     folder.mend()
     finished = folder.cells()
@@ -248,7 +234,7 @@ def _measure(manager: Manager, weigher: Weigher, folder: RunFolder, say: Callabl
 def _told(cell: Cell) -> str:
     """A finished cell as a line of progress."""
     from harness.analysis.statistics import interval
-    from harness.record import Status
+    from harness.errors import Status
     from harness.report.format import seconds
 
     if cell.status is Status.UNAVAILABLE:
@@ -258,11 +244,12 @@ def _told(cell: Cell) -> str:
 
 
 def _plan(options: argparse.Namespace) -> Plan:
-    from harness.plan import Plan, contenders
-    from harness.presets import built_in, from_file
+    from harness.measure.plan import Plan
+    from harness.plugins.contender import contenders
+    from harness.runs.presets import built_in, from_file
 
     if options.problems and options.preset:
-        raise UsageError("--preset and --problems are two ways to say the same; give one of them")
+        raise UserError("--preset and --problems are two ways to say the same; give one of them")
     preset: Preset = from_file(options.problems) if options.problems else built_in(options.preset or "quick")
     changes = {k: v for k in ("direction", "dtype") if (v := getattr(options, k)) is not None}
     registry = discover(options.plugin)
@@ -270,11 +257,11 @@ def _plan(options: argparse.Namespace) -> Plan:
     usable = len(os.sched_getaffinity(0))
     threads = options.threads or usable
     if threads > usable:
-        raise UsageError(f"--threads {threads} is more than the {usable} CPUs that this process may use")
+        raise UserError(f"--threads {threads} is more than the {usable} CPUs that this process may use")
     chosen = tuple(_never_simulated(c) for c in contenders(registry, names, options.device))
     baseline = options.baseline or ("numpy" if "numpy" in names else "")
     if baseline and baseline not in names:
-        raise UsageError(f"--baseline {baseline} is not among the implementations of this run")
+        raise UserError(f"--baseline {baseline} is not among the implementations of this run")
     return Plan(
         preset=preset.name,
         problems=tuple(dict.fromkeys(p.replace(**changes) for p in preset.problems)),
@@ -306,11 +293,11 @@ def _memory(gib: float | None) -> int:
 
 
 def _resumed(options: argparse.Namespace) -> RunFolder:
-    from harness.store import RunFolder
+    from harness.runs.folder import RunFolder
 
     given = [f"--{n}" for n in ("impl", "preset", "problems", "out", "direction", "dtype") if getattr(options, n)]
     if given:
-        raise UsageError(f"--resume goes on with the plan in the folder, so {', '.join(given)} cannot be given with it")
+        raise UserError(f"--resume goes on with the plan in the folder, so {', '.join(given)} cannot be given with it")
     return RunFolder.open(options.resume)
 
 

@@ -18,12 +18,12 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from harness.conformance.conventions import CONTRACT, NOT_DECLARED, QUESTIONS
-from harness.conventions import LIBRARY
-from harness.environment import environment
-from harness.plan import contenders
+from harness.commands.conventions import LIBRARY
+from harness.operators.attention.conventions import CONTRACT, NOT_DECLARED, QUESTIONS
+from harness.plugins.contender import contenders
+from harness.plugins.registry import discover
 from harness.problem import DTYPES
-from harness.registry import discover
+from harness.runs.environment import environment
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "conformance.md"

@@ -11,9 +11,9 @@ import pandas as pd
 
 from harness.analysis import statistics
 from harness.problem import Problem
-from harness.record import Cell
+from harness.records.cell import Cell
 from harness.report.format import seconds
-from harness.store import RunFolder
+from harness.runs.folder import RunFolder
 
 ROOT = Path(__file__).parents[1]
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "kernels.md"

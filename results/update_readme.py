@@ -5,7 +5,7 @@ from pathlib import Path
 from harness.analysis.table import results
 from harness.report.format import winner
 from harness.report.markdown import problem_table
-from harness.store import RunFolder
+from harness.runs.folder import RunFolder
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

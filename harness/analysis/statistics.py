@@ -7,7 +7,7 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
-from harness.record import Timing
+from harness.records.cell import Timing
 
 CONFIDENCE = 0.95
 WIDE = 0.10

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from harness.analysis import statistics
-from harness.plan import Plan
-from harness.problem import Problem
-from harness.record import Cell
+from harness.measure.plan import Plan
+from harness.operators.attention.problem import Problem
+from harness.records.cell import Cell
 
 COLUMNS = (
     "implementation", "framework", "device", "problem", "batch", "q_heads", "kv_heads", "q_len", "kv_len", "head_dim",

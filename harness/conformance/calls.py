@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.conformance import checks
-from harness.conformance.case import Case
-from harness.conformance.inputs import vary
 from harness.frameworks import Framework
-from harness.inputs import Inputs
-from harness.problem import Problem
-from harness.reference import expected
-from harness.registry import Implementation
-from harness.solver import Solver
+from harness.operators import checks
+from harness.operators.attention.inputs import Inputs
+from harness.operators.attention.problem import Problem
+from harness.operators.attention.reference import expected
+from harness.operators.attention.variations import vary
+from harness.operators.case import Case
+from harness.plugins.bound_call import Solver
+from harness.plugins.implementation import Implementation
 
 REPEATS = 4
 MANY = 150

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 
-from harness.conformance.case import Case
-from harness.conformance.chapters import CHAPTERS
+from harness.operators.attention.cases import CHAPTERS
+from harness.operators.case import Case
 
 SIMULATED_ELEMENTS, SIMULATED_CORE_ELEMENTS = 150, 900
 """Score elements up to which any case, and a core case, is run in the CUDA simulator: it takes milliseconds for each."""

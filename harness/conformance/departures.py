@@ -5,30 +5,30 @@ from __future__ import annotations
 import fnmatch
 
 from harness.conformance.cases import all_cases
-from harness.errors import RegistryError, guess
-from harness.registry import Implementation
+from harness.errors import UserError, guess
+from harness.plugins.implementation import Implementation
 
 
 def check_departures(implementation: Implementation) -> None:
-    """Raise `RegistryError` for an entry that matches no case, and where every case is excused."""
+    """Raise `UserError` for an entry that matches no case, and where every case is excused."""
     ids = [case.id for case in all_cases()]
     chapters = [f"{chapter}/*" for chapter in dict.fromkeys(case.chapter for case in all_cases())]
     name, devices = implementation.name, tuple(implementation.devices)
     for entry in implementation.departures:
         device, _, pattern = entry.rpartition(":")
         if device and device not in devices:
-            raise RegistryError(
+            raise UserError(
                 f'{name}: the departure "{entry}" speaks of the device {device}, and it runs on {" and ".join(devices)}; '
                 f'write "{devices[0]}:{pattern}" or "{pattern}"'
             )
         if not any(fnmatch.fnmatchcase(case_id, pattern) for case_id in ids):
-            raise RegistryError(
+            raise UserError(
                 f'{name}: the departure "{entry}" names no case.{guess(pattern, [*chapters, *ids])} '
                 'Write the id of a case or a pattern, such as "logits/overflow-*"; `harness check` prints the ids'
             )
     for device in devices:
         if implementation.departures and all(implementation.departs(case_id, device) for case_id in ids):
-            raise RegistryError(
+            raise UserError(
                 f"{name}: its departures excuse every case on {device}, so nothing would be examined; "
                 "write those that fail, and leave what it does not do out of its Supports"
             )

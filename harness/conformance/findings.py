@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from harness.conformance.tally import Tally
 from harness.conformance.verdict import Verdict
-from harness.record import Status
+from harness.errors import Status
 
 INDENT = " " * 13
 

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.conformance.properties import NAMES
 from harness.conformance.verdict import Verdict
-from harness.record import Status
+from harness.errors import Status
+from harness.operators.attention.properties import NAMES
 
 OF_CALLS = {
     "repeat": "calls with the same inputs differ",

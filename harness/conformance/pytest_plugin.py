@@ -50,11 +50,11 @@ def pytest_configure(config: pytest.Config) -> None:
     places = config.getoption("--implementation")
     if places:
         from harness.conformance.suite.examine import subject
-        from harness.registry import RegistryError
+        from harness.errors import UserError
 
         try:
             config.stash[SUBJECTS] = [subject(where) for where in places]
-        except RegistryError as error:
+        except UserError as error:
             raise pytest.UsageError(f"--implementation: {error}") from None
 
 
@@ -62,13 +62,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def conformance(request: pytest.FixtureRequest) -> Callable[..., None]:
     """`conformance("package.module:name", device="auto")` examines an implementation, and fails with what was found."""
     from harness.conformance.suite.examine import examine
-    from harness.registry import RegistryError
+    from harness.errors import UserError
 
     def run(where: str, device: str = "auto") -> None:
         __tracebackhide__ = True
         try:
             found = examine(where, device, request.config.getoption("--every-case"))
-        except RegistryError as error:
+        except UserError as error:
             found = str(error)
         if found:
             pytest.fail(found, pytrace=False)

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.conformance.case import Case
 from harness.conformance.kinds import fewest, kinds_of
 from harness.conformance.verdict import Verdict
-from harness.record import Status
-from harness.registry import Supports
+from harness.errors import Status
+from harness.operators.attention.supports import Supports
+from harness.operators.case import Case
 
 PASSING = (Status.OK, Status.UNSUPPORTED)
 """A declared weakness that is still there is unsupported, and no failure."""

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from harness.conformance import checks, properties
-from harness.conformance.arrays import PLACES
 from harness.conformance.calls import CALLS, NotExamined, Trial
-from harness.conformance.case import Case
-from harness.conformance.cause import Cause
-from harness.conformance.diagnosis import likely_cause
-from harness.conformance.inputs import vary
+from harness.errors import Status, describe
 from harness.frameworks import Framework
-from harness.inputs import Inputs
-from harness.record import Accuracy, Status
-from harness.reference import Expected, expected
-from harness.registry import Implementation, describe
-from harness.solver import Solver
+from harness.operators import checks
+from harness.operators.answer import Expected
+from harness.operators.attention import properties
+from harness.operators.attention.diagnosis.output import likely_cause
+from harness.operators.attention.inputs import Inputs
+from harness.operators.attention.reference import expected
+from harness.operators.attention.storage import PLACES
+from harness.operators.attention.variations import vary
+from harness.operators.case import Case
+from harness.operators.diagnosis.cause import Cause
+from harness.plugins.bound_call import Solver
+from harness.plugins.implementation import Implementation
+from harness.records.accuracy import Accuracy
 
 Answer = Callable[[Case, Inputs], Expected]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 
-from harness.errors import RegistryError, unknown_name
-from harness.frameworks.base import Framework, NoGradients, Unavailable
+from harness.errors import Unavailable, UserError, unknown_name
+from harness.frameworks.base import Framework, NoGradients
 
 ADAPTERS = {
     "numpy": ("numpy", "NumPy"),
@@ -23,8 +23,8 @@ __all__ = ["ADAPTERS", "Framework", "NoGradients", "Unavailable", "adapter"]
 
 
 def adapter(name: str) -> type[Framework]:
-    """The adapter class of a framework. Raises `RegistryError` for a name that has none."""
+    """The adapter class of a framework. Raises `UserError` for a name that has none."""
     if name not in ADAPTERS:
-        raise RegistryError(unknown_name("framework", name, sorted(ADAPTERS), "The harness adapts"))
+        raise UserError(unknown_name("framework", name, sorted(ADAPTERS), "The harness adapts"))
     module, cls = ADAPTERS[name]
     return getattr(importlib.import_module(f"harness.frameworks.{module}"), cls)

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from harness.registry import Differentiable
+from harness.frameworks.differentiable import Differentiable
 
 SIMULATOR = "NUMBA_ENABLE_CUDASIM"
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.frameworks.base import Framework, Unavailable
-from harness.registry import Differentiable
+from harness.errors import Unavailable
+from harness.frameworks.base import Framework
+from harness.frameworks.differentiable import Differentiable
 
 
 class Jax(Framework):

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.frameworks.base import SIMULATOR, Framework, Unavailable, cuda_devices, simulating
+from harness.errors import Unavailable
+from harness.frameworks.base import SIMULATOR, Framework, cuda_devices, simulating
 
 
 class Numba(Framework):

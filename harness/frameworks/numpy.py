@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.frameworks.base import Framework, Unavailable, best_rate
+from harness.errors import Unavailable
+from harness.frameworks.base import Framework, best_rate
 
 
 class NumPy(Framework):

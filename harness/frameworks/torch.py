@@ -8,8 +8,9 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from harness.frameworks.base import Framework, Unavailable, best_rate
-from harness.registry import Differentiable
+from harness.errors import Unavailable
+from harness.frameworks.base import Framework, best_rate
+from harness.frameworks.differentiable import Differentiable
 
 
 class Torch(Framework):

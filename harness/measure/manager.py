@@ -13,27 +13,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import reference
-from harness.inputs import make_inputs
+from harness.errors import Status
 from harness.measure.load import LoadMeter
-from harness.measure.messages import (
-    Failed,
-    Finish,
-    Finished,
-    Prepare,
-    Prepared,
-    Rate,
-    Rated,
-    Sample,
-    Sampled,
-)
+from harness.measure.messages import Failed, Finish, Finished, Prepare, Prepared, Rate, Rated, Sample, Sampled
+from harness.measure.plan import Plan
 from harness.measure.predict import History
 from harness.measure.process import Worker, launch
 from harness.measure.progress import Show, silent
-from harness.plan import Contender, Plan
-from harness.problem import Problem
-from harness.record import Cell, Status, Timing
-from harness.registry import Implementation
+from harness.operators.attention import reference
+from harness.operators.attention.inputs import make_inputs
+from harness.operators.attention.problem import Problem
+from harness.plugins.contender import Contender
+from harness.plugins.implementation import Implementation
+from harness.records.cell import Cell, Timing
 
 
 @dataclass

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.conformance.case import Case
-from harness.conformance.conventions import Conventions
 from harness.conformance.verdict import Verdict
-from harness.inputs import Inputs
-from harness.problem import Problem
-from harness.record import Accuracy, Memory, Status
-from harness.registry import Origin
+from harness.errors import Status
+from harness.operators.attention.conventions import Conventions
+from harness.operators.attention.inputs import Inputs
+from harness.operators.attention.problem import Problem
+from harness.operators.case import Case
+from harness.plugins.implementation import Origin
+from harness.records.accuracy import Accuracy
+from harness.records.cell import Memory
 
 
 @dataclass(frozen=True)

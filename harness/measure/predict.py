@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.plan import Effort
-from harness.problem import Problem
+from harness.measure.plan import Effort
+from harness.operators.attention.problem import Problem
 
 MATERIALISED = 0.5
 """An implementation whose first call raised the mark by at least this share of a float32 score matrix is taken to keep

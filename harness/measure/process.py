@@ -12,12 +12,13 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from harness.errors import Status
 from harness.frameworks import adapter
 from harness.measure import memory
 from harness.measure.load import process_clock
 from harness.measure.messages import Failed, Ready, Reply, Request, Start
-from harness.plan import Contender, Plan
-from harness.record import Status
+from harness.measure.plan import Plan
+from harness.plugins.contender import Contender
 
 LAST_LINES, LAST_CHARACTERS = 5, 400
 """Of a dead worker's output, what its reason quotes at most."""

@@ -17,10 +17,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from harness.conformance import checks, conventions
 from harness.conformance.verdict import judge
-from harness.frameworks import Framework, Unavailable, adapter
-from harness.inputs import make_inputs
+from harness.errors import Status, Unavailable, describe
+from harness.frameworks import Framework, adapter
 from harness.measure import memory, timing
 from harness.measure.messages import (
     Check,
@@ -45,10 +44,15 @@ from harness.measure.messages import (
     Weigh,
     Weighed,
 )
-from harness.record import Accuracy, Memory, Status
-from harness.reference import Expected, load
-from harness.registry import Implementation, describe, find
-from harness.solver import Solver
+from harness.operators import checks
+from harness.operators.answer import Expected, load
+from harness.operators.attention import conventions
+from harness.operators.attention.inputs import make_inputs
+from harness.plugins.bound_call import Solver
+from harness.plugins.implementation import Implementation
+from harness.plugins.registry import find
+from harness.records.accuracy import Accuracy
+from harness.records.cell import Memory
 
 _PR_SET_PDEATHSIG = 1
 

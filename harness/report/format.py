@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.record import Status
+from harness.errors import Status
 
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _SIZES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))

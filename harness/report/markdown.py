@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from harness.plan import Plan
-from harness.problem import Problem
+from harness.measure.plan import Plan
+from harness.operators.attention.problem import Problem
 from harness.report.format import HEADINGS, absences, display_rows, size, winner
 
 

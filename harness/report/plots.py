@@ -7,27 +7,23 @@ from typing import Any
 
 import pandas as pd
 
-from harness.record import Status
+from harness.errors import Status, UserError
 
 _SAME = ("batch", "q_heads", "kv_heads", "head_dim", "v_head_dim", "dtype", "causal", "mask", "direction")
-
-
-class PlotError(ValueError):
-    """A picture that cannot be drawn; the message is one sentence for the user."""
 
 
 def plot(table: pd.DataFrame, path: Path) -> None:
     """Draw time and workspace against the length for the largest family of problems that differ in nothing else.
 
-    The format follows the file's ending (.png, .svg, .pdf). Raises `PlotError` without matplotlib, for a run with fewer than
+    The format follows the file's ending (.png, .svg, .pdf). Raises `UserError` without matplotlib, for a run with fewer than
     two lengths, and when the file exists or cannot be written.
     """
     try:
         import matplotlib
     except ImportError:
-        raise PlotError("plots need matplotlib; install it with pip install 'attention-harness[plot]'") from None
+        raise UserError("plots need matplotlib; install it with pip install 'attention-harness[plot]'") from None
     if path.exists():
-        raise PlotError(f"{path} exists, and will not be overwritten; name another file")
+        raise UserError(f"{path} exists, and will not be overwritten; name another file")
     matplotlib.use("agg")
     from matplotlib.figure import Figure
 
@@ -54,7 +50,7 @@ def plot(table: pd.DataFrame, path: Path) -> None:
     try:
         figure.savefig(path, dpi=150)
     except (OSError, ValueError) as error:
-        raise PlotError(f"cannot draw {path}: {error}") from None
+        raise UserError(f"cannot draw {path}: {error}") from None
 
 
 def _family(table: pd.DataFrame) -> pd.DataFrame:
@@ -63,7 +59,7 @@ def _family(table: pd.DataFrame) -> pd.DataFrame:
     families = measured.groupby(list(_SAME), dropna=False, sort=False)
     best = max((rows for _, rows in families), key=lambda rows: rows.q_len.nunique(), default=None)
     if best is None or best.q_len.nunique() < 2:
-        raise PlotError("a plot against the length needs a run with at least two lengths")
+        raise UserError("a plot against the length needs a run with at least two lengths")
     return best
 
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from harness.plan import Plan
+from harness.measure.plan import Plan
 from harness.report.format import HEADINGS, LESS_NEEDED, absences, display_rows, winner
 
 FULL_WIDTH = 112

@@ -8,13 +8,13 @@ import os
 
 import pytest
 
-from harness import reference
-from harness.inputs import make_inputs
 from harness.measure.messages import Prepare, Prepared, Sample, Start
 from harness.measure.process import Worker
-from harness.plan import contenders
-from harness.presets import built_in
-from harness.registry import discover
+from harness.operators.attention import reference
+from harness.operators.attention.inputs import make_inputs
+from harness.plugins.contender import contenders
+from harness.plugins.registry import discover
+from harness.runs.presets import built_in
 
 TIMEOUT_S = 120
 ROUNDS = 5

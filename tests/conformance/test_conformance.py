@@ -5,15 +5,8 @@ import os
 import pytest
 
 from harness.conformance.suite.examine import Subject
-from harness.conformance.suite.test_conformance import (  # noqa: F401 - the suite's own tests and fixtures, run here
-    checker,
-    living,
-    parametrize,
-    settle,
-    test_case,
-    test_random_problems,
-)
-from harness.registry import discover
+from harness.conformance.suite.test_conformance import parametrize
+from harness.plugins.registry import discover
 
 _REGISTRY = discover()
 

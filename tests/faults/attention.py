@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.inputs import NUMPY_DTYPES
+from harness.operators.arrays import NUMPY_DTYPES
 from harness.registry import EVERYTHING
 
 

@@ -6,13 +6,13 @@ import multiprocessing
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.conformance.case import Case
 from harness.conformance.cases import all_cases
+from harness.conformance.examiner import WROTE
 from harness.conformance.verdict import Verdict, judge, oracle
+from harness.errors import Status
 from harness.frameworks import adapter
-from harness.measure.checker import WROTE
-from harness.record import Status
-from harness.reference import Expected
+from harness.operators.answer import Expected
+from harness.operators.case import Case
 from tests.faults.attention import Attention
 from tests.faults.catalogue import FAULTS
 from tests.faults.faulty import as_implementation

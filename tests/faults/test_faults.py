@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.record import Status
+from harness.errors import Status
 from tests.faults.attention import Attention
 from tests.faults.catalogue import FAULTS
 from tests.faults.judging import rejection, verdicts

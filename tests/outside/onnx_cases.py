@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import ml_dtypes
 import numpy as np
 
-from harness.inputs import Inputs
+from harness.operators.attention.inputs import Inputs
 from harness.problem import Problem
 from tests.outside.onnx_corpus import SLOTS, Node, corpus
 

@@ -7,7 +7,7 @@ import pytest
 
 from harness.conformance.suite.examine import Subject
 from harness.conformance.suite.test_conformance import parameter, skipped
-from harness.registry import discover
+from harness.plugins.registry import discover
 
 REGISTRY = discover()
 

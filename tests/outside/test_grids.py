@@ -10,12 +10,12 @@ import sys
 
 import pytest
 
-from harness.conformance.case import Case
+from harness.conformance.examiner import Checker
 from harness.conformance.verdict import Verdict
-from harness.measure.checker import Checker
-from harness.plan import contenders
+from harness.errors import Status
+from harness.operators.case import Case
+from harness.plugins.contender import contenders
 from harness.problem import Problem
-from harness.record import Status
 from harness.registry import EVERYTHING, Supports
 from tests.outside.grids import PROJECTS, __main__, covering, every, stating
 from tests.outside.grids.examine import SHAPES_OF_SLOW_BUILDS, Answers, sample, verdicts

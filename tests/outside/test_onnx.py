@@ -6,10 +6,11 @@ import functools
 import numpy as np
 import pytest
 
-from harness.conformance import checks
 from harness.conformance.cases import SIMULATED_ELEMENTS
 from harness.measure.messages import Failed
-from harness.reference import Expected, expected
+from harness.operators import checks
+from harness.operators.answer import Expected
+from harness.operators.attention.reference import expected
 from harness.registry import Supports
 from tests.outside.departures import declared, misnamed, settle
 from tests.outside.subjects import REGISTRY, chosen, parameters

@@ -101,7 +101,7 @@ def test_a_plugin_whose_declaration_says_what_nobody_knows(harness, change, word
     plugin = harness.write("mine.py", DECLARED.replace(*change))
     sentence = complaint(harness("check", "--impl", "mine", "--plugin", plugin))
     assert [word for word in words if word not in sentence] == []
-    assert "RegistryError" not in sentence
+    assert "UserError" not in sentence
 
 
 def test_a_folder_that_holds_something_is_not_touched(harness, tiny):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import ml_dtypes
 import numpy as np
 
-from harness.inputs import NUMPY_DTYPES, make_inputs
+from harness.operators.arrays import NUMPY_DTYPES
+from harness.operators.attention.inputs import make_inputs
 from harness.problem import Problem
 from tests.unit.plain import admitted
 

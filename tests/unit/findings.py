@@ -1,9 +1,12 @@
 """Plans, timings and cells as a run would leave them, with what a test does not care about filled in."""
 
-from harness.plan import Contender, Effort, Plan
+from harness.errors import Status
+from harness.measure.plan import Effort, Plan
+from harness.plugins.contender import Contender
+from harness.plugins.implementation import Origin
 from harness.problem import Problem
-from harness.record import Accuracy, Cell, Memory, Status, Timing
-from harness.registry import Origin
+from harness.records.accuracy import Accuracy
+from harness.records.cell import Cell, Memory, Timing
 
 PROBLEM = Problem(batch=2, q_heads=4, kv_heads=2, q_len=8, kv_len=16, head_dim=32, causal="bottom-right", mask="padding")
 OTHER_PROBLEM = Problem(q_heads=2, q_len=64, head_dim=16)

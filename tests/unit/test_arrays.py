@@ -7,13 +7,13 @@ import signal
 import numpy as np
 import pytest
 
-from harness.conformance.arrays import PLACES
-from harness.conformance.case import small
-from harness.conformance.inputs import vary
 from harness.frameworks import adapter
-from harness.inputs import make_inputs
+from harness.operators.attention.cases.problems import small
+from harness.operators.attention.inputs import make_inputs
+from harness.operators.attention.storage import PLACES
+from harness.operators.attention.variations import vary
+from harness.plugins.bound_call import Solver
 from harness.registry import implementation
-from harness.solver import Solver
 
 PROBLEM = small(batch=2, q_len=21, mask="random-b1qk", bias="normal-1hqk", direction="backward")
 TENSORS = ("q", "k", "v", "do")

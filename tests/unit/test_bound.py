@@ -7,11 +7,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from harness.conformance.checks import accuracy
-from harness.conformance.inputs import vary
-from harness.inputs import NUMPY_DTYPES, make_inputs
+from harness.operators.arrays import NUMPY_DTYPES
+from harness.operators.attention.inputs import make_inputs
+from harness.operators.attention.reference import expected
+from harness.operators.attention.variations import vary
+from harness.operators.checks import accuracy
 from harness.problem import Problem
-from harness.reference import expected
 from tests.unit.plain import admitted
 
 DTYPES = ("float64", "float32", "float16", "bfloat16")

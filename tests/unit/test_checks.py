@@ -7,10 +7,11 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from harness.conformance import checks
-from harness.inputs import make_inputs
+from harness.operators import checks
+from harness.operators.answer import Tensor
+from harness.operators.attention.inputs import make_inputs
+from harness.operators.attention.reference import expected
 from harness.problem import Problem
-from harness.reference import Tensor, expected
 
 PROBLEM = Problem(batch=2, q_heads=4, kv_heads=2, q_len=6, kv_len=5, head_dim=3, v_head_dim=7, mask="empty-rows-b1qk")
 

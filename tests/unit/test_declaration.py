@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from harness.conformance.departures import check_departures
+from harness.errors import UserError, describe
 from harness.frameworks import ADAPTERS
-from harness.registry import EVERYTHING, Implementation, RegistryError, Supports, describe, implementation
+from harness.registry import EVERYTHING, Implementation, Supports, implementation
 
 ROOT = Path(__file__).parents[2]
 
 
 def refused(declare):
     """The sentence that `declare()` is refused with."""
-    with pytest.raises(RegistryError) as caught:
+    with pytest.raises(UserError) as caught:
         declare()
     sentence = str(caught.value)
     assert "\n" not in sentence
@@ -110,7 +111,7 @@ def test_further_reasons_are_a_list(reasons):
 def test_the_error_names_the_line_of_the_plug_in(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text("from harness.registry import *\n\n\nimplementation('mine', framework='pytorch')\n")
-    with pytest.raises(RegistryError) as caught:
+    with pytest.raises(UserError) as caught:
         exec(compile(path.read_text(), str(path), "exec"), {})
     assert describe(caught.value) == f"{caught.value} (mine.py, line 4)"
 

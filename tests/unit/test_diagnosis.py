@@ -5,14 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from harness.conformance.diagnosis import likely_cause
-from harness.conformance.equality import MAX_NAMED
-from harness.conformance.inputs import vary
-from harness.conformance.properties import admitted_keys
-from harness.conformance.variants import Formula, pairs, variants
-from harness.inputs import NUMPY_DTYPES, make_inputs
+from harness.operators.arrays import NUMPY_DTYPES
+from harness.operators.attention.diagnosis.output import likely_cause
+from harness.operators.attention.diagnosis.variants import Formula, pairs, variants
+from harness.operators.attention.inputs import make_inputs
+from harness.operators.attention.properties import admitted_keys
+from harness.operators.attention.reference import expected
+from harness.operators.attention.variations import vary
+from harness.operators.diagnosis.equality import MAX_NAMED
 from harness.problem import Problem
-from harness.reference import expected
 from tests.faults import precision, scale, softmax, strides
 from tests.faults.attention import Attention
 from tests.unit.plain import attend_inputs

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from llvmlite import binding, ir
 
-from harness.conformance import checks
-from harness.inputs import make_inputs
+from harness.operators import checks
+from harness.operators.attention.inputs import make_inputs
+from harness.operators.attention.reference import expected
 from harness.problem import Problem
-from harness.reference import expected
 from impls.attention.numba_flash import plan
 from impls.attention.numba_flash.attention import Fused
 from impls.attention.numba_flash.microkernel import ROWS

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from harness.conformance import checks
-from harness.inputs import NUMPY_DTYPES, make_inputs
+from harness.operators import checks
+from harness.operators.arrays import NUMPY_DTYPES
+from harness.operators.attention.inputs import make_inputs
+from harness.operators.attention.reference import expected, half
+from harness.operators.attention.reference.forward import forward_rows
 from harness.problem import Problem
-from harness.reference import expected, half
-from harness.reference.forward import forward_rows
 from tests.unit.plain import attend_inputs
 
 HALVES = ("bfloat16", "float16")

@@ -9,7 +9,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from harness.inputs import NUMPY_DTYPES, make_inputs
+from harness.operators.arrays import NUMPY_DTYPES
+from harness.operators.attention.inputs import make_inputs
 from harness.problem import Problem
 
 ROOT = Path(__file__).parents[2]

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from harness.conformance.checks import accuracy, finding
-from harness.inputs import make_inputs
+from harness.operators.attention.inputs import make_inputs
+from harness.operators.attention.reference import expected
+from harness.operators.checks import accuracy, finding
 from harness.problem import Problem
-from harness.reference import expected
 from tests.unit.plain import admitted, attend_inputs
 
 PROBLEM = Problem(q_heads=2, kv_heads=1, q_len=4, kv_len=6, head_dim=3, causal="bottom-right", bias="normal-qk")

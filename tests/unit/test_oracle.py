@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from harness.inputs import make_inputs
+from harness.operators.answer import load, save
+from harness.operators.attention.inputs import make_inputs
+from harness.operators.attention.reference import expected, rows, scores
 from harness.problem import Problem
-from harness.reference import expected, load, rows, save, scores
 from tests.unit.plain import admitted, attend, attend_inputs
 
 FEATURES = {

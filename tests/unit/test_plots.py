@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from harness.report.plots import PlotError, plot
+from harness.errors import UserError
+from harness.report.plots import plot
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -30,18 +31,18 @@ def test_a_picture_is_drawn(tmp_path):
 
 
 def test_one_length_is_not_enough(tmp_path):
-    with pytest.raises(PlotError, match="at least two lengths"):
+    with pytest.raises(UserError, match="at least two lengths"):
         plot(pd.DataFrame(rows([128]) + rows([256], causal="top-left")), tmp_path / "plot.png")
 
 
 def test_an_existing_file_is_not_overwritten(tmp_path):
     (tmp_path / "plot.png").write_text("mine")
-    with pytest.raises(PlotError, match="will not be overwritten"):
+    with pytest.raises(UserError, match="will not be overwritten"):
         plot(pd.DataFrame(rows([128, 256])), tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", ["plot.nonsense", "nowhere/plot.png"])
 def test_what_cannot_be_written_is_said(tmp_path, name):
-    with pytest.raises(PlotError, match="cannot draw"):
+    with pytest.raises(UserError, match="cannot draw"):
         plot(pd.DataFrame(rows([128, 256])), tmp_path / name)

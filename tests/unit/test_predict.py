@@ -2,8 +2,8 @@
 
 import pytest
 
+from harness.measure.plan import Effort
 from harness.measure.predict import History
-from harness.plan import Effort
 from harness.problem import Problem
 
 EFFORT = Effort(rounds=10, min_rounds=3, budget_s=10.0)

@@ -5,9 +5,10 @@ import itertools
 
 import pytest
 
-from harness.plan import Effort
-from harness.presets import PresetError, all_built_in, built_in, from_file
+from harness.errors import UserError
+from harness.measure.plan import Effort
 from harness.problem import Problem
+from harness.runs.presets import all_built_in, built_in, from_file
 
 NAMES = [preset.name for preset in all_built_in()]
 
@@ -194,7 +195,7 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_gives_one_clear_sentence(written, mistake):
     text, words = MISTAKES[mistake]
-    with pytest.raises(PresetError) as caught:
+    with pytest.raises(UserError) as caught:
         written(text)
     said = str(caught.value)
     assert "mine.toml" in said and "\n" not in said
@@ -202,12 +203,12 @@ def test_a_mistake_gives_one_clear_sentence(written, mistake):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(PresetError, match=r"absent\.toml.*No such file"):
+    with pytest.raises(UserError, match=r"absent\.toml.*No such file"):
         from_file(tmp_path / "absent.toml")
 
 
 def test_a_misspelt_preset_gets_its_nearest_names():
-    with pytest.raises(PresetError) as caught:
+    with pytest.raises(UserError) as caught:
         built_in("bert-bse")
     assert '"bert-bse"' in str(caught.value)
     assert "Did you mean bert-base" in str(caught.value)

@@ -4,8 +4,9 @@ import itertools
 
 import pytest
 
-from harness.inputs import make_inputs
-from harness.problem import CAUSAL, Problem, ProblemError
+from harness.errors import UserError
+from harness.operators.attention.inputs import make_inputs
+from harness.problem import CAUSAL, Problem
 from tests.unit.plain import sees
 
 LENGTHS = [(1, 1), (5, 5), (4, 7), (7, 4), (1, 6), (6, 1), (3, 0), (0, 3), (2, 9), (9, 2)]
@@ -142,7 +143,7 @@ def posed(**fields):
     ],
 )
 def test_a_problem_that_cannot_be_posed_says_why(fields, words):
-    with pytest.raises(ProblemError) as caught:
+    with pytest.raises(UserError) as caught:
         posed(**fields)
     assert [word for word in words if word not in str(caught.value)] == []
 
@@ -155,7 +156,7 @@ def test_a_form_is_taken_exactly_when_its_axes_fit_from_the_right(kind):
         fits = all(letter in (axis, "1") for letter, axis in zip(reversed(form), "kqhb", strict=False))
         try:
             posed(**{kind: prefix + form})
-        except ProblemError:
+        except UserError:
             taken = False
         else:
             taken = True

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from harness.conformance.properties import BACKWARD, NAMES, admitted_keys, applies, holds
-from harness.conformance.variants import Formula
-from harness.inputs import make_inputs
+from harness.operators.attention.diagnosis.variants import Formula
+from harness.operators.attention.inputs import make_inputs
+from harness.operators.attention.properties import BACKWARD, NAMES, admitted_keys, applies, holds
 from harness.problem import Problem
 from tests.unit.plain import attend_inputs
 

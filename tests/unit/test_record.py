@@ -5,7 +5,9 @@ import math
 
 import pytest
 
-from harness.record import Accuracy, Cell, Memory, Status, Timing
+from harness.errors import Status
+from harness.records.accuracy import Accuracy
+from harness.records.cell import Cell, Memory, Timing
 from tests.unit.findings import memory, timing
 
 RIGHT = Accuracy(1e-7, 0.5, 64, "o[0, 0, 1, 2]", 2e-7)

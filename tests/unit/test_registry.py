@@ -8,21 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import UserError, describe
+from harness.plugins.implementation import Origin
+from harness.plugins.registry import ENTRY_POINT_GROUP, Broken, Registry, discover, find
 from harness.problem import CAUSAL, DTYPES, Problem
-from harness.registry import (
-    ENTRY_POINT_GROUP,
-    EVERYTHING,
-    Broken,
-    Implementation,
-    Origin,
-    Registry,
-    RegistryError,
-    Supports,
-    describe,
-    discover,
-    find,
-    implementation,
-)
+from harness.registry import EVERYTHING, Implementation, Supports, implementation
 
 ROOT = Path(__file__).parents[2]
 
@@ -139,7 +129,7 @@ def test_a_declaration_that_says_nothing_supports_plain_float32():
     ],
 )
 def test_an_impossible_declaration_says_why(options, words):
-    with pytest.raises(RegistryError) as caught:
+    with pytest.raises(UserError) as caught:
         implementation("mine", **options)
     assert [word for word in words if word not in str(caught.value)] == []
 
@@ -178,7 +168,7 @@ def test_a_plug_in_file_is_found_and_found_again_by_a_worker(tmp_path):
 
 def test_a_worker_that_asks_for_what_is_not_there_is_told(tmp_path):
     origin = Origin("file", write(tmp_path, "plugin", PLUGIN.format(name="mine")))
-    with pytest.raises(RegistryError, match=r"plugin.*yours"):
+    with pytest.raises(UserError, match=r"plugin.*yours"):
         find(origin, "yours")
 
 
@@ -196,21 +186,21 @@ def test_a_worker_that_asks_for_what_is_not_there_is_told(tmp_path):
 )
 def test_a_plug_in_that_was_asked_for_and_cannot_be_used_ends_the_command(tmp_path, text, words):
     plugin = write(tmp_path, "plugin", text)
-    with pytest.raises(RegistryError) as caught:
+    with pytest.raises(UserError) as caught:
         discover([plugin])
     assert plugin in str(caught.value) and "\n" not in str(caught.value)
     assert [word for word in words if word not in str(caught.value)] == []
 
 
 def test_a_missing_plug_in_is_named(tmp_path):
-    with pytest.raises(RegistryError, match=r"absent\.py does not exist.*--plugin"):
+    with pytest.raises(UserError, match=r"absent\.py does not exist.*--plugin"):
         discover([str(tmp_path / "absent.py")])
 
 
 def test_a_plug_in_that_is_not_python_is_refused(tmp_path):
     path = tmp_path / "plugin.txt"
     path.write_text("hello")
-    with pytest.raises(RegistryError, match="not a Python file"):
+    with pytest.raises(UserError, match="not a Python file"):
         discover([str(path)])
 
 
@@ -267,7 +257,7 @@ def test_names_are_chosen_in_order_and_once(said, chosen):
 
 
 def test_a_misspelt_name_gets_its_nearest():
-    with pytest.raises(RegistryError) as caught:
+    with pytest.raises(UserError) as caught:
         registry("numpy", "torch-sdpa-flash", "naive").select("numpy,torch-sdpa-flsh")
     assert '"torch-sdpa-flsh"' in str(caught.value)
     assert "Did you mean torch-sdpa-flash?" in str(caught.value)
@@ -276,7 +266,7 @@ def test_a_misspelt_name_gets_its_nearest():
 
 @pytest.mark.parametrize("said", ["", " ", ",,"])
 def test_no_name_at_all_is_a_mistake(said):
-    with pytest.raises(RegistryError, match="--impl"):
+    with pytest.raises(UserError, match="--impl"):
         registry("a").select(said)
 
 

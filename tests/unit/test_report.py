@@ -8,13 +8,15 @@ import pytest
 from rich.console import Console
 
 from harness.analysis.table import results
+from harness.conformance import lines as verdicts
 from harness.conformance.cases import Case
-from harness.conformance.cause import Cause
 from harness.conformance.tally import Tally
 from harness.conformance.verdict import Verdict
+from harness.errors import Status
+from harness.operators.diagnosis.cause import Cause
 from harness.problem import Problem
-from harness.record import Accuracy, Status
-from harness.report import format, verdicts
+from harness.records.accuracy import Accuracy
+from harness.report import format
 from harness.report.markdown import report
 from harness.report.terminal import print_results
 from tests.unit.findings import OTHER_PROBLEM, PROBLEM, absent, measured, memory, plan

@@ -8,10 +8,10 @@ from collections import Counter
 
 import pytest
 
-from harness.plan import Effort, Plan
+from harness.errors import Status, UserError
+from harness.measure.plan import Effort, Plan
 from harness.problem import Problem
-from harness.record import Status
-from harness.store import RunFolder, StoreError, with_status
+from harness.runs.folder import RunFolder, with_status
 from tests.unit.findings import OTHER_PROBLEM, PROBLEM, absent, measured, memory, plan
 
 FIRST = measured("numpy", 1e-3, 2e-3, warnings=("noisy",))
@@ -40,14 +40,14 @@ def test_a_plan_survives_the_disk(tmp_path):
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(StoreError, match="not empty"):
+    with pytest.raises(UserError, match="not empty"):
         RunFolder.create(tmp_path, plan("numpy"))
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_a_folder_with_a_run_in_it_says_how_to_go_on(folder):
     folder.add_cell(FIRST)
-    with pytest.raises(StoreError) as caught:
+    with pytest.raises(UserError) as caught:
         RunFolder.create(folder.path, plan("torch"))
     assert f"python -m harness run --resume {folder.path}" in str(caught.value)
     assert RunFolder.open(folder.path).cells() == [FIRST]
@@ -61,19 +61,19 @@ def test_an_empty_folder_is_taken(tmp_path):
 def test_a_place_that_cannot_be_a_folder_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "run"):
-        with pytest.raises(StoreError, match="file"):
+        with pytest.raises(UserError, match="file"):
             RunFolder.create(path, plan("numpy"))
 
 
 def test_no_run_is_said_to_be_no_run(tmp_path):
-    with pytest.raises(StoreError, match="holds no run"):
+    with pytest.raises(UserError, match="holds no run"):
         RunFolder.open(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", '{"preset": "some"', "{}", "[]", "3", '{"preset": "some", "problems": [3]}'])
 def test_a_plan_that_cannot_be_read_is_named(tmp_path, text):
     (tmp_path / "plan.json").write_text(text)
-    with pytest.raises(StoreError, match=r"plan\.json"):
+    with pytest.raises(UserError, match=r"plan\.json"):
         RunFolder.open(tmp_path)
 
 
@@ -81,7 +81,7 @@ def test_a_plan_with_a_problem_that_cannot_be_posed_is_refused(folder):
     data = json.loads((folder.path / "plan.json").read_text())
     data["problems"][0]["kv_heads"] = 3
     (folder.path / "plan.json").write_text(json.dumps(data))
-    with pytest.raises(StoreError, match="divide"):
+    with pytest.raises(UserError, match="divide"):
         RunFolder.open(folder.path)
     with pytest.raises((ValueError, KeyError, TypeError)):
         Plan.from_json(data)
@@ -162,7 +162,7 @@ def test_any_other_damage_is_said_with_its_line(folder, damage, place):
         file.write(damage)
     if place == "middle":
         folder.add_cell(SECOND)
-    with pytest.raises(StoreError, match=r"journal\.jsonl, line 2"):
+    with pytest.raises(UserError, match=r"journal\.jsonl, line 2"):
         folder.cells()
 
 
@@ -171,21 +171,21 @@ def test_a_record_of_another_shape_is_damage(folder):
     entry = json.loads(folder.journal.read_text())
     entry["cell"]["accuracy"] = 5
     folder.journal.write_text(json.dumps(entry) + "\n")
-    with pytest.raises(StoreError, match="line 1"):
+    with pytest.raises(UserError, match="line 1"):
         folder.cells()
 
 
 def test_memory_of_a_cell_that_is_not_there_is_damage(folder):
     folder.add_memory(FIRST, memory())
-    with pytest.raises(StoreError, match="line 1"):
+    with pytest.raises(UserError, match="line 1"):
         folder.cells()
 
 
 def test_a_run_that_died_before_its_journal_was_made_gives_a_sentence(folder):
     folder.journal.unlink()
-    with pytest.raises(StoreError, match=r"journal\.jsonl"):
+    with pytest.raises(UserError, match=r"journal\.jsonl"):
         folder.cells()
-    with pytest.raises(StoreError, match=r"journal\.jsonl"):
+    with pytest.raises(UserError, match=r"journal\.jsonl"):
         folder.mend()
 
 
@@ -197,7 +197,7 @@ def test_a_full_disk_keeps_what_was_written_and_says_how_to_go_on(folder, monkey
     folder.add_cell(FIRST)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full_disk)
-        with pytest.raises(StoreError) as caught:
+        with pytest.raises(UserError) as caught:
             folder.add_cell(SECOND)
     assert "No space left on device" in str(caught.value)
     assert f"python -m harness run --resume {folder.path}" in str(caught.value)
@@ -211,7 +211,7 @@ def test_half_a_record_on_a_full_disk_does_no_harm(folder):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (folder.journal.stat().st_size + 40, hard))
     try:
-        with pytest.raises(StoreError, match="--resume"):
+        with pytest.raises(UserError, match="--resume"):
             folder.add_cell(SECOND)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -244,7 +244,7 @@ def test_a_table_is_replaced_whole(folder):
 
 def test_a_table_that_cannot_be_written_is_named(folder):
     (folder.path / "report.md").mkdir()
-    with pytest.raises(StoreError, match=r"report\.md"):
+    with pytest.raises(UserError, match=r"report\.md"):
         folder.write_text("report.md", "text")
 
 

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from harness.analysis.table import results, samples
+from harness.errors import Status
 from harness.problem import Problem
-from harness.record import Accuracy, Status
+from harness.records.accuracy import Accuracy
 from tests.unit.findings import OTHER_PROBLEM, PROBLEM, absent, measured, memory, plan
 
 # A promise to users: more columns may come after these, none changes its place or its meaning.

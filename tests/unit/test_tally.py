@@ -6,14 +6,16 @@ import math
 import numpy as np
 import pytest
 
-from harness.conformance.case import Case, small
 from harness.conformance.cases import all_cases
-from harness.conformance.cause import Cause
 from harness.conformance.kinds import Candidates, fewest, kinds_of
 from harness.conformance.tally import PASSING, Tally, nothing_examined, refusals
 from harness.conformance.verdict import Verdict, judge
+from harness.errors import Status
 from harness.frameworks import adapter
-from harness.record import Accuracy, Status
+from harness.operators.attention.cases.problems import small
+from harness.operators.case import Case
+from harness.operators.diagnosis.cause import Cause
+from harness.records.accuracy import Accuracy
 from harness.registry import EVERYTHING, Supports, implementation
 from tests.unit.plain import attend
 

@@ -6,14 +6,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from harness.conformance.checks import accuracy
-from harness.inputs import make_inputs
+from harness.operators.attention.inputs import make_inputs
+from harness.operators.attention.reference import expected
+from harness.operators.attention.reference.backward import backward_rows
+from harness.operators.attention.reference.forward import forward_rows
+from harness.operators.attention.reference.roundoff import Roundoff
+from harness.operators.attention.reference.scores import blocks, score_block
+from harness.operators.checks import accuracy
 from harness.problem import Problem
-from harness.reference import expected
-from harness.reference.backward import backward_rows
-from harness.reference.forward import forward_rows
-from harness.reference.roundoff import Roundoff
-from harness.reference.scores import blocks, score_block
 from tests.unit.drawn import Computation, Way, draw_bias, draw_inputs, draw_problem, one_of
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")

@@ -7,8 +7,8 @@ import pytest
 
 from harness.conformance.cases import all_cases
 from harness.conformance.verdict import judge
+from harness.errors import Status
 from harness.frameworks import adapter
-from harness.record import Status
 from harness.registry import EVERYTHING, implementation
 from tests.unit.plain import attend
 

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.conformance.case import Case
 from harness.conformance.cases import select
 from harness.conformance.departures import check_departures
+from harness.conformance.examiner import Checker
 from harness.conformance.findings import counted, kinds
 from harness.conformance.tally import Tally, nothing_examined, refusals
+from harness.errors import UserError, describe
 from harness.frameworks.base import SIMULATOR, cuda_devices
-from harness.measure.checker import Checker
-from harness.plan import Contender, contenders
-from harness.registry import Implementation, Origin, Registry, RegistryError, describe
+from harness.operators.case import Case
+from harness.plugins.contender import Contender, contenders
+from harness.plugins.implementation import Implementation, Origin
+from harness.plugins.registry import Registry
 
 TIMEOUT_S = 300
 
@@ -29,7 +31,7 @@ RANDOM = "random"
 class Subject:
     """An implementation to be examined: how it is declared, and where it can run here.
 
-    Raises `RegistryError` for declared departures that name no case.
+    Raises `UserError` for declared departures that name no case.
     """
 
     def __init__(self, implementation: Implementation, option: str, device: str = "auto", suite: str = ""):
@@ -82,10 +84,10 @@ class Subject:
 
 
 def subject(where: str, device: str = "auto") -> Subject:
-    """The implementation at "package.module:name" or "file.py:name". Raises `RegistryError` when there is none."""
+    """The implementation at "package.module:name" or "file.py:name". Raises `UserError` when there is none."""
     place, colon, name = where.rpartition(":")
     if not colon or not place or not name:
-        raise RegistryError(f'"{where}" does not say where: it should be package.module:name or file.py:name')
+        raise UserError(f'"{where}" does not say where: it should be package.module:name or file.py:name')
     if os.getcwd() not in sys.path:  # As `python -m pytest` has it.
         sys.path.insert(0, os.getcwd())
     is_file = place.endswith(".py")
@@ -94,15 +96,15 @@ def subject(where: str, device: str = "auto") -> Subject:
     try:
         module = origin.load()
     except Exception as error:
-        raise RegistryError(f"{place} cannot be imported: {describe(error)}") from error
+        raise UserError(f"{place} cannot be imported: {describe(error)}") from error
     declared = getattr(module, name, None)
     if declared is not None and not isinstance(declared, Implementation):
-        raise RegistryError(f"{where} is not declared; decorate the function with @implementation(...)")
+        raise UserError(f"{where} is not declared; decorate the function with @implementation(...)")
     registry.add_origin(origin, place)
     named = declared.name if declared is not None else name
     if named not in registry.implementations:
         known = ", ".join(registry.implementations) or "none"
-        raise RegistryError(f"{place} declares no implementation called {name}; it declares {known}")
+        raise UserError(f"{place} declares no implementation called {name}; it declares {known}")
     plugin = f"--plugin {place} " if is_file else f"--plugin {module.__file__} "
     suite = f"--pyargs harness.conformance --implementation {where}"
     return Subject(registry.implementations[named], f"--impl {named} {plugin}".strip(), device, suite)
@@ -111,7 +113,7 @@ def subject(where: str, device: str = "auto") -> Subject:
 def examine(where: str, device: str, full: bool) -> str:
     """Run the whole suite on one implementation: the kinds of its failures, or "" when all is well.
 
-    Raises `RegistryError` when it cannot be found, and skips the test where it cannot run.
+    Raises `UserError` when it cannot be found, and skips the test where it cannot run.
     """
     examined = subject(where, device)
     if examined.contender.absent:

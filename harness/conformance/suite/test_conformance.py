@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from harness.conformance import properties
-from harness.conformance.case import Case
+from harness.conformance.examiner import Checker
 from harness.conformance.findings import failure
 from harness.conformance.pytest_plugin import FAILURE, SUBJECTS
 from harness.conformance.suite.examine import RANDOM, Living, Subject
 from harness.conformance.suite.summary import as_property
 from harness.conformance.tally import PASSING
 from harness.conformance.verdict import Verdict
-from harness.measure.checker import Checker
-from harness.problem import Problem
+from harness.operators.attention import properties
+from harness.operators.attention.problem import Problem
+from harness.operators.case import Case
 
 EXAMPLES, EXAMPLES_OF_SLOW_BUILDS = 25, 2
 LONGEST, LONGEST_SIMULATED = 40, 6
@@ -116,7 +116,7 @@ def test_case(
 def test_random_problems(examined: Subject, check: str, checker: Checker, settle: Callable[[Verdict], None]) -> None:
     """The oracle on problems that nobody wrote down, and the properties that need none."""
     hypothesis = pytest.importorskip("hypothesis", reason="hypothesis draws the problems; pip install hypothesis")
-    from harness.conformance.suite.random_problems import problems
+    from harness.operators.attention.random_problems import problems
 
     implementation, backward = examined.implementation, check == "gradients" or check in properties.BACKWARD
     supports = implementation.supports_on(examined.contender.device)

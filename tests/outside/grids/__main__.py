@@ -12,15 +12,17 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from harness.conformance.examiner import Checker
 from harness.conformance.findings import counted
 from harness.conformance.kinds import kinds_of
+from harness.conformance.lines import line, row
 from harness.conformance.tally import PASSING, Chapter
 from harness.conformance.verdict import Verdict
-from harness.measure.checker import Checker
-from harness.plan import Contender, contenders
+from harness.errors import UserError, unknown_name
+from harness.plugins.contender import Contender, contenders
+from harness.plugins.registry import discover
 from harness.problem import Problem
-from harness.registry import Implementation, RegistryError, Supports, discover, unknown_name
-from harness.report.verdicts import line, row
+from harness.registry import Implementation, Supports
 from tests.outside.grids import PROJECTS, Problems, covering, every
 from tests.outside.grids.examine import Answers, sample, verdicts
 
@@ -36,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # As Ctrl-C, so that the kept answers are removed.
     try:
         return OK if _run(options) else FAILED
-    except RegistryError as error:
+    except UserError as error:
         print(f"grids: {error}", file=sys.stderr)
         return WRONG_COMMAND
     except KeyboardInterrupt:
@@ -82,7 +84,7 @@ def _projects(names: str) -> list[str]:
     chosen = list(PROJECTS) if names == "all" else [name.strip() for name in names.split(",")]
     for name in chosen:
         if name not in PROJECTS:
-            raise RegistryError(unknown_name("project", name, list(PROJECTS), f"There are {', '.join(PROJECTS)}:"))
+            raise UserError(unknown_name("project", name, list(PROJECTS), f"There are {', '.join(PROJECTS)}:"))
     return chosen
 
 
@@ -103,7 +105,7 @@ class Choice:
                 if problem.name == name:
                     return [project], problem
         where = "the full products" if self._whole else "the default run; --every looks into the full products"
-        raise RegistryError(f"no problem of {where} is called {name}")
+        raise UserError(f"no problem of {where} is called {name}")
 
     def of(self, implementation: Implementation, supports: Supports, project: str) -> Iterable[Problem]:
         """Its problems of a project."""
@@ -140,7 +142,7 @@ def _table(path: Path | None) -> Iterator[Callable[[Verdict, Contender], None]]:
         yield lambda verdict, contender: None
         return
     if path.exists():
-        raise RegistryError(f"{path} exists, and is not overwritten; give --csv another name")
+        raise UserError(f"{path} exists, and is not overwritten; give --csv another name")
     with open(path, "x", newline="", buffering=1) as file:
         writer = csv.writer(file)
 

@@ -6,16 +6,16 @@ import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from harness.conformance import checks
-from harness.conformance.case import Case
-from harness.conformance.diagnosis import likely_cause
+from harness.conformance.examiner import Checker
 from harness.conformance.verdict import Verdict, oracle
-from harness.inputs import make_inputs
-from harness.measure.checker import Checker
+from harness.errors import Status
 from harness.measure.messages import Failed
+from harness.operators import checks
+from harness.operators.answer import Expected, load, save
+from harness.operators.attention.diagnosis.output import likely_cause
+from harness.operators.attention.inputs import make_inputs
+from harness.operators.case import Case
 from harness.problem import Problem
-from harness.record import Status
-from harness.reference import Expected, load, save
 from harness.registry import Implementation, Supports
 from tests.outside.grids import Problems
 from tests.outside.grids.product import spread

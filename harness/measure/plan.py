@@ -1,0 +1,93 @@
+"""What a run will do, decided before it starts, and written down so that a killed run can go on."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.operators.attention.problem import Problem
+from harness.plugins.contender import Contender
+from harness.plugins.origin import Origin
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much time a run spends on a cell. Seconds."""
+
+    rounds: int = 10
+    """Turns of each implementation, interleaved with the others'."""
+    min_rounds: int = 3
+    """Turns that even a slow implementation gets."""
+    turn_s: float = 0.06
+    """Length of a turn, unless one call is longer."""
+    sample_s: float = 0.01
+    """Least length of a sample: long against the clock (0.1 µs) and against what interrupts it."""
+    warmup_s: float = 0.2
+    """Warming up ends here at the latest."""
+    cell_s: float = 1.5
+    """Timed work a cell gets over all rounds, `min_rounds` apart."""
+    budget_s: float = 15.0
+    """A cell predicted to take longer than this in all is over budget."""
+
+    CALLS = 4
+    """Calls a cell costs beside its rounds: first, warm-up, last verification, memory."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            kind, called = (int, "a whole number") if field.type == "int" else (int | float, "a number")
+            if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value < math.inf:
+                raise ValueError(f"{field.name} must be {called} above zero, not {value!r}")
+
+    def rounds_for(self, call_s: float) -> int:
+        """How many rounds a call of that length takes part in."""
+        affordable = int(self.cell_s / max(self.turn_s, call_s))
+        return min(self.rounds, max(self.min_rounds, affordable))
+
+    def takes_part(self, call_s: float, number: int) -> bool:
+        """Whether it has a turn in round `number`; turns are spread evenly over the rounds."""
+        mine = self.rounds_for(call_s)
+        return (number + 1) * mine // self.rounds > number * mine // self.rounds
+
+    def cell_cost_s(self, call_s: float) -> float:
+        """What a cell takes in all, when one call takes `call_s`."""
+        return (self.CALLS + self.min_rounds) * call_s
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides what a run measures."""
+
+    preset: str
+    problems: tuple[Problem, ...]
+    contenders: tuple[Contender, ...]
+    baseline: str
+    """Whose time the others' are divided into, measured in every block; "" for none."""
+    threads: int
+    timeout_s: float
+    memory_bytes: int
+    """Memory that workers may use, each for itself and all that are alive together."""
+    seed: int
+    effort: Effort
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Plan:
+        """The plan that `to_json` wrote. Raises `ValueError`, `KeyError` or `TypeError` for anything else."""
+        values = dict(data)
+        values["problems"] = tuple(Problem(**p) for p in values["problems"])
+        values["contenders"] = tuple(Contender(**{**c, "origin": _origin(**c["origin"])}) for c in values["contenders"])
+        values["effort"] = Effort(**values["effort"])
+        return cls(**values)
+
+
+def _origin(kind: str, location: str) -> Origin:
+    """As it was written down. The built-in implementations were importable modules once."""
+    if location.startswith("impls."):
+        return Origin("built-in", f"attention.{location.removeprefix('impls.')}")
+    return Origin(kind, location)

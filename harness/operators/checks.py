@@ -1,0 +1,96 @@
+"""Assertions: an output against the oracle's answer. Each says what came and what should have come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import ml_dtypes
+import numpy as np
+
+from harness.operators.answer import Expected, Tensor
+from harness.operators.arrays import NUMPY_DTYPES
+from harness.operators.attention.inputs import Inputs
+from harness.operators.attention.problem import Problem
+from harness.records.accuracy import Accuracy
+
+
+def wrong_form(problem: Problem, outputs: Mapping[str, np.ndarray]) -> str | None:
+    """What is wrong with the shapes or dtypes of the outputs, or None."""
+    shapes = {"o": problem.o_shape, "dq": problem.q_shape, "dk": problem.k_shape, "dv": problem.v_shape}
+    for name, array in outputs.items():
+        if array.shape != shapes[name]:
+            return f"{name} has the shape {array.shape}, and should have {shapes[name]}"
+        if array.dtype != NUMPY_DTYPES[problem.dtype]:
+            return f"{name} is {array.dtype}, and should be {problem.dtype}"
+    return None
+
+
+def accuracy(outputs: Mapping[str, np.ndarray], answer: Expected) -> Accuracy:
+    """Error and error over bound, the largest over every checked element of every output.
+
+    An element whose bound is zero (a row with nothing to attend to) must be exactly zero, and a bound that is not finite
+    admits nothing. Where the formula gives no number, neither may the output; elsewhere nan is wrong unless it is excused,
+    and infinity is right only where the dtype ends within the bound.
+    """
+    worst, worst_ratio, worst_error, worst_bound, undefined, largest, elements = "", 0.0, 0.0, 0.0, False, 0.0, 0
+    for name, tensor in answer.items():
+        got = outputs[name][:, :, tensor.rows]
+        error = _error(got, tensor)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(error == 0, 0.0, error / np.where(np.isfinite(tensor.bound), tensor.bound, 0.0))
+        elements += got.size
+        if not got.size:
+            continue
+        largest = max(largest, float(error.max()))
+        # Among elements that are infinitely far outside, one that is not a number is the finding.
+        at = np.unravel_index(np.lexsort((error.ravel(), ratio.ravel()))[-1], ratio.shape)
+        if ratio[at] > worst_ratio:
+            worst_ratio, worst_bound, worst_error = float(ratio[at]), float(tensor.bound[at]), float(error[at])
+            b, h, row, column = (int(n) for n in at)
+            worst = f"{name}[{b}, {h}, {int(tensor.rows[row])}, {column}]"
+            undefined = bool(np.isnan(tensor.value[at]))
+    return Accuracy(largest, worst_ratio, elements, worst, worst_bound, worst_error, undefined)
+
+
+def outside(stored: np.ndarray, tensor: Tensor) -> np.ndarray:
+    """Boolean: which elements of an output, at the rows that are checked, are wrong."""
+    return ~(_error(stored, tensor) <= np.where(np.isfinite(tensor.bound), tensor.bound, 0.0))
+
+
+def _error(stored: np.ndarray, tensor: Tensor) -> np.ndarray:
+    """The absolute difference of each element from the oracle; infinite where one of them alone is a number."""
+    got, largest = stored.astype(np.float64), float(ml_dtypes.finfo(stored.dtype).max)
+    undefined, finite = np.isnan(tensor.value), np.isfinite(got)
+    with np.errstate(invalid="ignore"):
+        error = np.where(finite & ~undefined, np.abs(got - tensor.value), np.inf)
+        ends = np.isinf(got) & (np.sign(got) == np.sign(tensor.value)) & (np.abs(tensor.value) + tensor.bound >= largest)
+    return np.where(~finite & (undefined | tensor.excused | ends), 0.0, error)
+
+
+def finding(accuracy: Accuracy) -> str:
+    """The sentence for an output outside its bound."""
+    if accuracy.worst_undefined:
+        return f"{accuracy.worst} is a number; the formula gives nan there, which must not be hidden"
+    if accuracy.worst_error == np.inf:
+        return f"{accuracy.worst} is not a number or infinite; the oracle's answer is finite"
+    if accuracy.worst_bound == 0:
+        return f"{accuracy.worst} is not zero but {accuracy.worst_error:.3g}; nothing is attended to there"
+    return f"{accuracy.worst} is {accuracy.worst_error:.3g} from the oracle, bound {accuracy.worst_bound:.3g}"
+
+
+def different(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> str | None:
+    """How two results of the same call differ, or None; compared bit by bit."""
+    for name, array in first.items():
+        if array.tobytes() != second[name].tobytes():
+            gap = np.abs(array.astype(np.float64) - second[name].astype(np.float64)).max()
+            return f"{name} differs by up to {gap:.3g} between two calls with the same inputs"
+    return None
+
+
+def changed_input(before: Inputs, now: Mapping[str, np.ndarray]) -> str | None:
+    """Which input was written to, or None. Compared bit by bit, so that nan and -0 count."""
+    for name, array in now.items():
+        original = getattr(before, name)
+        if array.shape != original.shape or array.tobytes() != np.ascontiguousarray(original).tobytes():
+            return f"the input {name} was written to; inputs belong to the caller"
+    return None

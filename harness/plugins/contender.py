@@ -1,0 +1,49 @@
+"""An implementation as it is used here: on which device, or why not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.frameworks import adapter
+from harness.plugins.implementation import Implementation, Origin
+from harness.plugins.registry import Broken, Registry
+
+
+@dataclass(frozen=True)
+class Contender:
+    """An implementation as the run will use it."""
+
+    name: str
+    framework: str
+    device: str
+    origin: Origin
+    absent: str = ""
+    """Why it cannot be run here at all; empty when it can."""
+    broken: bool = False
+    """Its plug-in could not be loaded; `absent` says why."""
+
+
+def contenders(registry: Registry, names: Sequence[str], device: str) -> tuple[Contender, ...]:
+    """The chosen implementations on `device` ("cpu", "cuda", or "auto": CUDA where it can be had), absent ones too."""
+    broken = {entry.name: entry for entry in registry.broken}
+    return tuple(
+        _contender(registry.implementations[name], device) if name in registry.implementations else _broken(broken[name])
+        for name in names
+    )
+
+
+def _broken(entry: Broken) -> Contender:
+    return Contender(entry.name, "", "", entry.origin, f"the plug-in cannot be loaded: {entry.error}", broken=True)
+
+
+def _contender(implementation: Implementation, device: str) -> Contender:
+    framework = adapter(implementation.framework)
+    wanted = ("cuda", "cpu") if device == "auto" else (device,)
+    able = [d for d in wanted if d in implementation.devices]
+    if not able:
+        absent = f"runs on {' and '.join(implementation.devices)} only"
+        return Contender(implementation.name, implementation.framework, device, implementation.origin, absent)
+    reasons = {d: framework.unavailable(d) or (implementation.needs(d) if implementation.needs else None) for d in able}
+    chosen = next((d for d in able if reasons[d] is None), able[-1])
+    return Contender(implementation.name, implementation.framework, chosen, implementation.origin, reasons[chosen] or "")

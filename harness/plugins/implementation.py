@@ -1,0 +1,136 @@
+"""How an implementation declares itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.errors import declared
+from harness.frameworks import ADAPTERS
+from harness.operators.attention.problem import Problem
+from harness.operators.attention.supports import Supports
+from harness.plugins import declaration
+from harness.plugins.origin import NOWHERE, Origin
+
+_FRAMEWORKS = declared.Words("framework", sorted(ADAPTERS), "numpy")
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """One declared implementation."""
+
+    name: str
+    factory: Callable[[Problem], Any]
+    framework: str = "numpy"
+    """The adapter in `harness.frameworks` whose arrays it takes."""
+    devices: Sequence[str] = ("cpu",)
+    supports: Supports | Mapping[str, Supports] = field(default_factory=Supports)
+    """One declaration, or one for each device."""
+    layout: str = "BHSD"
+    """Axis order of the arrays it takes and returns: BHSD (batch, head, sequence, dim) or BSHD. Converted before timing."""
+    needs: Callable[[str], str | None] | None = None
+    """Asked with the device before anything is built: a reason why it cannot run on this machine, or None."""
+    slow_build: bool = False
+    """Whether every new shape costs seconds of compilation; `check` then runs its core cases unless told otherwise."""
+    interpreted: bool = False
+    """Whether it runs as plain Python; `check` then leaves out the cases that take it minutes unless told otherwise."""
+    departures: Mapping[str, str] = field(default_factory=dict)
+    """Conformance cases (ids, or patterns such as "logits/overflow-*") that it fails, with the reason: a library's known
+    weakness, shown with every report. An entry whose case passes is itself a failure."""
+    library_call: Callable[[], Callable[..., Any]] | None = None
+    """Gives the library's own function behind it, bare: `(q, k, v, *, mask, bias, causal, scale) -> o`, in the library's
+    layout, None for what is not given. `harness conventions` probes it; nothing else calls it."""
+    tunables: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """Arguments of the factory that it chooses itself when they are left out, each with values worth a comparison. The
+    implementation with one of them is called "NAME[ARGUMENT=VALUE]"; `harness tune` runs them all beside its own choice."""
+    origin: Origin = NOWHERE
+
+    def __post_init__(self) -> None:
+        name = self.name
+        declaration.check_name(name)
+        declaration.check_factory(name, self.factory)
+        declared.check_word(name, "framework", self.framework, _FRAMEWORKS)
+        declared.check_words(name, "devices", self.devices, declaration.DEVICE_WORDS)
+        object.__setattr__(self, "devices", tuple(self.devices))
+        declared.check_word(name, "layout", self.layout, declaration.LAYOUT_WORDS)
+        declared.check_callable(name, "needs", self.needs, "of a device that returns a reason or None")
+        declared.check_flag(name, "slow_build", self.slow_build)
+        declared.check_reasons(name, "departures", self.departures, "logits/overflow-*")
+        declared.check_callable(name, "library_call", self.library_call, "that returns the library's own function")
+        declaration.check_tunables(name, self.tunables, self.factory)
+        if isinstance(self.supports, Mapping):
+            declaration.check_by_device(name, self.supports, self.devices)
+        for supports in self.supports.values() if isinstance(self.supports, Mapping) else [self.supports]:
+            declaration.check_supports(name, supports, Supports)
+            supports.check(name)
+
+    def variants(self) -> Iterator[Implementation]:
+        """The implementation with each value of each of its tunables, one at a time."""
+        for argument, values in self.tunables.items():
+            for value in values:
+                factory = functools.update_wrapper(functools.partial(self.factory, **{argument: value}), self.factory)
+                yield dataclasses.replace(self, name=f"{self.name}[{argument}={value}]", factory=factory, tunables={})
+
+    @property
+    def summary(self) -> str:
+        """The first line of the factory's docstring."""
+        return (self.factory.__doc__ or "").strip().partition("\n")[0]
+
+    def supports_on(self, device: str) -> Supports:
+        return self.supports[device] if isinstance(self.supports, Mapping) else self.supports
+
+    def departs(self, case_id: str, device: str) -> str:
+        """Why it is declared to fail a conformance case on a device, or "". "cuda:PATTERN" speaks of one device only."""
+        for pattern, reason in self.departures.items():
+            only, _, rest = pattern.rpartition(":")
+            if only in ("", device) and fnmatch.fnmatchcase(case_id, rest):
+                return reason
+        return ""
+
+
+def implementation(
+    name: str,
+    *,
+    framework: str = "numpy",
+    devices: Sequence[str] = ("cpu",),
+    supports: Supports | Mapping[str, Supports] | None = None,
+    layout: str = "BHSD",
+    needs: Callable[[str], str | None] | None = None,
+    slow_build: bool = False,
+    interpreted: bool = False,
+    departures: Mapping[str, str] | None = None,
+    library_call: Callable[[], Callable[..., Any]] | None = None,
+    tunables: Mapping[str, Sequence[Any]] | None = None,
+) -> Callable[[Callable[[Problem], Any]], Implementation]:
+    """Declare a factory to be an implementation. The fields are those of `Implementation`.
+
+    Raises `UserError` for a declaration that says what nobody knows: an unknown word, or a value of another kind.
+    """
+    checked = Implementation(
+        name=name,
+        factory=_not_yet_given,
+        framework=framework,
+        devices=devices,
+        supports=Supports() if supports is None else supports,
+        layout=layout,
+        needs=needs,
+        slow_build=slow_build,
+        interpreted=interpreted,
+        departures={} if departures is None else departures,
+        library_call=library_call,
+        tunables={} if tunables is None else tunables,
+    )
+
+    def declare(factory: Callable[[Problem], Any]) -> Implementation:
+        return dataclasses.replace(checked, factory=factory)
+
+    return declare
+
+
+def _not_yet_given(problem: Problem, **tunables: Any) -> Any:
+    """Stands for the factory while the rest of the declaration is checked, so that its error names the right line."""
+    raise NotImplementedError

@@ -1,0 +1,58 @@
+"""Where a plug-in lies, and how it is imported from there."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from harness.errors import UserError
+
+BUILT_IN = "attention_harness_implementations"
+"""What the folder `impls` is imported as."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an implementation was found, so that a worker process can find it again."""
+
+    kind: str
+    """"built-in" (a module in the folder `impls` beside this package), "module" (an importable name) or "file" (a path)."""
+    location: str
+
+    def load(self) -> ModuleType:
+        """Import the plug-in. Whatever it raises goes through."""
+        if self.kind == "built-in":
+            import_built_in()
+            return importlib.import_module(f"{BUILT_IN}.{self.location}")
+        if self.kind == "module":
+            return importlib.import_module(self.location)
+        path = Path(self.location)
+        name = f"harness_plugin_{path.stem}_{abs(hash(str(path)))}"
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise UserError(f"{path} is not a Python file; a plug-in is a .py file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # Dataclasses and pickles in the plug-in look themselves up here.
+        spec.loader.exec_module(module)
+        return module
+
+
+NOWHERE = Origin("module", "")
+"""Of an implementation that no plug-in was asked for yet."""
+
+
+def import_built_in() -> ModuleType:
+    """The folder `impls` beside this package, found by its place: another project may have a folder of that name too."""
+    if BUILT_IN not in sys.modules:
+        path = Path(__file__).parents[2] / "impls" / "__init__.py"
+        spec = importlib.util.spec_from_file_location(BUILT_IN, path, submodule_search_locations=[str(path.parent)])
+        if spec is None or spec.loader is None or not path.is_file():
+            raise UserError(f"the implementations are missing: {path.parent} should be there; install the harness anew")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[BUILT_IN] = module
+        spec.loader.exec_module(module)
+    return sys.modules[BUILT_IN]

@@ -1,0 +1,124 @@
+"""Which implementations there are, and the plug-ins that could not be loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.metadata
+import pkgutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+from harness.errors import UserError, describe, unknown_name
+from harness.plugins.implementation import Implementation
+from harness.plugins.origin import BUILT_IN, Origin, import_built_in
+
+ENTRY_POINT_GROUP = "attention_harness.implementations"
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A plug-in that could not be loaded: a row with its error, never the end of a run."""
+
+    name: str
+    origin: Origin
+    error: str
+
+
+@dataclass
+class Registry:
+    """Every implementation that was found, by name, and the plug-ins that could not be loaded."""
+
+    implementations: dict[str, Implementation] = field(default_factory=dict)
+    broken: list[Broken] = field(default_factory=list)
+
+    def add_origin(self, origin: Origin, name: str) -> None:
+        """Load one plug-in and add what it declares; whatever goes wrong becomes an entry of `broken`."""
+        try:
+            found = list(declared_in(origin))
+        except (Exception, SystemExit) as error:  # A plug-in may raise anything; the others must still be found.
+            self.broken.append(Broken(name, origin, describe(error)))
+            return
+        for one in found:
+            other = self.implementations.setdefault(one.name, one)
+            if other.factory is not one.factory:  # A plug-in may import another's implementation, to build on it.
+                taken = f"the name {one.name} is already taken by {other.origin.location}"
+                self.broken.append(Broken(name, origin, taken))
+
+    def add_variant(self, name: str) -> None:
+        """Make "NAME[ARGUMENT=VALUE]" one of the implementations, if it is a variant of one."""
+        whole = self.implementations.get(name.partition("[")[0])
+        for one in whole.variants() if whole else ():
+            if one.name == name:
+                self.implementations[name] = one
+
+    def select(self, names: str) -> list[str]:
+        """The names in "a,b,c", or every one for "all" (broken plug-ins included), in order and once each.
+
+        Raises `UserError` for a name that is not there, with the nearest ones that are.
+        """
+        for name in names.split(","):
+            self.add_variant(name.strip())
+        known = [*self.implementations, *(b.name for b in self.broken if b.name not in self.implementations)]
+        chosen = [name.strip() for name in names.split(",") if name.strip()]
+        if chosen == ["all"]:
+            return known
+        if not chosen:
+            raise UserError("no implementation was named; --impl takes all, or names separated by commas")
+        for name in chosen:
+            if name not in known:
+                raise UserError(unknown_name("implementation", name, known, "`python -m harness list` shows all"))
+        return list(dict.fromkeys(chosen))
+
+
+def discover(plugins: Sequence[str] = ()) -> Registry:
+    """Find the implementations of `impls/`, of installed packages, and of the plug-in files given.
+
+    Raises `UserError` when a file in `plugins` is missing, raises, or declares nothing: it was asked for by name.
+    """
+    registry = Registry()
+    for operator in _modules_of(import_built_in()):
+        for name in _modules_of(importlib.import_module(f"{BUILT_IN}.{operator}")):
+            registry.add_origin(Origin("built-in", f"{operator}.{name}"), name)
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        registry.add_origin(Origin("module", entry.value.partition(":")[0]), entry.name)
+    for plugin in plugins:
+        _add_file(registry, plugin)
+    return registry
+
+
+def _modules_of(package: ModuleType) -> Iterator[str]:
+    for info in pkgutil.iter_modules(package.__path__):
+        if not info.name.startswith("_"):
+            yield info.name
+
+
+def _add_file(registry: Registry, plugin: str) -> None:
+    path = Path(plugin).expanduser().resolve()
+    if not path.is_file():
+        raise UserError(f"the plug-in {plugin} does not exist; --plugin takes the path of a Python file")
+    before, broken_before = len(registry.implementations), len(registry.broken)
+    registry.add_origin(Origin("file", str(path)), path.stem)
+    if len(registry.broken) > broken_before:
+        raise UserError(f"the plug-in {plugin} cannot be loaded: {registry.broken[-1].error}")
+    if len(registry.implementations) == before:
+        raise UserError(f"the plug-in {plugin} declares no implementation; decorate a function with @implementation(...)")
+
+
+def declared_in(origin: Origin) -> Iterator[Implementation]:
+    """The implementations among a plug-in's module-level names, each knowing its origin."""
+    module = origin.load()
+    declared = {id(value): value for value in vars(module).values() if isinstance(value, Implementation)}
+    for one in declared.values():
+        yield dataclasses.replace(one, origin=origin)
+
+
+def find(origin: Origin, name: str) -> Implementation:
+    """The implementation called `name` in a plug-in, for a worker. Raises `UserError` when it is not there."""
+    for declared in declared_in(origin):
+        for one in (declared, *declared.variants()):
+            if one.name == name:
+                return one
+    raise UserError(f"{origin.location} declares no implementation called {name}")

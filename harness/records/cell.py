@@ -1,0 +1,105 @@
+"""What a run finds out, as types whose wrong states cannot be built.
+
+A cell is one implementation on one problem. It ends in exactly one status, and the status decides what the record may
+hold: a cell that failed its verification has an error and no time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.errors import Status
+from harness.records.accuracy import Accuracy
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The raw samples of one cell, in the order they were taken."""
+
+    samples_s: tuple[float, ...]
+    """Seconds a call, each the mean of `calls_per_sample` calls."""
+    rounds: tuple[int, ...]
+    """The round that each sample was taken in; samples of one round share the machine's mood."""
+    calls_per_sample: int
+    build_s: float
+    """Building the callable: compiling, tuning, workspaces."""
+    first_call_s: float
+    """The first call, which may compile what building did not."""
+    warmup_calls: int
+
+    def __post_init__(self) -> None:
+        if not self.samples_s or len(self.samples_s) != len(self.rounds):
+            raise ValueError("a timing has at least one sample, and a round for each")
+        if not all(s > 0 and math.isfinite(s) for s in self.samples_s):
+            raise ValueError("every sample is a positive number of seconds")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Memory of one call in the steady state, in bytes."""
+
+    peak_bytes: int
+    """Inputs, output and workspace: the highest mark of the call, above the process without the problem."""
+    workspace_bytes: int
+    """What the call needed beyond its inputs and its output, kept buffers included."""
+    method: str
+    """How it was read, such as "VmHWM after clear_refs"."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One implementation on one problem, and what came of it.
+
+    Raises `ValueError` for a combination of status and findings that must not exist.
+    """
+
+    implementation: str
+    framework: str
+    device: str
+    problem: str
+    """The problem's name; the plan holds the problem itself."""
+    status: Status
+    reason: str = ""
+    """Why there is no time, in words; empty when there is one."""
+    accuracy: Accuracy | None = None
+    timing: Timing | None = None
+    memory: Memory | None = None
+    warnings: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """The framework's version and settings as the worker found them."""
+
+    def __post_init__(self) -> None:
+        ok = self.status is Status.OK
+        measured = self.timing is not None or self.memory is not None
+        if ok and (self.accuracy is None or not self.accuracy.correct or self.timing is None):
+            raise ValueError("an ok cell has been verified, is correct and has a time")
+        if not ok and measured:
+            raise ValueError(f"a cell that is {self.status} cannot carry a time or a memory")
+        if self.status is Status.INCORRECT and self.accuracy is not None and self.accuracy.correct:
+            raise ValueError("an incorrect cell cannot have an error within the bound")
+        if ok == bool(self.reason):
+            raise ValueError("a cell without a time says why, and only such a cell does")
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Cell:
+        """The cell that `to_json` wrote. Raises `ValueError`, `KeyError` or `TypeError` for anything else."""
+        if not isinstance(data, Mapping):
+            raise ValueError(f"a cell is {data!r}")
+        values = dict(data)
+        values["status"] = Status(values["status"])
+        kinds: dict[str, Any] = {"accuracy": Accuracy, "timing": Timing, "memory": Memory}
+        for name, kind in kinds.items():
+            part = values.get(name)
+            if part is not None:
+                if not isinstance(part, Mapping):
+                    raise ValueError(f"{name} is {part!r}")
+                values[name] = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in part.items()})
+        values["warnings"] = tuple(values.get("warnings", ()))
+        return cls(**values)

@@ -1,8 +1,0 @@
-"""The oracle: attention in float64, in blocks of bounded memory, with the derived error bound of every element.
-
-`expected(problem, inputs)` is what an output is compared with; `docs/tolerance.md` derives the bound.
-"""
-
-from harness.reference.expected import Expected, Tensor, expected, load, save
-
-__all__ = ["Expected", "Tensor", "expected", "load", "save"]
