@@ -18,7 +18,7 @@ from harness.plugins.registry import discover
 
 if TYPE_CHECKING:
     from harness.measure.manager import Manager
-    from harness.measure.memory_pass import Weigher
+    from harness.measure.memory_pass import MemoryPass
     from harness.measure.plan import Plan
     from harness.plugins.contender import Contender
     from harness.records.cell import Cell
@@ -111,7 +111,7 @@ def presets(options: argparse.Namespace) -> int:
 def run(options: argparse.Namespace) -> int:
     """Check, time and weigh; then the tables."""
     from harness.measure.manager import Manager
-    from harness.measure.memory_pass import Weigher
+    from harness.measure.memory_pass import MemoryPass
     from harness.report.format import nothing_measured
     from harness.report.terminal import Display, Output, print_results
     from harness.runs.environment import environment
@@ -133,7 +133,7 @@ def run(options: argparse.Namespace) -> int:
             recorded = environment(plan.threads)
             recorded["matmul_flops_per_s"] = manager.matmul_rates()
             folder.write_environment(recorded)
-            _measure(manager, Weigher(plan, display.show), folder, display.say)
+            _measure(manager, MemoryPass(plan, display.show), folder, display.say)
     except KeyboardInterrupt as stop:
         manager.close()
         _write_tables(folder)
@@ -204,10 +204,10 @@ def report(options: argparse.Namespace) -> int:
 # --- a run -------------------------------------------------------------------------------------------
 
 
-def _measure(manager: Manager, weigher: Weigher, folder: RunFolder, say: Callable[[str], None]) -> None:
+def _measure(manager: Manager, memory_pass: MemoryPass, folder: RunFolder, say: Callable[[str], None]) -> None:
     """Carry out what the journal does not hold yet."""
     from harness.errors import Status
-    from harness.measure.messages import Failed
+    from harness.workers.messages import Failed
 
     folder.mend()
     finished = folder.cells()
@@ -224,7 +224,7 @@ def _measure(manager: Manager, weigher: Weigher, folder: RunFolder, say: Callabl
         if cell.status is Status.UNAVAILABLE:
             absent.add(cell.implementation)
     manager.close()
-    for cell, found in weigher.memories(folder.cells()):
+    for cell, found in memory_pass.memories(folder.cells()):
         if isinstance(found, Failed):
             folder.add_warning(cell, f"its memory could not be measured: {found.status}: {found.reason}")
         else:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness.conformance.cases import all_cases, select
 from harness.conformance.departures import check_departures
-from harness.conformance.examiner import Checker
+from harness.conformance.examiner import Examiner
 from harness.conformance.lines import line, row, summary, whole
 from harness.conformance.tally import Tally, nothing_examined
 from harness.conformance.verdict import Verdict
@@ -115,7 +115,7 @@ def _examine(
         return _repetition(options, contender.name, verdict)
 
     verdicts = []
-    with Checker(contender, options.threads or len(os.sched_getaffinity(0)), options.timeout) as checker:
+    with Examiner(contender, options.threads or len(os.sched_getaffinity(0)), options.timeout) as checker:
         for verdict in checker.check_all(cases):
             verdicts.append(verdict)
             news = tally.add(verdict)

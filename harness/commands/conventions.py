@@ -8,11 +8,11 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from harness.conformance.examiner import Checker
-from harness.measure.messages import Failed
+from harness.conformance.examiner import Examiner
 from harness.operators.attention.conventions import QUESTIONS, Conventions
 from harness.plugins.contender import contenders
 from harness.plugins.registry import discover
+from harness.workers.messages import Failed
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,7 +29,7 @@ def conventions(options: argparse.Namespace) -> bool:
         if contender.absent:
             absent.append(f"{contender.name}: {contender.absent}")
             continue
-        with Checker(contender, len(os.sched_getaffinity(0)), options.timeout) as checker:
+        with Examiner(contender, len(os.sched_getaffinity(0)), options.timeout) as checker:
             reply = checker.probe()
         if isinstance(reply, Failed):
             absent.append(f"{contender.name}: {reply.status}: {reply.reason}")

@@ -16,7 +16,7 @@ from harness.operators.attention.problem import Problem
 from harness.operators.attention.reference import expected
 from harness.operators.attention.variations import vary
 from harness.operators.case import Case
-from harness.plugins.bound_call import Solver
+from harness.plugins.bound_call import BoundCall
 from harness.plugins.implementation import Implementation
 
 REPEATS = 4
@@ -36,26 +36,26 @@ class Trial:
     case: Case
     implementation: Implementation
     framework: Framework
-    solver: Solver
+    solver: BoundCall
     inputs: Inputs
     outputs: dict[str, np.ndarray]
 
-    def another(self, problem: Problem, seed: int) -> Solver:
+    def another(self, problem: Problem, seed: int) -> BoundCall:
         """The implementation built anew, with other arrays."""
-        solver = Solver(self.implementation, self.framework, problem)
+        solver = BoundCall(self.implementation, self.framework, problem)
         solver.bind(vary(problem, self.case.inputs, seed))
         return solver
 
     def solve(self, problem: Problem, inputs: Inputs) -> dict[str, np.ndarray]:
         """The outputs for a problem, built anew."""
-        solver = Solver(self.implementation, self.framework, problem)
+        solver = BoundCall(self.implementation, self.framework, problem)
         solver.bind(inputs)
-        return solver.outputs(solver.finished_call())
+        return solver.outputs(solver.call_and_synchronize())
 
 
 def _repeated(trial: Trial, calls: int) -> str | None:
     for number in range(calls):
-        again = trial.solver.outputs(trial.solver.finished_call())
+        again = trial.solver.outputs(trial.solver.call_and_synchronize())
         if wrong := checks.different(trial.outputs, again):
             return f"call {number + 2}: {wrong}"
     return None
@@ -78,8 +78,8 @@ def _alternate(trial: Trial) -> str | None:
     problem = trial.case.problem
     for change in (0, 3, -5):
         other = problem.replace(q_len=problem.q_len + change, kv_len=problem.kv_len + 3 * change)
-        trial.another(other, trial.case.seed + 1).finished_call()
-        again = trial.solver.outputs(trial.solver.finished_call())
+        trial.another(other, trial.case.seed + 1).call_and_synchronize()
+        again = trial.solver.outputs(trial.solver.call_and_synchronize())
         if wrong := checks.different(trial.outputs, again):
             return f"after a call with {other.q_len} queries and {other.kv_len} keys: {wrong}"
     return None
@@ -95,7 +95,7 @@ def _bound_to(trial: Trial, inputs: Inputs, what: str) -> str | None:
     """The callable's answer for other arrays, against the oracle's."""
     answer = expected(trial.case.problem, inputs, trial.case.seed)
     trial.solver.bind(inputs)
-    found = checks.accuracy(trial.solver.outputs(trial.solver.finished_call()), answer)
+    found = checks.accuracy(trial.solver.outputs(trial.solver.call_and_synchronize()), answer)
     return None if found.correct else f"{what}: {checks.finding(found)}"
 
 
@@ -107,7 +107,7 @@ def _same_buffers(trial: Trial) -> str | None:
     for seed in (trial.case.seed + 1, trial.case.seed + 2):
         inputs = vary(problem, trial.case.inputs, seed)
         solver.overwrite(inputs)
-        found = checks.accuracy(solver.outputs(solver.finished_call()), expected(problem, inputs, trial.case.seed))
+        found = checks.accuracy(solver.outputs(solver.call_and_synchronize()), expected(problem, inputs, trial.case.seed))
         if not found.correct:
             return f"other values in the same arrays: {checks.finding(found)}"
     return None
@@ -140,16 +140,16 @@ def _neighbours(trial: Trial) -> Iterator[tuple[str, Inputs]]:
 
 def _apart(trial: Trial) -> str | None:
     """An output shares no memory with an input, and a later call does not change it."""
-    result = trial.solver.finished_call()
+    result = trial.solver.call_and_synchronize()
     outputs = trial.solver.outputs(result)
     for name, output in outputs.items():
         for other, given in trial.solver.inputs_now().items():
             if output.size and np.shares_memory(output, given):
                 return f"the output {name} shares memory with the input {other}; it belongs to the caller"
     before = {name: output.copy() for name, output in outputs.items()}
-    trial.another(trial.case.problem, trial.case.seed + 1).finished_call()
+    trial.another(trial.case.problem, trial.case.seed + 1).call_and_synchronize()
     trial.solver.bind(vary(trial.case.problem, trial.case.inputs, trial.case.seed + 1))
-    trial.solver.finished_call()
+    trial.solver.call_and_synchronize()
     if wrong := checks.different(before, trial.solver.outputs(result)):
         return f"a later call changed the output of an earlier one: {wrong.partition(' between')[0]}"
     return None
@@ -164,13 +164,13 @@ def _concurrent(trial: Trial) -> str | None:
 
 def _concurrent_shared(trial: Trial) -> str | None:
     """Two threads with the very same arrays get what they get alone: who writes to them for a moment spoils the other's."""
-    other = Solver(trial.implementation, trial.framework, trial.case.problem)
+    other = BoundCall(trial.implementation, trial.framework, trial.case.problem)
     other.bind(trial.inputs)
     return _at_once([trial.solver, other], "with a second thread that is given the same arrays")
 
 
-def _at_once(solvers: list[Solver], when: str) -> str | None:
-    alone = [solver.outputs(solver.finished_call()) for solver in solvers]
+def _at_once(solvers: list[BoundCall], when: str) -> str | None:
+    alone = [solver.outputs(solver.call_and_synchronize()) for solver in solvers]
     alone = [{name: x.copy() for name, x in outputs.items()} for outputs in alone]
     barrier = threading.Barrier(len(solvers))
     results: list[list[dict[str, np.ndarray]]] = [[] for _ in solvers]
@@ -180,7 +180,7 @@ def _at_once(solvers: list[Solver], when: str) -> str | None:
         try:
             for _ in range(CONCURRENT_CALLS):
                 barrier.wait(timeout=60)
-                results[number].append(solvers[number].outputs(solvers[number].finished_call()))
+                results[number].append(solvers[number].outputs(solvers[number].call_and_synchronize()))
         except BaseException as error:
             raised.append(error)
             barrier.abort()

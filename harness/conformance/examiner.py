@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import cast
+from typing import Any
 
 import numpy as np
 
+from harness.conformance.session import Check, ConformanceSession, Probe, Probed, Solve
 from harness.conformance.verdict import Verdict
 from harness.errors import Status
-from harness.measure.messages import Check, Checked, Failed, Probe, Probed, Reply, Request, Solve, Solved, Start
-from harness.measure.process import Worker
 from harness.operators.attention.inputs import Inputs
 from harness.operators.attention.problem import Problem
 from harness.operators.case import Case
 from harness.plugins.contender import Contender
+from harness.plugins.session import environment, opening
+from harness.workers.messages import Failed, Request
+from harness.workers.process import Worker
 
 WROTE = "an input was written to during the call, if only for a moment: on pages that cannot be written it ends by SIGSEGV"
 
 
-class Checker:
+class Examiner:
     """One implementation under examination. Use as a context manager."""
 
     def __init__(self, contender: Contender, threads: int, timeout_s: float, memory_bytes: int = 0):
-        self._start = Start(contender.name, contender.origin, contender.device, threads, memory_bytes)
-        self._framework = contender.framework
+        self._start = opening(contender, ConformanceSession, threads, memory_bytes)
+        self._environment = environment(contender, threads)
         self._timeout_s = timeout_s
         self._worker: Worker | None = None
 
-    def __enter__(self) -> Checker:
+    def __enter__(self) -> Examiner:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -38,9 +40,8 @@ class Checker:
     def check(self, case: Case) -> Verdict:
         """Run one case and say what came of it; a timeout or a crash is a verdict too."""
         reply = self._ask(Check(case))
-        if isinstance(reply, Checked):
-            return reply.verdict
-        assert isinstance(reply, Failed)
+        if not isinstance(reply, Failed):
+            return reply
         if reply.status is Status.CRASHED and case.inputs == "protected" and "SIGSEGV" in reply.reason:
             return Verdict(case, Status.INCORRECT, WROTE)
         return Verdict(case, reply.status, reply.reason)
@@ -53,13 +54,13 @@ class Checker:
     def solve(self, problem: Problem, inputs: Inputs) -> dict[str, np.ndarray] | Failed:
         """The outputs for given arrays, or why there are none."""
         reply = self._ask(Solve(problem, inputs))
-        return reply.outputs if isinstance(reply, Solved) else cast(Failed, reply)
+        return reply if isinstance(reply, Failed) else reply.outputs
 
     def probe(self) -> Probed | Failed:
         """Its conventions, found by probing."""
-        return cast(Probed | Failed, self._ask(Probe()))
+        return self._ask(Probe())
 
-    def _ask(self, request: Request) -> Reply:
+    def _ask(self, request: Request) -> Any:
         if self._worker is None or not self._worker.alive:
-            self._worker = Worker(self._start, self._framework, self._timeout_s)
+            self._worker = Worker(self._start, self._environment, self._timeout_s)
         return self._worker.ask(request, self._timeout_s)

@@ -18,7 +18,7 @@ from harness.operators.attention.storage import PLACES
 from harness.operators.attention.variations import vary
 from harness.operators.case import Case
 from harness.operators.diagnosis.cause import Cause
-from harness.plugins.bound_call import Solver
+from harness.plugins.bound_call import BoundCall
 from harness.plugins.implementation import Implementation
 from harness.records.accuracy import Accuracy
 
@@ -65,13 +65,13 @@ def _departed(verdict: Verdict, declared: str) -> Verdict:
 def _examine(case: Case, implementation: Implementation, framework: Framework, answer: Answer) -> Verdict:
     inputs = vary(case.problem, case.inputs, case.seed)
     try:
-        solver = Solver(implementation, framework, case.problem)
+        solver = BoundCall(implementation, framework, case.problem)
         solver.bind(inputs, where_they_lie=case.inputs in PLACES)
         if case.inputs in PLACES and (copied := solver.copied_inputs()):
             reason = f"not examined: the adapter of {implementation.framework} copies {', '.join(copied)} given like this"
             return Verdict(case, Status.UNSUPPORTED, reason)
         # Copies: a later call may write into the array that the first one returned.
-        outputs = {name: array.copy() for name, array in solver.outputs(solver.finished_call()).items()}
+        outputs = {name: array.copy() for name, array in solver.outputs(solver.call_and_synchronize()).items()}
         # The implementation may hold, and have written into, the very arrays that were made: the oracle gets its own.
         pristine = vary(case.problem, case.inputs, case.seed)
         wrong = checks.changed_input(pristine, solver.inputs_now()) or checks.wrong_form(case.problem, outputs)

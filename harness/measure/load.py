@@ -6,13 +6,10 @@ import os
 import time
 from collections.abc import Iterable
 
+from harness.workers.process import process_clock
+
 FOREIGN_SHARE = 0.03
 """Of the machine's processors, from which other processes are mentioned; an idle system's daemons stay below."""
-
-
-def process_clock(pid: int) -> int:
-    """The clock that counts a process's processor time, all threads, in nanoseconds (clock_getcpuclockid(3))."""
-    return (~pid << 3) | 2
 
 
 class LoadMeter:

@@ -15,17 +15,22 @@ from pathlib import Path
 
 from harness.errors import Status
 from harness.measure.load import LoadMeter
-from harness.measure.messages import Failed, Finish, Finished, Prepare, Prepared, Rate, Rated, Sample, Sampled
+from harness.measure.messages import Finish, Finished, Prepare, Prepared, Rate, Rated, Rejected, Sample, Sampled
 from harness.measure.plan import Plan
 from harness.measure.predict import History
-from harness.measure.process import Worker, launch
 from harness.measure.progress import Show, silent
+from harness.measure.session import MeasuringSession
+from harness.operators import answer
 from harness.operators.attention import reference
 from harness.operators.attention.inputs import make_inputs
 from harness.operators.attention.problem import Problem
 from harness.plugins.contender import Contender
 from harness.plugins.implementation import Implementation
+from harness.plugins.session import environment, opening
+from harness.records.accuracy import Accuracy
 from harness.records.cell import Cell, Timing
+from harness.workers.messages import Failed
+from harness.workers.process import Worker
 
 
 @dataclass
@@ -38,7 +43,7 @@ class _Entry:
     samples: list[float] = field(default_factory=list)
     rounds: list[int] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    restless: bool = False
+    busy_after_turn: bool = False
     """It kept the processor busy after a turn for longer than was waited."""
     failed: Failed | None = None
 
@@ -73,7 +78,7 @@ class Manager:
             for contender in self._plan.contenders:
                 if contender.device != device or contender.absent or contender.framework not in ("numpy", "torch"):
                     continue
-                with launch(self._plan, contender) as worker:
+                with self._launch(contender) as worker:
                     reply = worker.ask(Rate(dtype), self._plan.timeout_s)
                 if isinstance(reply, Rated):
                     rates[f"{device} {dtype}"] = reply.flops_per_s
@@ -104,7 +109,7 @@ class Manager:
             self._show(number, len(present), f"loading {contender.name}")
             if 2 * sum(worker.resident_bytes() for worker in self._workers.values()) > self._plan.memory_bytes:
                 break
-            self._workers[contender.name] = launch(self._plan, contender)
+            self._workers[contender.name] = self._launch(contender)
             loading.append(self._workers[contender.name])
             if len(loading) >= self._plan.threads:
                 loading.popleft().wait_until_ready()
@@ -133,7 +138,7 @@ class Manager:
         with tempfile.TemporaryDirectory(prefix="attention-harness-") as scratch:
             path = Path(scratch) / "expected.npz"
             inputs = make_inputs(problem, self._plan.seed)
-            reference.save(reference.expected(problem, inputs, self._plan.seed), path)
+            answer.save(reference.expected(problem, inputs, self._plan.seed), path)
             del inputs
             runnable.sort(key=lambda c: c.name != self._plan.baseline)
             for cell in self._blocks(problem, runnable, path, count, total):
@@ -216,12 +221,12 @@ class Manager:
         self._stop(contender)  # A process that failed once is not asked again.
         if reply.status is Status.TIMEOUT:
             self._history.add(contender.name, problem, self._plan.timeout_s, 0)
-        return _cell(contender, problem, reply.status, reply.reason, accuracy=reply.accuracy)
+        return _cell(contender, problem, reply.status, reply.reason, accuracy=_accuracy(reply))
 
     def _rounds(self, problem: Problem, entries: list[_Entry], block: int, count: int, total: int) -> None:
         effort = self._plan.effort
         for entry in entries:
-            entry.restless |= not entry.worker.settle()
+            entry.busy_after_turn |= not entry.worker.wait_until_idle()
         meter = LoadMeter(entry.worker.pid for entry in entries)
         for number in range(effort.rounds):
             self._show(count, total, f"{problem.name}: round {number + 1} of {effort.rounds}")
@@ -232,7 +237,7 @@ class Manager:
                 if isinstance(reply, Sampled):
                     entry.samples += reply.samples_s
                     entry.rounds += [block * effort.rounds + number] * len(reply.samples_s)
-                    entry.restless |= not entry.worker.settle()
+                    entry.busy_after_turn |= not entry.worker.wait_until_idle()
                 else:
                     assert isinstance(reply, Failed)
                     entry.failed = reply
@@ -245,11 +250,11 @@ class Manager:
         reply = entry.failed or entry.worker.ask(Finish(), self._plan.timeout_s)
         if isinstance(reply, Failed):
             self._stop(contender)
-            return _cell(contender, problem, reply.status, reply.reason, accuracy=reply.accuracy)
+            return _cell(contender, problem, reply.status, reply.reason, accuracy=_accuracy(reply))
         assert isinstance(reply, Finished)
         self._history.add(contender.name, problem, min(entry.samples), prepared.rise_bytes)
         warnings = list(dict.fromkeys(entry.warnings))
-        if entry.restless:
+        if entry.busy_after_turn:
             warnings.append("its threads kept spinning after a turn, which may have slowed the others")
         if block is not None:
             warnings.append(f"memory did not suffice for all at once; measured in block {block + 1} with the baseline")
@@ -275,17 +280,26 @@ class Manager:
     def _worker(self, contender: Contender) -> Worker | Failed:
         worker = self._workers.get(contender.name)
         if worker is None or not worker.alive:
-            worker = self._workers[contender.name] = launch(self._plan, contender)
+            worker = self._workers[contender.name] = self._launch(contender)
         ready = worker.wait_until_ready()
         if isinstance(ready, Failed):
             self._stop(contender)
             return ready
         return worker
 
+    def _launch(self, contender: Contender) -> Worker:
+        plan = self._plan
+        start = opening(contender, MeasuringSession, plan.threads, plan.memory_bytes)
+        return Worker(start, environment(contender, plan.threads), plan.timeout_s)
+
     def _stop(self, contender: Contender) -> None:
         worker = self._workers.pop(contender.name, None)
         if worker is not None:
             worker.kill()
+
+
+def _accuracy(failed: Failed) -> Accuracy | None:
+    return failed.accuracy if isinstance(failed, Rejected) else None
 
 
 def _cell(contender: Contender, problem: Problem, status: Status, reason: str = "", **found: object) -> Cell:

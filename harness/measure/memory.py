@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import re
 import resource
 import sys
 from collections.abc import Callable
@@ -21,12 +20,6 @@ FALLBACK_METHOD = "ru_maxrss"
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_TOP_PAD_": "0"}
 """glibc's allocator gives freed memory back at once under these, so that a call's mark owes nothing to the call before."""
-
-
-OUT_OF_MEMORY = re.compile(
-    r"out of memory|allocate memory|memory allocation|RESOURCE_EXHAUSTED|bad_alloc|unable to allocate|OOM when", re.I
-)
-"""What frameworks and C libraries say when there is no more."""
 
 
 @dataclass(frozen=True)

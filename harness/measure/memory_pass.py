@@ -8,16 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 from harness.errors import Status
 from harness.frameworks import adapter
-from harness.measure.messages import Failed, Reply, Weigh, Weighed
+from harness.measure import memory
+from harness.measure.memory_session import MemorySession
+from harness.measure.messages import MeasureMemory
 from harness.measure.plan import Plan
-from harness.measure.process import Worker, launch
 from harness.measure.progress import Show, silent
 from harness.plugins.contender import Contender
+from harness.plugins.session import environment, opening
 from harness.records.cell import Cell, Memory
+from harness.workers.messages import Failed
+from harness.workers.process import Worker
 
 
-class Weigher:
-    """Weighs the cells of a plan. `show` is told (done, total, what is being done)."""
+class MemoryPass:
+    """Measures the memory of the cells of a plan. `show` is told (done, total, what is being done)."""
 
     def __init__(self, plan: Plan, show: Show = silent):
         self._plan = plan
@@ -27,7 +31,7 @@ class Weigher:
     def memories(self, cells: list[Cell]) -> Iterator[tuple[Cell, Memory | Failed]]:
         """The memory of each measured cell that lacks it, in fresh processes, smaller problems first.
 
-        Nothing is timed any more, so several implementations are weighed at once where memory allows.
+        Nothing is timed any more, so several implementations are measured at once where memory allows.
         """
         due: dict[str, list[Cell]] = {}
         for cell in cells:
@@ -35,12 +39,12 @@ class Weigher:
                 due.setdefault(cell.implementation, []).append(cell)
         total, count = sum(map(len, due.values())), 0
         found: queue.SimpleQueue[tuple[Cell, Memory | Failed]] = queue.SimpleQueue()
-        pool = ThreadPoolExecutor(self._weighers(cells))
+        pool = ThreadPoolExecutor(self._at_once(cells))
         try:
             # Those that need a process for each problem take longest, and begin.
             for contender in sorted(self._plan.contenders, key=lambda c: not _keeps_memory(c)):
                 if contender.name in due:
-                    pool.submit(self._weigh, contender, due[contender.name], found)
+                    pool.submit(self._measure, contender, due[contender.name], found)
             for count in range(total):
                 self._show(count, total, "memory")
                 yield found.get()
@@ -48,14 +52,14 @@ class Weigher:
             self._stopping = True
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _weighers(self, cells: list[Cell]) -> int:
-        """How many may be weighed at once: as many as there are threads, while three score matrices of each would fit."""
+    def _at_once(self, cells: list[Cell]) -> int:
+        """How many may be measured at once: as many as there are threads, while three score matrices of each would fit."""
         problems = [p for p in self._plan.problems if p.name in {c.problem for c in cells}]
         largest = max((3 * 4 * p.score_elements + p.bytes for p in problems), default=1)
         return max(1, min(self._plan.threads, self._plan.memory_bytes // max(1, largest)))
 
-    def _weigh(self, contender: Contender, cells: list[Cell], found: queue.SimpleQueue) -> None:
-        """Weigh the cells of one implementation, in one process or, where its allocator keeps memory, in one each."""
+    def _measure(self, contender: Contender, cells: list[Cell], found: queue.SimpleQueue) -> None:
+        """Measure the cells of one implementation, in one process or, where its allocator keeps memory, in one each."""
         problems = {p.name: p for p in self._plan.problems}
         keeps = _keeps_memory(contender)
         worker: Worker | None = None
@@ -65,19 +69,17 @@ class Weigher:
             if worker is None or not worker.alive or keeps:
                 if worker is not None:
                     worker.close()
-                worker = launch(self._plan, contender, weighing=True)
-            reply = worker.ask(Weigh(problems[cell.problem], self._plan.seed), self._plan.timeout_s)
-            found.put((cell, _finding(reply)))
+                worker = self._launch(contender)
+            reply = worker.ask(MeasureMemory(problems[cell.problem], self._plan.seed), self._plan.timeout_s)
+            found.put((cell, reply if isinstance(reply, Failed) else reply.memory))
         if worker is not None:
             worker.close()
+
+    def _launch(self, contender: Contender) -> Worker:
+        plan = self._plan
+        variables = {**environment(contender, plan.threads), **memory.ALLOCATOR}
+        return Worker(opening(contender, MemorySession, plan.threads, plan.memory_bytes), variables, plan.timeout_s)
 
 
 def _keeps_memory(contender: Contender) -> bool:
     return not contender.broken and adapter(contender.framework).keeps_memory(contender.device)
-
-
-def _finding(reply: Reply) -> Memory | Failed:
-    if isinstance(reply, Weighed):
-        return reply.memory
-    assert isinstance(reply, Failed)
-    return reply

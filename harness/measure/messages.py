@@ -1,43 +1,21 @@
-"""What the manager and a worker say to each other, pickled over a socket pair. Neither imports the other."""
+"""What a measuring session is asked, and what it answers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-import numpy as np
-
-from harness.conformance.verdict import Verdict
-from harness.errors import Status
-from harness.operators.attention.conventions import Conventions
-from harness.operators.attention.inputs import Inputs
 from harness.operators.attention.problem import Problem
-from harness.operators.case import Case
-from harness.plugins.implementation import Origin
 from harness.records.accuracy import Accuracy
 from harness.records.cell import Memory
+from harness.workers.messages import Failed, Request
 
 
 @dataclass(frozen=True)
-class Start:
-    """First message to a worker: whom to load. Answered by `Ready` or `Failed`."""
-
-    implementation: str
-    origin: Origin
-    device: str
-    threads: int
-    memory_bytes: int
-    """The worker may not allocate more than this; 0 for no limit."""
-
-
-@dataclass(frozen=True)
-class Ready:
-    settings: dict[str, str]
-    """Versions and fairness settings as the worker found them."""
-
-
-@dataclass(frozen=True)
-class Prepare:
+class Prepare(Request):
     """Build for a problem, verify against the oracle, warm up. Answered by `Prepared` or `Failed`."""
+
+    STEP: ClassVar[str] = "building, verifying and warming up"
 
     problem: Problem
     seed: int
@@ -63,8 +41,10 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Sample:
+class Sample(Request):
     """Take samples for about `turn_s`. Answered by `Sampled` or `Failed`."""
+
+    STEP: ClassVar[str] = "a round of samples"
 
     turn_s: float
 
@@ -75,31 +55,36 @@ class Sampled:
 
 
 @dataclass(frozen=True)
-class Finish:
-    """Verify the last output once more and drop the problem. Answered by `Finished` or `Failed`."""
+class Finish(Request):
+    """Verify the output of the last call that was timed, and drop the problem. Answered by `Finished` or `Failed`."""
+
+    STEP: ClassVar[str] = "the last verification"
 
 
 @dataclass(frozen=True)
 class Finished:
     accuracy: Accuracy
     settings: dict[str, str]
+    """Versions and fairness settings as the framework then has them."""
 
 
 @dataclass(frozen=True)
-class Weigh:
-    """Measure the memory of a call. Answered by `Weighed` or `Failed`."""
+class MeasureMemory(Request):
+    """Measure the memory of a call. Answered by `MemoryMeasured` or `Failed`."""
+
+    STEP: ClassVar[str] = "the memory measurement"
 
     problem: Problem
     seed: int
 
 
 @dataclass(frozen=True)
-class Weighed:
+class MemoryMeasured:
     memory: Memory
 
 
 @dataclass(frozen=True)
-class Rate:
+class Rate(Request):
     """Measure the machine's matrix-product rate in a dtype. Answered by `Rated` or `Failed`."""
 
     dtype: str
@@ -111,51 +96,8 @@ class Rated:
 
 
 @dataclass(frozen=True)
-class Check:
-    """Run one conformance case. Answered by `Checked`, or by `Failed` when the process could not survive it."""
+class Rejected(Failed):
+    """An output that is wrong."""
 
-    case: Case
-
-
-@dataclass(frozen=True)
-class Checked:
-    verdict: Verdict
-
-
-@dataclass(frozen=True)
-class Solve:
-    """Compute the outputs of a problem for given arrays. Answered by `Solved` or `Failed`."""
-
-    problem: Problem
-    inputs: Inputs
-
-
-@dataclass(frozen=True)
-class Solved:
-    outputs: dict[str, np.ndarray]
-    """Canonical arrays in the problem's dtype: o, or dq, dk and dv."""
-
-
-@dataclass(frozen=True)
-class Probe:
-    """Find out the conventions. Answered by `Probed` or `Failed`."""
-
-
-@dataclass(frozen=True)
-class Probed:
-    implementation: Conventions
-    library_call: Conventions | None
-    """Of the bare library call behind it, where there is one."""
-
-
-@dataclass(frozen=True)
-class Failed:
-    """What went wrong, in a status and a sentence."""
-
-    status: Status
-    reason: str
     accuracy: Accuracy | None = None
-
-
-Request = Start | Prepare | Sample | Finish | Weigh | Rate | Check | Solve | Probe
-Reply = Ready | Prepared | Sampled | Finished | Weighed | Rated | Checked | Solved | Probed | Failed
+    """How far off it is; None where it has not even the right form."""

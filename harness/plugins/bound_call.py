@@ -16,7 +16,7 @@ from harness.operators.attention.problem import Problem
 from harness.plugins.implementation import Implementation
 
 
-class Solver:
+class BoundCall:
     """Builds the callable when made; `bind` hands it the arrays; `call()` is then what is verified and timed.
 
     Building raises whatever the implementation raises.
@@ -60,7 +60,7 @@ class Solver:
         do = self.native_inputs["do"] = self.framework.from_numpy(self.given["do"])
         self.call = partial(self._differentiable.backward, saved, do)
 
-    def finished_call(self) -> Any:
+    def call_and_synchronize(self) -> Any:
         """One call, waited for."""
         result = self.call()
         self.framework.synchronize(result)

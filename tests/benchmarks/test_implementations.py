@@ -9,12 +9,12 @@ import os
 import pytest
 
 from harness.measure.messages import Prepare, Prepared, Sample, Start
-from harness.measure.process import Worker
 from harness.operators.attention import reference
 from harness.operators.attention.inputs import make_inputs
 from harness.plugins.contender import contenders
 from harness.plugins.registry import discover
 from harness.runs.presets import built_in
+from harness.workers.process import Worker
 
 TIMEOUT_S = 120
 ROUNDS = 5

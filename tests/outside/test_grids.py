@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from harness.conformance.examiner import Checker
+from harness.conformance.examiner import Examiner
 from harness.conformance.verdict import Verdict
 from harness.errors import Status
 from harness.operators.case import Case
@@ -173,7 +173,7 @@ def test_numpy_passes_some_of_each(tmp_path):
     small = {name: [p for p in problems if p.score_elements < 2000] for name, problems in COVERINGS.items()}
     few = {name: random.Random(0).sample(problems, min(4, len(problems))) for name, problems in small.items()}
     (contender,) = contenders(REGISTRY, ["numpy"], "cpu")
-    with Checker(contender, 1, 60) as checker:
+    with Examiner(contender, 1, 60) as checker:
         for project, problems in few.items():
             found = list(verdicts(checker, EVERYTHING, project, problems, Answers(tmp_path)))
             assert problems and [verdict.status for verdict in found] == [Status.OK] * len(problems), project

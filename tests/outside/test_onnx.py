@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from harness.conformance.cases import SIMULATED_ELEMENTS
-from harness.measure.messages import Failed
 from harness.operators import checks
 from harness.operators.answer import Expected
 from harness.operators.attention.reference import expected
 from harness.registry import Supports
+from harness.workers.messages import Failed
 from tests.outside.departures import declared, misnamed, settle
 from tests.outside.subjects import REGISTRY, chosen, parameters
 

@@ -5,11 +5,11 @@ jax.nn.dot_product_attention takes its softmax in float32 whatever it is given. 
 automatic differentiation; the oracle's are written out by hand.
 """
 
-from harness.measure.messages import Failed
 from harness.operators import checks
 from harness.operators.attention.inputs import make_inputs
 from harness.operators.attention.reference import expected
 from harness.problem import Problem
+from harness.workers.messages import Failed
 from tests.outside.subjects import chosen, parameters
 
 REFERENCES = ("torch-sdpa-math", "jax")

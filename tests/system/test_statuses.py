@@ -13,6 +13,7 @@ STATUSES = {
     "not-a-number": ("incorrect", "o[0, 0, 15, 7] is not a number"),
     "writes-its-input": ("incorrect", "the input q was written to"),
     "wrong-later": ("incorrect", "correct at first, but not after it was timed"),
+    "wrong-while-timed": ("incorrect", "correct at first, but not after it was timed"),
     "raises": ("error", "this kernel has no soul"),
     "raises-when-built": ("error", "a tile of zero rows"),
     "endless": ("timeout", "no answer within 6 s"),

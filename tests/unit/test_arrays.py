@@ -12,7 +12,7 @@ from harness.operators.attention.cases.problems import small
 from harness.operators.attention.inputs import make_inputs
 from harness.operators.attention.storage import PLACES
 from harness.operators.attention.variations import vary
-from harness.plugins.bound_call import Solver
+from harness.plugins.bound_call import BoundCall
 from harness.registry import implementation
 
 PROBLEM = small(batch=2, q_len=21, mask="random-b1qk", bias="normal-1hqk", direction="backward")
@@ -93,7 +93,7 @@ def test_an_implementation_sees_these_arrays_in_either_layout(place, layout):
 
     problem = PROBLEM.replace(direction="forward")
     inputs = vary(problem, place, 3)
-    solver = Solver(looks, adapter("numpy")("cpu", 1), problem)
+    solver = BoundCall(looks, adapter("numpy")("cpu", 1), problem)
     solver.bind(inputs, where_they_lie=True)
     solver.call()
     assert solver.copied_inputs() == []

@@ -49,13 +49,13 @@ def machine(monkeypatch):
 
 def test_a_sample_is_the_mean_of_calls_that_were_each_waited_for(machine):
     m = machine(1.0, 2.0, 6.0, wait_s=0.5)
-    assert timing.sample(m.call, m.wait, 3) == pytest.approx((1 + 2 + 6 + 3 * 0.5) / 3)
+    assert timing.sample(m.call, m.wait, 3).call_s == pytest.approx((1 + 2 + 6 + 3 * 0.5) / 3)
     assert m.log == ["call", ("wait", 1), "call", ("wait", 3), "call", ("wait", 5)]
 
 
 def test_calls_in_a_queue_are_waited_for_once_at_the_end(machine):
     m = machine(1.0, wait_s=9.0)
-    assert timing.sample(m.call, m.wait, 3, queued=True) == pytest.approx((3 + 9) / 3)
+    assert timing.sample(m.call, m.wait, 3, queued=True).call_s == pytest.approx((3 + 9) / 3)
     assert m.log == ["call", "call", "call", ("wait", 3)]
 
 
@@ -112,26 +112,28 @@ def test_a_call_too_short_for_the_clock_is_repeated_a_bounded_number_of_times():
 
 def test_a_turn_throws_its_first_sample_away_and_fills_its_time(machine):
     m = machine(*[0.05] * 10, 0.001)  # The caches are cold for the first ten calls.
-    samples = timing.take_turn(m.call, m.wait, calls=10, call_s=0.001, turn_s=0.06)
-    assert samples == pytest.approx((0.001,) * 6)
+    turn = timing.take_turn(m.call, m.wait, timing.Pace(10, 0.001), 0.06)
+    assert turn.result == m.log[-1][1]  # Of the last call.
+    assert turn.samples_s == pytest.approx((0.001,) * 6)
     assert m.calls == 70
 
 
 def test_a_turn_of_one_long_call_is_that_call(machine):
     m = machine(2.0)
-    assert timing.take_turn(m.call, m.wait, calls=1, call_s=2.0, turn_s=0.06) == (2.0,)
+    turn = timing.take_turn(m.call, m.wait, timing.Pace(1, 2.0), 0.06)
+    assert turn == timing.Turn((2.0,), result=1)
     assert m.calls == 1
 
 
 def test_samples_stand_in_the_order_they_were_taken(machine):
     m = machine(0.01, 0.01, 0.02, 0.03, 0.04)
-    samples = timing.take_turn(m.call, m.wait, calls=1, call_s=0.01, turn_s=0.04)
-    assert samples == pytest.approx((0.01, 0.02, 0.03, 0.04))
+    turn = timing.take_turn(m.call, m.wait, timing.Pace(1, 0.01), 0.04)
+    assert turn.samples_s == pytest.approx((0.01, 0.02, 0.03, 0.04))
 
 
 def test_nothing_is_collected_while_the_clock_runs_and_it_is_again_after(machine):
     m = machine(0.01)
-    timing.take_turn(m.call, m.wait, calls=2, call_s=0.01, turn_s=0.1)
+    timing.take_turn(m.call, m.wait, timing.Pace(2, 0.01), 0.1)
     assert m.collecting == {False} and gc.isenabled()
 
 
@@ -142,5 +144,5 @@ def test_collecting_goes_on_after_a_call_that_raised(machine):
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError):
-        timing.take_turn(fail, m.wait, calls=1, call_s=0.01, turn_s=0.1)
+        timing.take_turn(fail, m.wait, timing.Pace(1, 0.01), 0.1)
     assert gc.isenabled()

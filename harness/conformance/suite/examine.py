@@ -12,7 +12,7 @@ import pytest
 
 from harness.conformance.cases import select
 from harness.conformance.departures import check_departures
-from harness.conformance.examiner import Checker
+from harness.conformance.examiner import Examiner
 from harness.conformance.findings import counted, kinds
 from harness.conformance.tally import Tally, nothing_examined, refusals
 from harness.errors import UserError, describe
@@ -73,8 +73,8 @@ class Subject:
         one = self.implementation
         return select(slow_build=one.slow_build, interpreted=one.interpreted, simulated=self.simulated, full=full)
 
-    def checker(self) -> Checker:
-        return Checker(self.contender, len(os.sched_getaffinity(0)), TIMEOUT_S)
+    def checker(self) -> Examiner:
+        return Examiner(self.contender, len(os.sched_getaffinity(0)), TIMEOUT_S)
 
     def repetition(self, case: Case) -> str:
         """The command that runs one case again."""
@@ -139,10 +139,10 @@ class Living:
 
     def __init__(self) -> None:
         self._name = ""
-        self._checker: Checker | None = None
+        self._checker: Examiner | None = None
         self._tallies: dict[str, Tally] = {}
 
-    def of(self, examined: Subject) -> Checker:
+    def of(self, examined: Subject) -> Examiner:
         """Its checker; the one before is ended."""
         if self._checker is None or self._name != examined.name:
             self.end()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.conformance.examiner import Checker
+from harness.conformance.examiner import Examiner
 from harness.conformance.findings import failure
 from harness.conformance.pytest_plugin import FAILURE, SUBJECTS
 from harness.conformance.suite.examine import RANDOM, Living, Subject
@@ -78,7 +78,7 @@ def living() -> Iterator[Living]:
 
 
 @pytest.fixture
-def checker(examined: Subject, living: Living) -> Iterator[Checker]:
+def checker(examined: Subject, living: Living) -> Iterator[Examiner]:
     with examined.surroundings():
         yield living.of(examined)
 
@@ -106,14 +106,14 @@ def settle(
 
 
 def test_case(
-    examined: Subject, case: Case | None, checker: Checker, settle: Callable[[Verdict], None], pytestconfig: pytest.Config
+    examined: Subject, case: Case | None, checker: Examiner, settle: Callable[[Verdict], None], pytestconfig: pytest.Config
 ) -> None:
     if case is None:
         pytest.fail(examined.nothing_examined(pytestconfig.getoption("--every-case")), pytrace=False)
     settle(checker.check(case))
 
 
-def test_random_problems(examined: Subject, check: str, checker: Checker, settle: Callable[[Verdict], None]) -> None:
+def test_random_problems(examined: Subject, check: str, checker: Examiner, settle: Callable[[Verdict], None]) -> None:
     """The oracle on problems that nobody wrote down, and the properties that need none."""
     hypothesis = pytest.importorskip("hypothesis", reason="hypothesis draws the problems; pip install hypothesis")
     from harness.operators.attention.random_problems import problems

@@ -18,7 +18,7 @@ from harness.frameworks import Framework
 from harness.operators.attention.diagnosis.variants import Formula
 from harness.operators.attention.inputs import Inputs, make_inputs
 from harness.operators.attention.problem import CAUSAL, LAYOUTS, Problem
-from harness.plugins.bound_call import Solver
+from harness.plugins.bound_call import BoundCall
 from harness.plugins.implementation import Implementation
 
 REFUSED, NOT_DECLARED, UNKNOWN = "refused", "–", "unknown"
@@ -78,9 +78,9 @@ def of_implementation(implementation: Implementation, framework: Framework) -> C
     def call(problem: Problem, inputs: Inputs, with_scale: bool) -> np.ndarray:
         if supports.refusals(problem):
             raise NotDeclared
-        solver = Solver(implementation, framework, problem)
+        solver = BoundCall(implementation, framework, problem)
         solver.bind(inputs)
-        return solver.outputs(solver.finished_call())["o"]
+        return solver.outputs(solver.call_and_synchronize())["o"]
 
     dtype = "float32" if "float32" in supports.dtypes else supports.dtypes[0]
     found = {**_probe(call, dtype), "layout": _layout(implementation, framework, dtype)}
@@ -112,9 +112,9 @@ def _layout(implementation: Implementation, framework: Framework, dtype: str) ->
         turned = dataclasses.replace(implementation, layout=layout)
 
         def call(problem: Problem, inputs: Inputs, with_scale: bool, turned: Implementation = turned) -> np.ndarray:
-            solver = Solver(turned, framework, problem)
+            solver = BoundCall(turned, framework, problem)
             solver.bind(inputs)
-            return solver.outputs(solver.finished_call())["o"]
+            return solver.outputs(solver.call_and_synchronize())["o"]
 
         if _right(call, dtype):
             return layout

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from harness.conformance.examiner import Checker
+from harness.conformance.examiner import Examiner
 from harness.conformance.findings import counted
 from harness.conformance.kinds import kinds_of
 from harness.conformance.lines import line, row
@@ -72,7 +72,7 @@ def _run(options: argparse.Namespace) -> bool:
                 right &= not contender.broken
                 print(f"{contender.name}: {'error' if contender.broken else 'unavailable'}: {contender.absent}", flush=True)
                 continue
-            with Checker(contender, len(os.sched_getaffinity(0)), TIMEOUT_S) as checker:
+            with Examiner(contender, len(os.sched_getaffinity(0)), TIMEOUT_S) as checker:
                 for project in choice.projects:
                     supports = registry.implementations[contender.name].supports_on(contender.device)
                     problems = choice.of(registry.implementations[contender.name], supports, project)

@@ -6,10 +6,9 @@ import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from harness.conformance.examiner import Checker
+from harness.conformance.examiner import Examiner
 from harness.conformance.verdict import Verdict, oracle
 from harness.errors import Status
-from harness.measure.messages import Failed
 from harness.operators import checks
 from harness.operators.answer import Expected, load, save
 from harness.operators.attention.diagnosis.output import likely_cause
@@ -17,6 +16,7 @@ from harness.operators.attention.inputs import make_inputs
 from harness.operators.case import Case
 from harness.problem import Problem
 from harness.registry import Implementation, Supports
+from harness.workers.messages import Failed
 from tests.outside.grids import Problems
 from tests.outside.grids.product import spread
 
@@ -65,7 +65,7 @@ def _products(problem: Problem) -> int:
 
 
 def verdicts(
-    checker: Checker, supports: Supports, project: str, problems: Iterable[Problem], answers: Answers
+    checker: Examiner, supports: Supports, project: str, problems: Iterable[Problem], answers: Answers
 ) -> Iterator[Verdict]:
     """What comes of each problem."""
     for problem in problems:
@@ -74,7 +74,7 @@ def verdicts(
         yield Verdict(case, Status.UNSUPPORTED, "; ".join(refusals)) if refusals else judged(checker, case, answers)
 
 
-def judged(checker: Checker, case: Case, answers: Answers) -> Verdict:
+def judged(checker: Examiner, case: Case, answers: Answers) -> Verdict:
     """Have a case solved, and compare the outputs with the oracle's."""
     inputs = make_inputs(case.problem, case.seed)
     outputs = checker.solve(case.problem, inputs)

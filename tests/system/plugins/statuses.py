@@ -75,6 +75,17 @@ def wrong_later(problem):
     return attention
 
 
+@implementation("wrong-while-timed")
+def wrong_while_timed(problem):
+    """Recognises that it is being timed, and does nothing then."""
+    import gc
+
+    def attention(q, k, v):
+        return _right(problem)(q, k, v) if gc.isenabled() else np.zeros_like(q)
+
+    return attention
+
+
 @implementation("raises")
 def raises(problem):
     """Raises when it is called."""

@@ -1,4 +1,4 @@
-"""The manager's end of a worker: start it, ask it, and know how it died."""
+"""The parent's end of a worker: start it, ask it, and know how it died."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from harness.errors import Status
-from harness.frameworks import adapter
-from harness.measure import memory
-from harness.measure.load import process_clock
-from harness.measure.messages import Failed, Ready, Reply, Request, Start
-from harness.measure.plan import Plan
-from harness.plugins.contender import Contender
+from harness.workers.failure import OUT_OF_MEMORY
+from harness.workers.messages import Failed, Ready, Request, Start
 
 LAST_LINES, LAST_CHARACTERS = 5, 400
 """Of a dead worker's output, what its reason quotes at most."""
@@ -33,32 +31,29 @@ _QUIET_PATIENCE_S = 0.5
 class Worker:
     """A child process and the conversation with it. Use as a context manager, or `close` it."""
 
-    def __init__(self, start: Start, framework: str, timeout_s: float, weighing: bool = False):
-        """Start the process; `wait_until_ready` says whether it has loaded.
+    def __init__(self, start: Start, environment: Mapping[str, str], timeout_s: float):
+        """Start the process with some variables of the environment set; `wait_until_ready` says whether it has loaded.
 
         The thread that starts it must outlive it: that thread's end is what the kernel takes for the parent's death.
         """
-        environment = {**os.environ, **adapter(framework).environment(start.device, start.threads)}
-        environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([*_own_paths(), os.environ.get("PYTHONPATH", "")]))
-        if weighing:
-            environment.update(memory.ALLOCATOR)
+        paths = os.pathsep.join(dict.fromkeys([*_own_paths(), os.environ.get("PYTHONPATH", "")]))
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
         self._kernel_kills = _kernel_kills()
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "harness.measure.worker", str(theirs.fileno())],
-                env=environment,
+                [sys.executable, "-m", "harness.workers.child", str(theirs.fileno())],
+                env={**os.environ, "PYTHONPATH": paths, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=subprocess.STDOUT,
                 pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C is the manager's to handle, and a kill reaches the whole group.
+                start_new_session=True,  # Ctrl-C is the parent's to handle, and a kill reaches the whole group.
             )
         self._connection = Connection(ours.detach())
         self.pid = self._process.pid
         self._timeout_s = timeout_s
-        self._ready: Reply | None = None
+        self._ready: Ready | Failed | None = None
         self._connection.send(start)
 
     def __enter__(self) -> Worker:
@@ -68,10 +63,9 @@ class Worker:
         self.close()
 
     def wait_until_ready(self) -> Ready | Failed:
-        """What came of loading the implementation and its framework."""
+        """What came of opening the session."""
         if self._ready is None:
             self._ready = self._answer("loading", self._timeout_s)
-        assert isinstance(self._ready, Ready | Failed)
         return self._ready
 
     @property
@@ -86,27 +80,27 @@ class Worker:
         except OSError:
             return 0
 
-    def ask(self, request: Request, timeout_s: float) -> Reply:
-        """Send a request and wait for the reply. A worker that is late is killed; one that died is explained."""
+    def ask(self, request: Request, timeout_s: float) -> Any:
+        """Send a request and wait for the reply. A worker that is late is killed; one that died is a `Failed` too."""
         ready = self.wait_until_ready()
         if isinstance(ready, Failed):
             return ready
         try:
             self._connection.send(request)
         except OSError:
-            return self._obituary()
-        return self._answer(_step(request), timeout_s)
+            return self._exit_reason()
+        return self._answer(request.STEP, timeout_s)
 
-    def _answer(self, step: str, timeout_s: float) -> Reply:
+    def _answer(self, step: str, timeout_s: float) -> Any:
         try:
             if not self._connection.poll(timeout_s):
                 self.kill()
                 return Failed(Status.TIMEOUT, f"no answer within {timeout_s:g} s; {step} was stopped")
             return self._connection.recv()
         except (EOFError, OSError):
-            return self._obituary()
+            return self._exit_reason()
 
-    def settle(self) -> bool:
+    def wait_until_idle(self) -> bool:
         """Wait until the worker has stopped using the processor, thread pools included; False if it never does.
 
         Pools spin for a while after their last task, on the cores that the next worker needs. Reading the process's own
@@ -146,7 +140,7 @@ class Worker:
             self._connection.close()
         self._log.close()
 
-    def _obituary(self) -> Failed:
+    def _exit_reason(self) -> Failed:
         try:
             code = self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -156,7 +150,7 @@ class Worker:
         self.kill()
         if code == -signal.SIGKILL and _kernel_kills() > self._kernel_kills:
             return Failed(Status.OUT_OF_MEMORY, "the kernel ended the process for want of memory")
-        if memory.OUT_OF_MEMORY.search(said):
+        if OUT_OF_MEMORY.search(said):
             return Failed(Status.OUT_OF_MEMORY, f"{_ending(code)}; it last printed: {said}")
         return Failed(Status.CRASHED, f"{_ending(code)}; it last printed: {said}" if said else _ending(code))
 
@@ -168,10 +162,9 @@ class Worker:
         return said if len(said) <= LAST_CHARACTERS else "…" + said[-LAST_CHARACTERS:]
 
 
-def launch(plan: Plan, contender: Contender, weighing: bool = False) -> Worker:
-    """A worker for one contender of a plan; `weighing` has its allocator give back what is freed."""
-    start = Start(contender.name, contender.origin, contender.device, plan.threads, plan.memory_bytes)
-    return Worker(start, contender.framework, plan.timeout_s, weighing)
+def process_clock(pid: int) -> int:
+    """The clock that counts a process's processor time, all threads, in nanoseconds (clock_getcpuclockid(3))."""
+    return (~pid << 3) | 2
 
 
 def _own_paths() -> list[str]:
@@ -188,18 +181,6 @@ def _ending(code: int) -> str:
     except ValueError:
         name = str(-code)
     return f"the process was ended by signal {-code} ({name})"
-
-
-def _step(request: Request) -> str:
-    return {
-        "Prepare": "building, verifying and warming up",
-        "Sample": "a round of samples",
-        "Finish": "the last verification",
-        "Weigh": "the memory measurement",
-        "Check": "the case",
-        "Solve": "the call",
-        "Probe": "probing",
-    }.get(type(request).__name__, "the request")
 
 
 def _kernel_kills() -> int:
