@@ -3,55 +3,52 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
 from harness.analysis import statistics
-from harness.measure.plan import Plan
-from harness.operators.attention.problem import Problem
 from harness.records.cell import Cell
+from harness.records.problem import PosedProblem
+from harness.records.run import Run
 
-COLUMNS = (
-    "implementation", "framework", "device", "problem", "batch", "q_heads", "kv_heads", "q_len", "kv_len", "head_dim",
-    "v_head_dim", "dtype", "causal", "mask", "direction", "status", "reason", "median_s", "ci_low_s", "ci_high_s", "min_s",
+BEFORE = ("implementation", "framework", "device", "problem")
+MEASURED = (
+    "status", "reason", "median_s", "ci_low_s", "ci_high_s", "min_s",
     "samples", "calls_per_sample", "build_s", "first_call_s", "tflops", "percent_of_peak", "speedup_vs_baseline",
     "peak_memory_bytes", "workspace_bytes", "memory_method", "max_abs_error", "error_over_bound", "warnings",
-    "window", "bias", "softcap", "scale", "flops", "bytes", "threads", "baseline", "rounds", "elements_checked",
+)  # fmt: skip
+AFTER = (
+    "flops", "bytes", "threads", "baseline", "rounds", "elements_checked",
     "times_fastest", "times_fastest_low", "times_fastest_high",
 )  # fmt: skip
-"""Columns of results.csv, in order; docs/report.md says what each means. None ever changes its meaning."""
-
-_PROBLEM_COLUMNS = (
-    "batch", "q_heads", "kv_heads", "q_len", "kv_len", "head_dim", "v_head_dim", "dtype", "causal", "mask", "direction",
-    "bias", "softcap", "scale", "flops", "bytes",
-)  # fmt: skip
+"""Columns of results.csv: the problem's own stand between these. docs/report.md says what each means; none ever changes."""
 
 
-def results(plan: Plan, cells: Iterable[Cell], rates: Mapping[str, float]) -> pd.DataFrame:
-    """The table of a run, problems in the order of the plan. `rates` are FLOP/s by "device dtype"."""
-    problems = {problem.name: problem for problem in plan.problems}
-    cells = list(cells)
-    baselines = {c.problem: c for c in cells if c.implementation == plan.baseline and c.timing}
+def columns(problem: PosedProblem) -> list[str]:
+    """All the columns for problems of its operator, in order."""
+    return [*BEFORE, *problem.columns, *MEASURED, *problem.more_columns, *AFTER]
+
+
+def results(run: Run) -> pd.DataFrame:
+    """The table of a run, problems in the order of the plan."""
+    baselines = {c.problem.name: c for c in run.cells if c.implementation == run.baseline and c.timing}
     fastest: dict[str, Cell] = {}
-    for cell in cells:
-        best = fastest.get(cell.problem)
+    for cell in run.cells:
+        best = fastest.get(cell.problem.name)
         if cell.timing and (best is None or _median_s(cell) < _median_s(best)):
-            fastest[cell.problem] = cell
-    rows = [
-        _row(cell, problems[cell.problem], plan, baselines.get(cell.problem), fastest.get(cell.problem), rates)
-        for cell in cells
-    ]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    order = {name: number for number, name in enumerate(problems)}
+            fastest[cell.problem.name] = cell
+    rows = [_row(cell, run, baselines.get(cell.problem.name), fastest.get(cell.problem.name)) for cell in run.cells]
+    table = pd.DataFrame(rows, columns=columns(run.problems[0]))
+    order = {problem.name: number for number, problem in enumerate(run.problems)}
     return table.sort_values("problem", key=lambda names: names.map(order), kind="stable", ignore_index=True)
 
 
 def samples(cells: Iterable[Cell]) -> pd.DataFrame:
     """Every sample of a run, in the order it was taken within its cell."""
     rows = [
-        (cell.implementation, cell.problem, number, sample_s)
+        (cell.implementation, cell.problem.name, number, sample_s)
         for cell in cells
         if cell.timing
         for number, sample_s in zip(cell.timing.rounds, cell.timing.samples_s, strict=True)
@@ -64,22 +61,17 @@ def _median_s(cell: Cell) -> float:
     return statistics.interval(cell.timing).median_s
 
 
-def _row(
-    cell: Cell,
-    problem: Problem,
-    plan: Plan,
-    baseline: Cell | None,
-    fastest: Cell | None,
-    rates: Mapping[str, float],
-) -> dict[str, Any]:
+def _row(cell: Cell, run: Run, baseline: Cell | None, fastest: Cell | None) -> dict[str, Any]:
+    problem = cell.problem
     row: dict[str, Any] = {
         "implementation": cell.implementation,
         "framework": cell.framework,
         "device": cell.device,
-        "problem": cell.problem,
-        **{column: getattr(problem, column) for column in _PROBLEM_COLUMNS},
-        "window": "" if problem.window is None else "{},{}".format(*problem.window),
-        "threads": plan.threads,
+        "problem": problem.name,
+        **{column: problem.column(column) for column in (*problem.columns, *problem.more_columns)},
+        "flops": problem.flops,
+        "bytes": problem.bytes,
+        "threads": run.threads,
         "status": str(cell.status),
         "reason": cell.reason,
     }
@@ -91,7 +83,7 @@ def _row(
     if cell.timing:
         found = statistics.interval(cell.timing)
         warnings += statistics.warnings(cell.timing)
-        rate = rates.get(f"{cell.device} {problem.dtype}")
+        rate = run.machine.rate(cell.device, problem.dtype)
         row |= {
             "median_s": found.median_s,
             "ci_low_s": found.low_s,

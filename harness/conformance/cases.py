@@ -1,25 +1,24 @@
-"""All the cases, and which of them an implementation is given."""
+"""All the cases of an operator, and which of them an implementation is given."""
 
 from __future__ import annotations
 
 import functools
 
-from harness.operators.attention.cases import CHAPTERS
+from harness.operators.base import Operator
 from harness.operators.case import Case
+from harness.plugins.implementation import Implementation
 
 SIMULATED_ELEMENTS, SIMULATED_CORE_ELEMENTS = 150, 900
-"""Score elements up to which any case, and a core case, is run in the CUDA simulator: it takes milliseconds for each."""
+"""Intermediate elements up to which any case, and a core case, is run in the CUDA simulator: it takes a second for each."""
 
 
 @functools.cache
-def all_cases() -> tuple[Case, ...]:
-    """Every case, chapter by chapter; ids are unique."""
-    return tuple(case for chapter in CHAPTERS for case in chapter.cases())
+def all_cases(operator: Operator) -> tuple[Case, ...]:
+    """Every case of an operator, chapter by chapter; ids are unique."""
+    return tuple(operator.cases())
 
 
-def select(
-    *, slow_build: bool = False, interpreted: bool = False, simulated: bool = False, full: bool = False
-) -> list[Case]:
+def select(implementation: Implementation, *, simulated: bool = False, full: bool = False) -> list[Case]:
     """The cases for an implementation: the core ones where every shape is compiled for seconds, no long ones where plain
     Python runs, unless `full`.
 
@@ -28,9 +27,12 @@ def select(
 
     def simulable(case: Case) -> bool:
         most = SIMULATED_CORE_ELEMENTS if case.core else SIMULATED_ELEMENTS
-        return not case.check.startswith("concurrent") and case.check != "many" and case.problem.score_elements <= most
+        elements = case.problem.intermediate_elements
+        return not case.check.startswith("concurrent") and case.check != "many" and elements <= most
 
     def affordable(case: Case) -> bool:
-        return full or ((case.core or not slow_build) and not (case.long and interpreted))
+        one = implementation
+        return full or ((case.core or not one.slow_build) and not (case.long and one.interpreted))
 
-    return [case for case in all_cases() if affordable(case) and (not simulated or simulable(case))]
+    cases = all_cases(implementation.operator)
+    return [case for case in cases if affordable(case) and (not simulated or simulable(case))]

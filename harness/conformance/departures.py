@@ -11,8 +11,9 @@ from harness.plugins.implementation import Implementation
 
 def check_departures(implementation: Implementation) -> None:
     """Raise `UserError` for an entry that matches no case, and where every case is excused."""
-    ids = [case.id for case in all_cases()]
-    chapters = [f"{chapter}/*" for chapter in dict.fromkeys(case.chapter for case in all_cases())]
+    cases = all_cases(implementation.operator)
+    ids = [case.id for case in cases]
+    chapters = [f"{chapter}/*" for chapter in dict.fromkeys(case.chapter for case in cases)]
     name, devices = implementation.name, tuple(implementation.devices)
     for entry in implementation.departures:
         device, _, pattern = entry.rpartition(":")

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from harness.conformance.session import Check, ConformanceSession, Probe, Probed, Solve
 from harness.conformance.verdict import Verdict
 from harness.errors import Status
-from harness.operators.attention.inputs import Inputs
-from harness.operators.attention.problem import Problem
+from harness.operators.base import Arrays
 from harness.operators.case import Case
+from harness.operators.problem import Problem
 from harness.plugins.contender import Contender
 from harness.plugins.session import environment, opening
 from harness.workers.messages import Failed, Request
@@ -51,7 +49,7 @@ class Examiner:
         for case in cases:
             yield self.check(case)
 
-    def solve(self, problem: Problem, inputs: Inputs) -> dict[str, np.ndarray] | Failed:
+    def solve(self, problem: Problem, inputs: Arrays) -> Arrays | Failed:
         """The outputs for given arrays, or why there are none."""
         reply = self._ask(Solve(problem, inputs))
         return reply if isinstance(reply, Failed) else reply.outputs

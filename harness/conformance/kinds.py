@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from harness.conformance.verdict import Verdict
 from harness.errors import Status
-from harness.operators.attention.properties import NAMES
 
 OF_CALLS = {
     "repeat": "calls with the same inputs differ",
@@ -90,6 +89,7 @@ def _of_check(verdict: Verdict) -> str:
     """An input was written to; or the output of the first call was right, and the case's further check failed."""
     if verdict.reason.startswith(WRITTEN):
         return "an input is written to"
-    if verdict.case.check in NAMES:
-        return f"the property {verdict.case.check} does not hold"
-    return OF_CALLS.get(verdict.case.check) or _without_numbers(verdict.reason)
+    check = verdict.case.check
+    if check in OF_CALLS:
+        return OF_CALLS[check]
+    return _without_numbers(verdict.reason) if check == "values" else f"the property {check} does not hold"

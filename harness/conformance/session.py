@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from harness.conformance.verdict import Verdict, judge
-from harness.operators.attention import conventions
-from harness.operators.attention.conventions import Conventions
-from harness.operators.attention.inputs import Inputs
-from harness.operators.attention.problem import Problem
+from harness.errors import UserError
+from harness.operators.base import Arrays
 from harness.operators.case import Case
+from harness.operators.conventions import Conventions
+from harness.operators.problem import Problem
 from harness.plugins.bound_call import BoundCall
 from harness.plugins.session import ImplementationSession
 from harness.workers.messages import Request
@@ -35,13 +34,13 @@ class Solve(Request):
     STEP: ClassVar[str] = "the call"
 
     problem: Problem
-    inputs: Inputs
+    inputs: Arrays
 
 
 @dataclass(frozen=True)
 class Solved:
-    outputs: dict[str, np.ndarray]
-    """Canonical arrays in the problem's dtype: o, or dq, dk and dv."""
+    outputs: Arrays
+    """Canonical arrays in the problem's dtype, by name."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,16 @@ class ConformanceSession(ImplementationSession):
 
     def probe(self, request: Probe) -> Probed:
         """What it really does, and what the library call behind it does."""
-        mine = conventions.of_implementation(self.implementation, self.framework)
-        bare = self.implementation.library_call
-        return Probed(mine, conventions.of_library_call(self.implementation, self.framework) if bare else None)
+        one, conventions = self.implementation, self.implementation.operator.conventions
+        if conventions is None:
+            raise UserError(f"{one.name} implements {one.operator.name}, which has no conventions to be probed")
+        supports = one.supports_on(self.framework.device)
+
+        def solve(problem: Problem, inputs: Arrays, layout: str) -> Arrays:
+            call = BoundCall(dataclasses.replace(one, layout=layout), self.framework, problem)
+            call.bind(inputs)
+            return call.outputs(call.call_and_synchronize())
+
+        mine = conventions.of_implementation(solve, supports, one.layout)
+        bare = one.library_call
+        return Probed(mine, conventions.of_library_call(bare(), self.framework, supports) if bare else None)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from harness.conformance.kinds import fewest, kinds_of
 from harness.conformance.verdict import Verdict
 from harness.errors import Status
-from harness.operators.attention.supports import Supports
 from harness.operators.case import Case
+from harness.operators.supports import Supports
 
 PASSING = (Status.OK, Status.UNSUPPORTED)
 """A declared weakness that is still there is unsupported, and no failure."""

@@ -10,6 +10,6 @@ class Differentiable(NamedTuple):
     """What a factory returns for a backward problem when its framework has no automatic differentiation."""
 
     forward: Callable[..., tuple[Any, Any]]
-    """`(q, k, v, **extras) -> (o, saved)`; run once, not timed."""
-    backward: Callable[[Any, Any], tuple[Any, Any, Any]]
+    """`(q, k, v, **extras) -> (o, saved)`, or the operands of another operator; run once, not timed."""
+    backward: Callable[[Any, Any], tuple[Any, ...]]
     """`(saved, do) -> (dq, dk, dv)`; this is what is timed."""

@@ -65,11 +65,11 @@ class Jax(Framework):
         jax = self._jax
 
         @jax.jit
-        def forward(q: Any, k: Any, v: Any, **extras: Any) -> tuple[Any, Any]:
-            return jax.vjp(lambda *operands: attention(*operands, **extras), q, k, v)
+        def forward(*operands: Any, **extras: Any) -> tuple[Any, Any]:
+            return jax.vjp(lambda *given: attention(*given, **extras), *operands)
 
         @jax.jit
-        def backward(pullback: Any, do: Any) -> tuple[Any, Any, Any]:
+        def backward(pullback: Any, do: Any) -> tuple[Any, ...]:
             return pullback(do)
 
         return Differentiable(forward, backward)

@@ -65,13 +65,13 @@ class TensorFlow(Framework):
             self._tf.test.experimental.sync_devices()
 
     def differentiate(self, attention: Callable[..., Any]) -> Differentiable:
-        def forward(q: Any, k: Any, v: Any, **extras: Any) -> tuple[Any, Any]:
+        def forward(*operands: Any, **extras: Any) -> tuple[Any, Any]:
             with self._tf.GradientTape(persistent=True) as tape:
-                tape.watch((q, k, v))
-                o = attention(q, k, v, **extras)
-            return o, (tape, o, (q, k, v))
+                tape.watch(operands)
+                o = attention(*operands, **extras)
+            return o, (tape, o, operands)
 
-        def backward(saved: Any, do: Any) -> tuple[Any, Any, Any]:
+        def backward(saved: Any, do: Any) -> tuple[Any, ...]:
             tape, o, sources = saved
             return tuple(tape.gradient(o, sources, output_gradients=do))
 

@@ -63,12 +63,12 @@ class Torch(Framework):
             self._torch.cuda.synchronize()
 
     def differentiate(self, attention: Callable[..., Any]) -> Differentiable:
-        def forward(q: Any, k: Any, v: Any, **extras: Any) -> tuple[Any, Any]:
-            leaves = [t.detach().requires_grad_() for t in (q, k, v)]
+        def forward(*operands: Any, **extras: Any) -> tuple[Any, Any]:
+            leaves = [t.detach().requires_grad_() for t in operands]
             o = attention(*leaves, **extras)
             return o.detach(), (o, leaves)
 
-        def backward(saved: Any, do: Any) -> tuple[Any, Any, Any]:
+        def backward(saved: Any, do: Any) -> tuple[Any, ...]:
             o, leaves = saved
             return self._torch.autograd.grad(o, leaves, do, retain_graph=True)
 

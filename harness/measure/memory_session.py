@@ -7,7 +7,6 @@ from typing import Any
 
 from harness.measure import memory
 from harness.measure.messages import MeasureMemory, MemoryMeasured
-from harness.operators.attention.inputs import make_inputs
 from harness.plugins.bound_call import BoundCall
 from harness.plugins.session import ImplementationSession
 from harness.records.cell import Memory
@@ -32,7 +31,7 @@ class MemorySession(ImplementationSession):
         keeps = self.framework.keeps_memory(self.framework.device)
         if keeps:
             self._warm_allocator(request)
-        inputs = make_inputs(problem, request.seed)
+        inputs = self.implementation.operator.inputs(problem, request.seed)
         call = BoundCall(self.implementation, self.framework, problem)
         untouched = self._resident() if keeps else 0
         call.bind(inputs)
@@ -56,10 +55,10 @@ class MemorySession(ImplementationSession):
         return memory.Mark(before, peak), f"{self.framework.modules[0]} device allocator"
 
     def _warm_allocator(self, request: MeasureMemory) -> None:
-        problem = request.problem
-        small = problem.replace(batch=1, q_len=min(problem.q_len, 16), kv_len=min(problem.kv_len, 16))
+        operator = self.implementation.operator
+        small = operator.small(request.problem)
         call = BoundCall(self.implementation, self.framework, small)
-        call.bind(make_inputs(small, request.seed))
+        call.bind(operator.inputs(small, request.seed))
         call.call_and_synchronize()
 
     def _resident(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.operators.attention.problem import Problem
+from harness.operators.problem import Problem
 from harness.records.accuracy import Accuracy
 from harness.records.cell import Memory
 from harness.workers.messages import Failed, Request

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.operators.attention.problem import Problem
+from harness.operators.base import Operator
+from harness.operators.problem import Problem
 from harness.plugins.contender import Contender
 from harness.plugins.origin import Origin
 
@@ -62,6 +63,8 @@ class Plan:
     """Everything that decides what a run measures."""
 
     preset: str
+    operator: str
+    """Whose problems they are."""
     problems: tuple[Problem, ...]
     contenders: tuple[Contender, ...]
     baseline: str
@@ -74,20 +77,18 @@ class Plan:
     effort: Effort
 
     def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        """Plain values; problems as records hold them."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        values["problems"] = [problem.posed(self.operator).to_json() for problem in self.problems]
+        values["contenders"] = [dataclasses.asdict(contender) for contender in self.contenders]
+        values["effort"] = dataclasses.asdict(self.effort)
+        return values
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Plan:
+    def from_json(cls, data: Mapping[str, Any], operator: Operator) -> Plan:
         """The plan that `to_json` wrote. Raises `ValueError`, `KeyError` or `TypeError` for anything else."""
         values = dict(data)
-        values["problems"] = tuple(Problem(**p) for p in values["problems"])
-        values["contenders"] = tuple(Contender(**{**c, "origin": _origin(**c["origin"])}) for c in values["contenders"])
+        values["problems"] = tuple(operator.problem(**posed["fields"]) for posed in values["problems"])
+        values["contenders"] = tuple(Contender(**{**c, "origin": Origin(**c["origin"])}) for c in values["contenders"])
         values["effort"] = Effort(**values["effort"])
         return cls(**values)
-
-
-def _origin(kind: str, location: str) -> Origin:
-    """As it was written down. The built-in implementations were importable modules once."""
-    if location.startswith("impls."):
-        return Origin("built-in", f"attention.{location.removeprefix('impls.')}")
-    return Origin(kind, location)

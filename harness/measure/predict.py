@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.measure.plan import Effort
-from harness.operators.attention.problem import Problem
+from harness.operators.problem import Problem
 
 MATERIALISED = 0.5
 """An implementation whose first call raised the mark by at least this share of a float32 score matrix is taken to keep
@@ -52,7 +52,7 @@ class History:
                 f"the budget is {self._effort.budget_s:g} s"
             )
         # What the first call took beyond a few score matrices was the compiler's, and does not grow with the problem.
-        most = MOST_MATRICES * 4 * problem.score_elements + problem.bytes
+        most = MOST_MATRICES * 4 * problem.intermediate_elements + problem.bytes
         rise = min(nearest.rise_bytes * self._growth(nearest, problem), max(most, nearest.rise_bytes))
         if self._memory_bytes and rise > self._memory_bytes:
             return (
@@ -63,6 +63,6 @@ class History:
 
     @staticmethod
     def _growth(seen: _Seen, problem: Problem) -> float:
-        if seen.rise_bytes >= MATERIALISED * 4 * seen.problem.score_elements:
-            return problem.score_elements / max(1, seen.problem.score_elements)
+        if seen.rise_bytes >= MATERIALISED * 4 * seen.problem.intermediate_elements:
+            return problem.intermediate_elements / max(1, seen.problem.intermediate_elements)
         return problem.bytes / max(1, seen.problem.bytes)

@@ -23,7 +23,6 @@ from harness.measure.messages import (
 )
 from harness.operators import checks
 from harness.operators.answer import Expected, load
-from harness.operators.attention.inputs import make_inputs
 from harness.plugins.bound_call import BoundCall
 from harness.plugins.session import ImplementationSession
 from harness.records.accuracy import Accuracy
@@ -52,14 +51,15 @@ class MeasuringSession(ImplementationSession):
 
     def prepare(self, request: Prepare) -> Prepared | Rejected:
         """Build, make the first call, verify it on this very problem, warm up."""
-        inputs = make_inputs(request.problem, request.seed)
+        operator = self.implementation.operator
+        inputs = operator.inputs(request.problem, request.seed)
         call = BoundCall(self.implementation, self.framework, request.problem)
         call.bind(inputs)
         (first_call_s, result), mark = memory.watch(lambda: _timed(call.call_and_synchronize))
         expected = load(Path(request.expected))
         # The implementation may hold the very arrays that were made, so they are made again to compare with.
-        pristine = make_inputs(request.problem, request.seed)
-        accuracy = _verified(call, result, expected)
+        pristine = operator.inputs(request.problem, request.seed)
+        accuracy = self._verified(call, result, expected)
         if isinstance(accuracy, Rejected):
             return accuracy
         if changed := checks.changed_input(pristine, call.inputs_now()):
@@ -97,7 +97,7 @@ class MeasuringSession(ImplementationSession):
     def finish(self, request: Finish) -> Finished | Rejected:
         """Verify what was timed, since an implementation may go wrong after many calls, and drop the problem."""
         prepared = self._prepared()
-        accuracy = _verified(prepared.call, self.last, prepared.expected)
+        accuracy = self._verified(prepared.call, self.last, prepared.expected)
         self.prepared = self.last = None
         del prepared
         memory.trim()
@@ -115,14 +115,15 @@ class MeasuringSession(ImplementationSession):
             raise RuntimeError("Prepare comes before Sample and Finish")
         return self.prepared
 
-
-def _verified(call: BoundCall, result: Any, expected: Expected) -> Accuracy | Rejected:
-    """Compare a result with the oracle."""
-    outputs = call.outputs(result)
-    if wrong := checks.wrong_form(call.problem, outputs):
-        return Rejected(Status.INCORRECT, wrong)
-    accuracy = checks.accuracy(outputs, expected)
-    return accuracy if accuracy.correct else Rejected(Status.INCORRECT, checks.finding(accuracy), accuracy)
+    def _verified(self, call: BoundCall, result: Any, expected: Expected) -> Accuracy | Rejected:
+        """Compare a result with the oracle."""
+        outputs = call.outputs(result)
+        if wrong := checks.wrong_form(call.problem, outputs):
+            return Rejected(Status.INCORRECT, wrong)
+        accuracy = checks.accuracy(outputs, expected)
+        if accuracy.correct:
+            return accuracy
+        return Rejected(Status.INCORRECT, checks.finding(accuracy, self.implementation.operator.exactly), accuracy)
 
 
 def _timed(work: Callable[[], Any]) -> tuple[float, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.operators.attention.problem import Problem
+from harness.operators.problem import Problem
 
 
 @dataclass(frozen=True)

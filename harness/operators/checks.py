@@ -9,14 +9,13 @@ import numpy as np
 
 from harness.operators.answer import Expected, Tensor
 from harness.operators.arrays import NUMPY_DTYPES
-from harness.operators.attention.inputs import Inputs
-from harness.operators.attention.problem import Problem
+from harness.operators.problem import Problem
 from harness.records.accuracy import Accuracy
 
 
 def wrong_form(problem: Problem, outputs: Mapping[str, np.ndarray]) -> str | None:
     """What is wrong with the shapes or dtypes of the outputs, or None."""
-    shapes = {"o": problem.o_shape, "dq": problem.q_shape, "dk": problem.k_shape, "dv": problem.v_shape}
+    shapes = problem.output_shapes
     for name, array in outputs.items():
         if array.shape != shapes[name]:
             return f"{name} has the shape {array.shape}, and should have {shapes[name]}"
@@ -34,7 +33,7 @@ def accuracy(outputs: Mapping[str, np.ndarray], answer: Expected) -> Accuracy:
     """
     worst, worst_ratio, worst_error, worst_bound, undefined, largest, elements = "", 0.0, 0.0, 0.0, False, 0.0, 0
     for name, tensor in answer.items():
-        got = outputs[name][:, :, tensor.rows]
+        got = tensor.checked(outputs[name])
         error = _error(got, tensor)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.where(error == 0, 0.0, error / np.where(np.isfinite(tensor.bound), tensor.bound, 0.0))
@@ -46,8 +45,7 @@ def accuracy(outputs: Mapping[str, np.ndarray], answer: Expected) -> Accuracy:
         at = np.unravel_index(np.lexsort((error.ravel(), ratio.ravel()))[-1], ratio.shape)
         if ratio[at] > worst_ratio:
             worst_ratio, worst_bound, worst_error = float(ratio[at]), float(tensor.bound[at]), float(error[at])
-            b, h, row, column = (int(n) for n in at)
-            worst = f"{name}[{b}, {h}, {int(tensor.rows[row])}, {column}]"
+            worst = f"{name}{list(tensor.place(tuple(int(n) for n in at)))}"
             undefined = bool(np.isnan(tensor.value[at]))
     return Accuracy(largest, worst_ratio, elements, worst, worst_bound, worst_error, undefined)
 
@@ -67,14 +65,18 @@ def _error(stored: np.ndarray, tensor: Tensor) -> np.ndarray:
     return np.where(~finite & (undefined | tensor.excused | ends), 0.0, error)
 
 
-def finding(accuracy: Accuracy) -> str:
-    """The sentence for an output outside its bound."""
+EXACTLY = "{place} is {error:.3g} from the answer, which must be met exactly"
+"""The finding for an element whose bound is zero."""
+
+
+def finding(accuracy: Accuracy, exactly: str = EXACTLY) -> str:
+    """The sentence for an output outside its bound; an operator may say `exactly` in its own words."""
     if accuracy.worst_undefined:
         return f"{accuracy.worst} is a number; the formula gives nan there, which must not be hidden"
     if accuracy.worst_error == np.inf:
         return f"{accuracy.worst} is not a number or infinite; the oracle's answer is finite"
     if accuracy.worst_bound == 0:
-        return f"{accuracy.worst} is not zero but {accuracy.worst_error:.3g}; nothing is attended to there"
+        return exactly.format(place=accuracy.worst, error=accuracy.worst_error)
     return f"{accuracy.worst} is {accuracy.worst_error:.3g} from the oracle, bound {accuracy.worst_bound:.3g}"
 
 
@@ -87,10 +89,10 @@ def different(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray])
     return None
 
 
-def changed_input(before: Inputs, now: Mapping[str, np.ndarray]) -> str | None:
+def changed_input(before: Mapping[str, np.ndarray], now: Mapping[str, np.ndarray]) -> str | None:
     """Which input was written to, or None. Compared bit by bit, so that nan and -0 count."""
     for name, array in now.items():
-        original = getattr(before, name)
+        original = before[name]
         if array.shape != original.shape or array.tobytes() != np.ascontiguousarray(original).tobytes():
             return f"the input {name} was written to; inputs belong to the caller"
     return None

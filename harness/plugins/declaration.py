@@ -11,13 +11,11 @@ from typing import Any
 
 from harness.errors import guess, nearest
 from harness.errors.declared import Words, as_tuple, declared_wrongly, shown, word_of
-from harness.operators.attention.problem import LAYOUTS
 
 DEVICES = ("cpu", "cuda")
 
 
 DEVICE_WORDS = Words("device", DEVICES, "cpu")
-LAYOUT_WORDS = Words("layout", LAYOUTS, "BHSD")
 
 
 def check_name(name: object) -> None:

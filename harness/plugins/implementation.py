@@ -11,8 +11,10 @@ from typing import Any
 
 from harness.errors import declared
 from harness.frameworks import ADAPTERS
-from harness.operators.attention.problem import Problem
-from harness.operators.attention.supports import Supports
+from harness.operators.attention.operator import ATTENTION
+from harness.operators.base import Operator
+from harness.operators.problem import Problem
+from harness.operators.supports import Supports
 from harness.plugins import declaration
 from harness.plugins.origin import NOWHERE, Origin
 
@@ -24,14 +26,18 @@ class Implementation:
     """One declared implementation."""
 
     name: str
-    factory: Callable[[Problem], Any]
+    factory: Callable[[Any], Any]
+    """Builds the callable for a problem of the operator."""
+    operator: Operator = ATTENTION
+    """What it implements."""
     framework: str = "numpy"
     """The adapter in `harness.frameworks` whose arrays it takes."""
     devices: Sequence[str] = ("cpu",)
-    supports: Supports | Mapping[str, Supports] = field(default_factory=Supports)
-    """One declaration, or one for each device."""
-    layout: str = "BHSD"
-    """Axis order of the arrays it takes and returns: BHSD (batch, head, sequence, dim) or BSHD. Converted before timing."""
+    supports: Supports | Mapping[str, Supports] = None  # type: ignore[assignment]
+    """One declaration, or one for each device. The operator's default where nothing is said."""
+    layout: str = None  # type: ignore[assignment]
+    """Axis order of the arrays it takes and returns, such as BSHD (batch, sequence, head, dim); the operator's canonical one
+    unless given. Converted before timing."""
     needs: Callable[[str], str | None] | None = None
     """Asked with the device before anything is built: a reason why it cannot run on this machine, or None."""
     slow_build: bool = False
@@ -56,17 +62,24 @@ class Implementation:
         declared.check_word(name, "framework", self.framework, _FRAMEWORKS)
         declared.check_words(name, "devices", self.devices, declaration.DEVICE_WORDS)
         object.__setattr__(self, "devices", tuple(self.devices))
-        declared.check_word(name, "layout", self.layout, declaration.LAYOUT_WORDS)
+        layouts = list(self.operator.layouts)
+        self._default("layout", layouts[0])
+        declared.check_word(name, "layout", self.layout, declared.Words("layout", layouts, layouts[0]))
         declared.check_callable(name, "needs", self.needs, "of a device that returns a reason or None")
         declared.check_flag(name, "slow_build", self.slow_build)
         declared.check_reasons(name, "departures", self.departures, "logits/overflow-*")
         declared.check_callable(name, "library_call", self.library_call, "that returns the library's own function")
         declaration.check_tunables(name, self.tunables, self.factory)
+        self._default("supports", self.operator.supports())
         if isinstance(self.supports, Mapping):
             declaration.check_by_device(name, self.supports, self.devices)
         for supports in self.supports.values() if isinstance(self.supports, Mapping) else [self.supports]:
-            declaration.check_supports(name, supports, Supports)
+            declaration.check_supports(name, supports, self.operator.supports)
             supports.check(name)
+
+    def _default(self, field: str, value: object) -> None:
+        if getattr(self, field) is None:
+            object.__setattr__(self, field, value)
 
     def variants(self) -> Iterator[Implementation]:
         """The implementation with each value of each of its tunables, one at a time."""
@@ -95,17 +108,18 @@ class Implementation:
 def implementation(
     name: str,
     *,
+    operator: Operator = ATTENTION,
     framework: str = "numpy",
     devices: Sequence[str] = ("cpu",),
     supports: Supports | Mapping[str, Supports] | None = None,
-    layout: str = "BHSD",
+    layout: str | None = None,
     needs: Callable[[str], str | None] | None = None,
     slow_build: bool = False,
     interpreted: bool = False,
     departures: Mapping[str, str] | None = None,
     library_call: Callable[[], Callable[..., Any]] | None = None,
     tunables: Mapping[str, Sequence[Any]] | None = None,
-) -> Callable[[Callable[[Problem], Any]], Implementation]:
+) -> Callable[[Callable[[Any], Any]], Implementation]:
     """Declare a factory to be an implementation. The fields are those of `Implementation`.
 
     Raises `UserError` for a declaration that says what nobody knows: an unknown word, or a value of another kind.
@@ -113,10 +127,11 @@ def implementation(
     checked = Implementation(
         name=name,
         factory=_not_yet_given,
+        operator=operator,
         framework=framework,
         devices=devices,
-        supports=Supports() if supports is None else supports,
-        layout=layout,
+        supports=supports,  # type: ignore[arg-type]
+        layout=layout,  # type: ignore[arg-type]
         needs=needs,
         slow_build=slow_build,
         interpreted=interpreted,
@@ -125,7 +140,7 @@ def implementation(
         tunables={} if tunables is None else tunables,
     )
 
-    def declare(factory: Callable[[Problem], Any]) -> Implementation:
+    def declare(factory: Callable[[Any], Any]) -> Implementation:
         return dataclasses.replace(checked, factory=factory)
 
     return declare

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -31,7 +33,8 @@ class Origin:
         if self.kind == "module":
             return importlib.import_module(self.location)
         path = Path(self.location)
-        name = f"harness_plugin_{path.stem}_{abs(hash(str(path)))}"
+        # The same name in every process, by which they know each other's classes.
+        name = f"harness_plugin_{path.stem}_{zlib.crc32(os.fsencode(path)):08x}"
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
             raise UserError(f"{path} is not a Python file; a plug-in is a .py file")

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import ModuleType
 
 from harness.errors import UserError, describe, unknown_name
+from harness.operators.attention.operator import ATTENTION
+from harness.operators.base import Operator
 from harness.plugins.implementation import Implementation
 from harness.plugins.origin import BUILT_IN, Origin, import_built_in
 
@@ -33,6 +35,11 @@ class Registry:
 
     implementations: dict[str, Implementation] = field(default_factory=dict)
     broken: list[Broken] = field(default_factory=list)
+
+    @property
+    def operators(self) -> list[Operator]:
+        """Those that are implemented, attention first."""
+        return list(dict.fromkeys([ATTENTION, *(one.operator for one in self.implementations.values())]))
 
     def add_origin(self, origin: Origin, name: str) -> None:
         """Load one plug-in and add what it declares; whatever goes wrong becomes an entry of `broken`."""

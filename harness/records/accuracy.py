@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+from harness.records.strict_json import number
 
 
 @dataclass(frozen=True)
@@ -27,3 +30,10 @@ class Accuracy:
     @property
     def correct(self) -> bool:
         return self.error_over_bound <= 1.0
+
+    @classmethod
+    def from_json(cls, **data: Any) -> Accuracy:
+        """What was written of it. Raises `ValueError` or `TypeError` for anything else."""
+        numbers = ("max_abs_error", "error_over_bound", "worst_bound", "worst_error")
+        values: dict[str, Any] = {name: number(value) if name in numbers else value for name, value in data.items()}
+        return cls(**values)

@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.errors import Status
 from harness.records.accuracy import Accuracy
+from harness.records.problem import PosedProblem
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Timing:
     samples_s: tuple[float, ...]
     """Seconds a call, each the mean of `calls_per_sample` calls."""
     rounds: tuple[int, ...]
-    """The round that each sample was taken in; samples of one round share the machine's mood."""
+    """The round that each sample was taken in; samples of one round share the state of the machine."""
     calls_per_sample: int
     build_s: float
     """Building the callable: compiling, tuning, workspaces."""
@@ -60,8 +61,7 @@ class Cell:
     implementation: str
     framework: str
     device: str
-    problem: str
-    """The problem's name; the plan holds the problem itself."""
+    problem: PosedProblem
     status: Status
     reason: str = ""
     """Why there is no time, in words; empty when there is one."""
@@ -71,6 +71,12 @@ class Cell:
     warnings: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     """The framework's version and settings as the worker found them."""
+    machine: str = ""
+    """The name of the machine it was measured on; "" where nothing was run, and in records of old."""
+    taken: str = ""
+    """When it was finished, ISO 8601, UTC."""
+    printed: str = ""
+    """The last lines that the worker printed meanwhile."""
 
     def __post_init__(self) -> None:
         ok = self.status is Status.OK
@@ -84,6 +90,11 @@ class Cell:
         if ok == bool(self.reason):
             raise ValueError("a cell without a time says why, and only such a cell does")
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What a run has one cell of: the implementation and the problem's name."""
+        return self.implementation, self.problem.name
+
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
@@ -94,7 +105,8 @@ class Cell:
             raise ValueError(f"a cell is {data!r}")
         values = dict(data)
         values["status"] = Status(values["status"])
-        kinds: dict[str, Any] = {"accuracy": Accuracy, "timing": Timing, "memory": Memory}
+        values["problem"] = PosedProblem.from_json(values["problem"])
+        kinds: dict[str, Any] = {"accuracy": Accuracy.from_json, "timing": Timing, "memory": Memory}
         for name, kind in kinds.items():
             part = values.get(name)
             if part is not None:

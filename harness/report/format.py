@@ -7,7 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from harness.analysis.ranking import ranking, timed
+from harness.analysis.statistics import interval
 from harness.errors import Status
+from harness.records.cell import Cell
 
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _SIZES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
@@ -62,7 +65,6 @@ LESS_NEEDED = ("TFLOP/s", "of matmul", "first result")
 
 def display_rows(problem_rows: pd.DataFrame) -> list[list[str]]:
     """The cells of one problem under `HEADINGS`, fastest first, then those without a time, which show their status."""
-    timed = problem_rows[problem_rows.status == Status.OK].sort_values("median_s")
     rows = [
         [
             row.implementation,
@@ -76,7 +78,7 @@ def display_rows(problem_rows: pd.DataFrame) -> list[list[str]]:
             error(row.error_over_bound),
             "*" if row.warnings else "",
         ]
-        for row in timed.itertuples()
+        for row in timed(problem_rows).itertuples()
     ]
     others = problem_rows[problem_rows.status != Status.OK]
     rows += [
@@ -87,30 +89,22 @@ def display_rows(problem_rows: pd.DataFrame) -> list[list[str]]:
 
 
 def winner(problem_rows: pd.DataFrame) -> str:
-    """Who is fastest on one problem and by how much, in a sentence.
-
-    Others are told apart from it when their ratio to it, round by round, is above one with 95 % confidence.
-    """
-    timed = problem_rows[problem_rows.status == Status.OK].sort_values("median_s")
-    if timed.empty:
+    """Who is fastest on one problem and by how much, in a sentence."""
+    found = ranking(problem_rows)
+    if found is None:
         return "nothing could be measured"
-    first = timed.iloc[0]
-    if len(timed) == 1:
-        return f"{first.implementation}, {seconds(first.median_s)}, alone"
-    told = f"{first.implementation}, {seconds(first.median_s)}"
-    others = timed.iloc[1:]
-    ties = others[~(others.times_fastest_low > 1)]
-    if len(ties):
-        return f"{told}; not told apart from {', '.join(ties.implementation)}"
-    second = others.iloc[0]
-    return f"{told}; {second.times_fastest:.3g} times as fast as {second.implementation}"
+    told = f"{found.fastest}, {seconds(found.median_s)}"
+    if found.ties:
+        return f"{told}; not told apart from {', '.join(found.ties)}"
+    return f"{told}; {found.times:.3g} times as fast as {found.second}" if found.second else f"{told}, alone"
 
 
-def absences(table: pd.DataFrame) -> list[tuple[str, str, str, list[str]]]:
-    """(implementation, status, reason, problems) of everything without a time, equal reasons together."""
-    missing = table[table.status != Status.OK]
-    groups = missing.groupby(["implementation", "status", "reason"], sort=False)["problem"].agg(list)
-    return [(*key, problems) for key, problems in groups.items()]
+def told(cell: Cell) -> str:
+    """A finished cell as a line of progress."""
+    if cell.status is Status.UNAVAILABLE:
+        return f"{cell.implementation} is unavailable: {cell.reason}"
+    result = seconds(interval(cell.timing).median_s) if cell.timing else f"{cell.status}: {cell.reason}"
+    return f"{cell.problem.name}  {cell.implementation}  {result}"
 
 
 def nothing_measured(table: pd.DataFrame) -> str:

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 
-from harness.measure.plan import Plan
-from harness.operators.attention.problem import Problem
-from harness.report.format import HEADINGS, absences, display_rows, size, winner
+from harness.analysis.ranking import absences
+from harness.records.machine import Machine
+from harness.records.problem import PosedProblem
+from harness.records.run import Run
+from harness.report.format import HEADINGS, display_rows, size, winner
 
 
-def report(plan: Plan, table: pd.DataFrame, environment: Mapping[str, Any]) -> str:
+def report(run: Run, table: pd.DataFrame) -> str:
     """The whole report as markdown."""
     parts = [
-        f"# Attention: {plan.preset}",
-        _winners(plan, table),
+        f"# {_operator(run)}: {run.preset}",
+        _winners(run, table),
         "## All measurements",
-        _legend(plan),
-        *(problem_table(problem, table) for problem in plan.problems),
+        _legend(run),
+        *(problem_table(problem, table) for problem in run.problems),
         _notes(table),
-        _absent(table, len(plan.problems)),
-        _machine(environment),
+        _absent(table, len(run.problems)),
+        _machine(run.machine),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def problem_table(problem: Problem, table: pd.DataFrame) -> str:
+def _operator(run: Run) -> str:
+    return run.problems[0].operator.replace("-", " ").capitalize()
+
+
+def problem_table(problem: PosedProblem, table: pd.DataFrame) -> str:
     """One problem's measurements under a heading, fastest first."""
     rows = display_rows(table[table.problem == problem.name])
     frame = pd.DataFrame(rows, columns=list(HEADINGS))
@@ -36,13 +39,13 @@ def problem_table(problem: Problem, table: pd.DataFrame) -> str:
     return f"### {problem.name}\n\n{work}\n\n{frame.to_markdown(index=False, colalign=alignment, disable_numparse=True)}"
 
 
-def _winners(plan: Plan, table: pd.DataFrame) -> str:
-    lines = [f"- **{p.name}**: {winner(table[table.problem == p.name])}" for p in plan.problems]
+def _winners(run: Run, table: pd.DataFrame) -> str:
+    lines = [f"- **{p.name}**: {winner(table[table.problem == p.name])}" for p in run.problems]
     return "\n".join(["## Fastest", "", *lines])
 
 
-def _legend(plan: Plan) -> str:
-    against = f"Speed-up is against {plan.baseline}, round by round. " if plan.baseline else ""
+def _legend(run: Run) -> str:
+    against = f"Speed-up is against {run.baseline}, round by round. " if run.baseline else ""
     return (
         "Every time is of a computation that was first compared with a float64 oracle on the same inputs. "
         f"Time is that of a call, the median over interleaved rounds, ± half of its 95 % interval. {against}"
@@ -68,24 +71,22 @@ def _absent(table: pd.DataFrame, problems: int) -> str:
     return "\n".join(["## Not measured, and why", "", *(lines or ["Everything was measured."])])
 
 
-def _machine(environment: Mapping[str, Any]) -> str:
-    if not environment:
+def _machine(machine: Machine) -> str:
+    if machine == Machine():
         return ""
-    sets = " ".join(environment.get("instruction_sets", ()))
-    virtual = ", virtual machine" if environment.get("virtual_machine") else ""
+    virtual = ", virtual machine" if machine.virtual_machine else ""
     lines = [
         "## The machine",
         "",
-        f"- {environment.get('processor')} ({sets}), {environment.get('usable_cpus')} usable CPUs, "
-        f"{environment.get('threads')} threads used{virtual}",
-        f"- {size(environment.get('memory_bytes', 0))} of memory, {environment.get('system')}, "
-        f"Python {environment.get('python')}",
-        *(f"- GPU: {gpu}" for gpu in environment.get("gpus", ())),
+        f"- {machine.processor} ({' '.join(machine.instruction_sets)}), {machine.usable_cpus} usable CPUs, "
+        f"{machine.threads} threads used{virtual}",
+        f"- {size(machine.memory_bytes)} of memory, {machine.system}, Python {machine.python}",
+        *(f"- GPU: {gpu}" for gpu in machine.gpus),
         *(
             f"- {name}: {rate / 1e12:.3g} TFLOP/s in a large matrix product: *of matmul* is of that"
-            for name, rate in environment.get("matmul_flops_per_s", {}).items()
+            for name, rate in machine.matmul_flops_per_s.items()
         ),
-        "- " + ", ".join(f"{name} {version}" for name, version in environment.get("versions", {}).items()),
-        f"- {environment.get('date')}, harness at {environment.get('commit', 'an unknown commit')}",
+        "- " + ", ".join(f"{name} {version}" for name, version in machine.versions.items()),
+        f"- {machine.date}, harness at {machine.commit or 'an unknown commit'}",
     ]
     return "\n".join(lines)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from harness.errors import Status, UserError
+from harness.analysis.families import Family, families
+from harness.analysis.ranking import timed
+from harness.errors import UserError
+from harness.records.run import Run
 
-_SAME = ("batch", "q_heads", "kv_heads", "head_dim", "v_head_dim", "dtype", "causal", "mask", "direction")
 
-
-def plot(table: pd.DataFrame, path: Path) -> None:
+def plot(run: Run, table: pd.DataFrame, path: Path) -> None:
     """Draw time and workspace against the length for the largest family of problems that differ in nothing else.
 
     The format follows the file's ending (.png, .svg, .pdf). Raises `UserError` without matplotlib, for a run with fewer than
@@ -27,12 +29,15 @@ def plot(table: pd.DataFrame, path: Path) -> None:
     matplotlib.use("agg")
     from matplotlib.figure import Figure
 
-    family = _family(table)
+    family = _family(run, table)
+    names = {problem.name: length for length, problem in family.members}
+    measured = timed(table[table.problem.isin(names)])
+    measured = measured.assign(length=measured.problem.map(names)).sort_values("length")
     figure = Figure(figsize=(11, 5.2), layout="constrained")
     times, workspaces = figure.subplots(1, 2, sharex=True)
-    order = family.sort_values("q_len").groupby("implementation").median_s.last().sort_values(ascending=False).index
+    order = measured.groupby("implementation").median_s.last().sort_values(ascending=False).index
     for number, name in enumerate(order):
-        rows = family[family.implementation == name].sort_values("q_len")
+        rows = measured[measured.implementation == name]
         style: dict[str, Any] = {
             "color": matplotlib.colormaps["tab20"](number % 20),
             "marker": "osD^v"[number % 5],
@@ -40,12 +45,12 @@ def plot(table: pd.DataFrame, path: Path) -> None:
             "linewidth": 1.4,
             "label": name,
         }
-        times.plot(rows.q_len, rows.median_s * 1e3, **style)
-        times.fill_between(rows.q_len, rows.ci_low_s * 1e3, rows.ci_high_s * 1e3, color=style["color"], alpha=0.15)
-        workspaces.plot(rows.q_len, rows.workspace_bytes / 2**20, **style)
-    _dress(times, "time a call, ms", sorted(family.q_len.unique()))
-    _dress(workspaces, "workspace, MiB", sorted(family.q_len.unique()))
-    figure.suptitle(_title(family.iloc[0]), fontsize=11)
+        times.plot(rows.length, rows.median_s * 1e3, **style)
+        times.fill_between(rows.length, rows.ci_low_s * 1e3, rows.ci_high_s * 1e3, color=style["color"], alpha=0.15)
+        workspaces.plot(rows.length, rows.workspace_bytes / 2**20, **style)
+    _dress(times, "time a call, ms", family)
+    _dress(workspaces, "workspace, MiB", family)
+    figure.suptitle(_title(run, family), fontsize=11)
     figure.legend(*times.get_legend_handles_labels(), loc="outside right upper", fontsize=8, title="slowest first")
     try:
         figure.savefig(path, dpi=150)
@@ -53,27 +58,33 @@ def plot(table: pd.DataFrame, path: Path) -> None:
         raise UserError(f"cannot draw {path}: {error}") from None
 
 
-def _family(table: pd.DataFrame) -> pd.DataFrame:
-    """The measured rows of the family with the most lengths, equal q_len and kv_len."""
-    measured = table[(table.status == Status.OK) & (table.q_len == table.kv_len)]
-    families = measured.groupby(list(_SAME), dropna=False, sort=False)
-    best = max((rows for _, rows in families), key=lambda rows: rows.q_len.nunique(), default=None)
-    if best is None or best.q_len.nunique() < 2:
+def _family(run: Run, table: pd.DataFrame) -> Family:
+    """The family of measured problems with the most lengths."""
+    measured = set(timed(table).problem)
+    found = families(problem for problem in run.problems if problem.name in measured)
+    if not found:
         raise UserError("a plot against the length needs a run with at least two lengths")
-    return best
+    return found[0]
 
 
-def _title(row: Any) -> str:
-    causal = f", causal {row.causal}" if isinstance(row.causal, str) and row.causal else ""
-    heads = f"{row.q_heads} heads" if row.q_heads == row.kv_heads else f"{row.q_heads}/{row.kv_heads} heads"
-    dtype = row["dtype"]  # The attribute of that name is the row's own.
-    return f"batch {row.batch}, {heads} of {row.head_dim}, {dtype}{causal}, {row.direction}, {row.threads} threads"
+def _title(run: Run, family: Family) -> str:
+    """What the problems have in common."""
+    problem = family.members[0][1]
+    shared = [name for name in (*problem.columns, *problem.more_columns) if name not in family.along.split(" = ")]
+    values = ((name, problem.column(name)) for name in shared)
+    said = [
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in values
+        if value is not None
+    ]
+    return "\n".join(textwrap.wrap(", ".join([*said, f"{run.threads} threads"]), 110))
 
 
-def _dress(axes: Any, label: str, lengths: list[int]) -> None:
+def _dress(axes: Any, label: str, family: Family) -> None:
+    lengths = [length for length, _ in family.members]
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_xticks(lengths, [str(length) for length in lengths])
-    axes.set_xlabel("length (queries = keys)")
+    axes.set_xlabel(family.along)
     axes.set_ylabel(label)
     axes.grid(True, which="major", linewidth=0.4, alpha=0.6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
@@ -13,8 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from harness.measure.plan import Plan
-from harness.report.format import HEADINGS, LESS_NEEDED, absences, display_rows, winner
+from harness.analysis.ranking import absences
+from harness.errors import Status
+from harness.records.cell import Cell
+from harness.records.run import Run
+from harness.report.format import HEADINGS, LESS_NEEDED, display_rows, told, winner
 
 FULL_WIDTH = 112
 """Columns of a terminal that the whole table needs."""
@@ -48,6 +52,7 @@ class Display:
         self._task = self._progress.add_task("starting", total=None)
         self._console = console
         self._lines = not console.is_terminal
+        self._absent: set[str] = set()
 
     def __enter__(self) -> Display:
         self._progress.start()
@@ -56,9 +61,28 @@ class Display:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def show(self, done: int, total: int, doing: str) -> None:
-        """Move the bar to where the run stands."""
-        self._progress.update(self._task, completed=done, total=total, description=doing, refresh=False)
+    def phase(self, name: str, total: int, done: int = 0) -> None:
+        """Begin the bar anew."""
+        self._show(completed=done, total=total, description=name)
+
+    def doing(self, what: str) -> None:
+        """Say beside the bar what is being done."""
+        self._show(description=what)
+
+    def measured(self, cell: Cell) -> None:
+        """Move the bar by one, and say what came of the cell; what is not here is not here for any problem: once will do."""
+        self._show(advance=1)
+        if cell.implementation not in self._absent:
+            self.say(told(cell))
+        if cell.status is Status.UNAVAILABLE:
+            self._absent.add(cell.implementation)
+
+    def memory_measured(self, cell: Cell) -> None:
+        """Move the bar by one."""
+        self._show(advance=1)
+
+    def _show(self, **changes: Any) -> None:
+        self._progress.update(self._task, refresh=False, **changes)
         if not self._lines:
             self._progress.refresh()
 
@@ -78,9 +102,9 @@ def _grid(rows: Sequence[Sequence[str]], narrow: bool) -> Table:
     return grid
 
 
-def print_results(console: Console, plan: Plan, table: pd.DataFrame) -> None:
+def print_results(console: Console, run: Run, table: pd.DataFrame) -> None:
     """One table a problem, then what was not measured."""
-    for problem in plan.problems:
+    for problem in run.problems:
         rows = table[table.problem == problem.name]
         console.print(Text(problem.name, style="bold"))
         console.print(Text(f"fastest: {winner(rows)}"))
@@ -90,5 +114,5 @@ def print_results(console: Console, plan: Plan, table: pd.DataFrame) -> None:
     if missing:
         console.print("Not measured, and why:", style="bold")
     for name, status, reason, where in missing:
-        scope = "" if len(where) == len(plan.problems) else f" on {', '.join(where)}"
+        scope = "" if len(where) == len(run.problems) else f" on {', '.join(where)}"
         console.print(Text(f"  {name}{scope}: {status}: {reason}"), style=_STYLES.get(status, ""))

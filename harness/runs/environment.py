@@ -9,7 +9,8 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+
+from harness.records.machine import Machine
 
 DISTRIBUTIONS = (
     "attention-harness", "numpy", "numba", "llvmlite", "scipy", "pandas", "ml_dtypes",
@@ -19,39 +20,38 @@ DISTRIBUTIONS = (
 _SIMD = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve")
 
 
-def environment(threads: int) -> dict[str, Any]:
-    """The machine as one JSON-ready dictionary; what cannot be read is left out."""
+def machine(threads: int) -> Machine:
+    """This machine, as far as it can be read."""
     import psutil
 
     cpu = _cpu()
-    found: dict[str, Any] = {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "processor": _processor(cpu),
-        "instruction_sets": [name for name in _SIMD if name in cpu.get("flags", cpu.get("Features", "")).split()],
-        "cores": psutil.cpu_count(logical=False),
-        "logical_cpus": psutil.cpu_count(),
-        "usable_cpus": len(os.sched_getaffinity(0)),
-        "threads": threads,
-        "memory_bytes": psutil.virtual_memory().total,
-        "memory_available_bytes": psutil.virtual_memory().available,
-        "virtual_machine": "hypervisor" in cpu.get("flags", "").split(),
-        "governor": _line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        "load_average": list(os.getloadavg()),
-        "gpus": _gpus(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "versions": _versions(),
-        "commit": _commit(),
-        "command": sys.argv[1:],
-    }
-    return {name: value for name, value in found.items() if value not in (None, "", [])}
+    return Machine(
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        processor=_processor(cpu),
+        instruction_sets=tuple(name for name in _SIMD if name in cpu.get("flags", cpu.get("Features", "")).split()),
+        cores=psutil.cpu_count(logical=False),
+        logical_cpus=psutil.cpu_count(),
+        usable_cpus=len(os.sched_getaffinity(0)),
+        threads=threads,
+        memory_bytes=psutil.virtual_memory().total,
+        memory_available_bytes=psutil.virtual_memory().available,
+        virtual_machine="hypervisor" in cpu.get("flags", "").split(),
+        governor=_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        load_average=os.getloadavg(),
+        gpus=tuple(_gpus()),
+        system=platform.platform(),
+        python=platform.python_version(),
+        versions=_versions(),
+        commit=_commit(),
+        command=tuple(sys.argv[1:]),
+    )
 
 
 def _cpu() -> dict[str, str]:
     """The first processor's entry of /proc/cpuinfo."""
     fields: dict[str, str] = {}
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             name, _, value = line.partition(":")
             fields.setdefault(name.strip(), value.strip())
     except OSError:
@@ -80,7 +80,7 @@ def _gpus() -> list[str]:
 
 
 def _commit() -> str:
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     commit = _output("git", "-C", str(root), "rev-parse", "HEAD")
     changed = commit and _output("git", "-C", str(root), "status", "--porcelain", "--", "harness", "impls")
     return f"{commit} with changes" if changed else commit
@@ -94,8 +94,8 @@ def _output(*command: str) -> str:
     return done.stdout.strip()
 
 
-def _line(path: str) -> str | None:
+def _line(path: str) -> str:
     try:
-        return Path(path).read_text().strip()
+        return Path(path).read_text(encoding="utf-8").strip()
     except OSError:
-        return None
+        return ""

@@ -1,27 +1,32 @@
-"""A run's folder. The journal is the truth, flushed line by line; every table is derived from it.
-
-plan.json · environment.json · journal.jsonl · samples.csv · results.csv · report.md
-"""
+"""A run's folder: plan.json · environment.json · journal.jsonl · samples.csv · results.csv · report.md"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from harness.errors import UserError
 from harness.measure.plan import Plan
-from harness.records.cell import Cell, Memory
-from harness.errors import UserError, Status
+from harness.operators.base import Operator
+from harness.records.machine import Machine
+from harness.records.problem import PosedProblem
+from harness.records.run import Run
+from harness.records.strict_json import dumps
+from harness.runs import old
+from harness.runs.journal import Journal, read
 
 
 class RunFolder:
-    """One run on disk. Make a new one with `create`, find one again with `open`."""
+    """One run on disk, read when it is opened. Make a new one with `create`, find one again with `open`."""
 
-    def __init__(self, path: Path, plan: Plan):
+    def __init__(self, path: Path, plan: dict[str, Any], journal: Journal):
         self.path = path
-        self.plan = plan
+        self._plan = plan
+        self.journal = journal
+        self.problems = tuple(PosedProblem.from_json(problem) for problem in plan["problems"])
+        """In the order of the plan."""
 
     @classmethod
     def create(cls, path: Path, plan: Plan) -> RunFolder:
@@ -32,149 +37,83 @@ class RunFolder:
                 held = hint if (path / "plan.json").exists() else "; name another folder"
                 raise UserError(f"{path} is not empty, and nothing in it will be overwritten{held}")
             path.mkdir(parents=True, exist_ok=True)
-            _write_json(path / "plan.json", plan.to_json())
+            text = dumps(plan.to_json(), indent=1)
+            (path / "plan.json").write_text(text + "\n", encoding="utf-8")
             (path / "journal.jsonl").touch()
         except OSError as error:
             raise UserError(f"cannot write the run's folder {path}: {error.strerror}") from None
-        return cls(path, plan)
+        return cls(path, json.loads(text), Journal(path / "journal.jsonl", []))
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
         """The run in a folder. Raises `UserError` when there is none that can be read."""
         try:
-            plan = Plan.from_json(json.loads((path / "plan.json").read_text()))
+            plan = old.plan(json.loads((path / "plan.json").read_text(encoding="utf-8")))
+            problems = {problem["name"]: problem for problem in plan["problems"]}
         except OSError as error:
             raise UserError(f"{path} holds no run: plan.json: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path}/plan.json is not a plan of this version: {error}") from None
-        return cls(path, plan)
-
-    # --- the journal ---------------------------------------------------------------------------------
-
-    def add_cell(self, cell: Cell) -> None:
-        """Append a finished cell and have it reach the disk. Raises `UserError` when it cannot."""
-        self._append({"cell": cell.to_json()})
-
-    def add_memory(self, cell: Cell, memory: Memory) -> None:
-        """Append the memory of a cell that is in the journal already."""
-        key = {"implementation": cell.implementation, "problem": cell.problem}
-        self._append({"memory": {**key, **dataclasses.asdict(memory)}})
-
-    def add_warning(self, cell: Cell, warning: str) -> None:
-        """Append a warning to a cell that is in the journal already."""
-        self._append({"warning": {"implementation": cell.implementation, "problem": cell.problem, "warning": warning}})
-
-    def cells(self) -> list[Cell]:
-        """Every finished cell, in the order of measurement, with its memory where that is known.
-
-        A last line that was cut off by a kill is left out; any other damage raises `UserError`.
-        """
-        found: dict[tuple[str, str], Cell] = {}
-        for number, entry in enumerate(self._entries(), 1):
-            try:
-                if "cell" in entry:
-                    cell = Cell.from_json(entry["cell"])
-                    found[cell.implementation, cell.problem] = cell
-                elif "memory" in entry:
-                    values = dict(entry["memory"])
-                    key = values.pop("implementation"), values.pop("problem")
-                    found[key] = dataclasses.replace(found[key], memory=Memory(**values))
-                else:
-                    values = entry["warning"]
-                    key = values["implementation"], values["problem"]
-                    found[key] = dataclasses.replace(found[key], warnings=(*found[key].warnings, values["warning"]))
-            except (ValueError, KeyError, TypeError) as error:
-                raise UserError(f"{self.journal}, line {number}, is not a record of this version: {error}") from None
-        return list(found.values())
-
-    def measured(self) -> bool:
-        """Whether every cell of the plan is in the journal."""
-        return len(self.cells()) == len(self.plan.problems) * len(self.plan.contenders)
+        journal = path / "journal.jsonl"
+        try:
+            lines = [old.line(line, problems) for line in read(journal)]
+        except KeyError as error:
+            raise UserError(f"{journal} speaks of the problem {error}, which is not in the plan") from None
+        return cls(path, plan, Journal(journal, lines))
 
     @property
-    def journal(self) -> Path:
-        return self.path / "journal.jsonl"
+    def operator(self) -> str:
+        """The name of the operator whose problems they are."""
+        return self._plan["operator"]
 
-    def _append(self, entry: dict[str, Any]) -> None:
+    @property
+    def plugins(self) -> list[str]:
+        """The files with implementations that the plan names."""
+        origins = [contender["origin"] for contender in self._plan["contenders"]]
+        return list(dict.fromkeys(origin["location"] for origin in origins if origin["kind"] == "file"))
+
+    def plan(self, operator: Operator) -> Plan:
+        """The plan, to be carried out. Raises `UserError` when it cannot be read."""
         try:
-            with self.journal.open("rb+") as file:
-                file.seek(0, os.SEEK_END)
-                end = file.tell()
-                try:
-                    file.write(json.dumps(entry).encode() + b"\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-                except OSError:
-                    file.truncate(end)  # Half a record helps nobody, and the lines before it stay readable.
-                    raise
-        except OSError as error:
-            raise UserError(
-                f"cannot write {self.journal}: {error.strerror}; what was measured before is kept, "
-                f"and `python -m harness run --resume {self.path}` goes on from there"
-            ) from None
+            return Plan.from_json(self._plan, operator)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{self.path}/plan.json is not a plan of this version: {error}") from None
 
-    def _entries(self) -> list[dict[str, Any]]:
-        try:
-            lines = self.journal.read_bytes().splitlines(keepends=True)
-        except OSError as error:
-            raise UserError(f"cannot read {self.journal}: {error.strerror}") from None
-        entries = []
-        for number, line in enumerate(lines, 1):
-            try:
-                entries.append(json.loads(line))
-            except ValueError:
-                if number < len(lines) or line.endswith(b"\n"):
-                    raise UserError(f"{self.journal}, line {number}, is not JSON; the file was damaged") from None
-        return entries
+    def run(self) -> Run:
+        """What is known of the run so far."""
+        return Run(
+            preset=self._plan["preset"],
+            problems=self.problems,
+            implementations=tuple(contender["name"] for contender in self._plan["contenders"]),
+            baseline=self._plan["baseline"],
+            threads=self._plan["threads"],
+            cells=tuple(self.journal.cells),
+            machine=self.machine(),
+        )
 
-    def mend(self) -> None:
-        """Cut off a last line that a kill left half-written, so that what follows it is readable."""
-        try:
-            data = self.journal.read_bytes()
-            whole = data.rfind(b"\n") + 1
-            if whole < len(data):
-                with self.journal.open("rb+") as file:
-                    file.truncate(whole)
-        except OSError as error:
-            raise UserError(f"cannot mend {self.journal}: {error.strerror}") from None
+    # --- what stands beside the journal --------------------------------------------------------------
 
-    # --- what stands beside it -----------------------------------------------------------------------
+    def write_machine(self, machine: Machine) -> None:
+        """Record the machine of this session; that of each later session of a resumed run is kept beside the first."""
+        first = self.machine()
+        if first != Machine():
+            machine = dataclasses.replace(first, resumed=(*first.resumed, machine))
+        self.write_text("environment.json", dumps(machine.to_json(), indent=1) + "\n")
 
-    def write_environment(self, environment: dict[str, Any]) -> None:
-        """Record the machine; each later session of a resumed run is kept beside the first."""
-        path = self.path / "environment.json"
-        if path.exists():
-            first = self.environment()
-            first.setdefault("resumed", []).append(environment)
-            environment = first
-        try:
-            _write_json(path, environment)
-        except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}") from None
-
-    def environment(self) -> dict[str, Any]:
+    def machine(self) -> Machine:
         """The machine and the versions as the run found them; empty when that was never written."""
         try:
-            return json.loads((self.path / "environment.json").read_text())
-        except (OSError, ValueError):
-            return {}
+            return Machine.from_json(json.loads((self.path / "environment.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, AttributeError):
+            return Machine()
 
     def write_text(self, name: str, text: str) -> Path:
         """Write one of the derived files, whole or not at all. Raises `UserError` when it cannot."""
         path = self.path / name
         try:
             scratch = path.with_name(f".{name}.part")
-            scratch.write_text(text)
+            scratch.write_text(text, encoding="utf-8")
             scratch.replace(path)
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}") from None
         return path
-
-
-def with_status(cells: list[Cell], *statuses: Status) -> list[Cell]:
-    """The cells that ended in one of the statuses."""
-    return [cell for cell in cells if cell.status in statuses]
-
-
-def _write_json(path: Path, data: dict[str, Any]) -> None:
-    path.write_text(json.dumps(data, indent=1) + "\n")

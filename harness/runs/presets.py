@@ -5,19 +5,19 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.measure.plan import Effort
-from harness.operators.attention.problem import Problem
+from harness.operators.attention.operator import ATTENTION
+from harness.operators.base import Operator
+from harness.operators.problem import Problem
 from harness.errors import UserError
 from harness.errors import unknown_name
 
 BUILT_IN = Path(__file__).with_name("presets.toml")
-
-_BOTH = {"heads": ("q_heads", "kv_heads"), "length": ("q_len", "kv_len")}
-_FIELDS = [field.name for field in dataclasses.fields(Problem)]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Preset:
     source: str
     problems: tuple[Problem, ...]
     effort: Effort
+    operator: Operator = ATTENTION
 
 
 def built_in(name: str) -> Preset:
@@ -44,19 +45,24 @@ def all_built_in() -> list[Preset]:
     return [_preset(name, table, BUILT_IN.name) for name, table in _read(BUILT_IN).items()]
 
 
-def from_file(path: Path) -> Preset:
-    """All problems of a user's file, which may hold several named sets.
+def from_file(path: Path, operators: Sequence[Operator] = (ATTENTION,)) -> Preset:
+    """All problems of a user's file, which may hold several named sets of problems of one of the operators.
 
     Raises `UserError` when it cannot be read, is not TOML, or poses a problem that cannot be posed.
     """
     tables = _read(path)
     if not tables:
         raise UserError(f"{path} holds no problems; it needs a [name] with [[name.problems]]")
-    presets = [_preset(name, table, path.name) for name, table in tables.items()]
+    presets = [_preset(name, table, path.name, operators) for name, table in tables.items()]
+    first = presets[0]
     if len(presets) == 1:
-        return presets[0]
+        return first
+    for other in presets:
+        if other.operator is not first.operator:
+            mixed = f"[{first.name}] of {first.operator.name} and [{other.name}] of {other.operator.name}"
+            raise UserError(f"{path} mixes operators, {mixed}; give each a file of its own")
     problems = tuple(dict.fromkeys(p for preset in presets for p in preset.problems))
-    return Preset(path.stem, "", str(path), problems, presets[0].effort)
+    return Preset(path.stem, "", str(path), problems, first.effort, first.operator)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -69,13 +75,15 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not TOML: {error}") from None
 
 
-def _preset(name: str, table: Any, where: str) -> Preset:
+def _preset(name: str, table: Any, where: str, operators: Sequence[Operator] = (ATTENTION,)) -> Preset:
     entries = table.get("problems") if isinstance(table, dict) else None
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise UserError(f"{where}, [{name}]: needs problems, each as [[{name}.problems]]")
-    unknown = set(table) - {"description", "source", "effort", "problems"}
+    unknown = set(table) - {"description", "source", "operator", "effort", "problems"}
     if unknown:
-        raise UserError(f"{where}, [{name}]: unknown key {min(unknown)}; known are description, source, effort, problems")
+        keys = "description, source, operator, effort, problems"
+        raise UserError(f"{where}, [{name}]: unknown key {min(unknown)}; known are {keys}")
+    operator = _operator(table.get("operator", ATTENTION.name), operators, f"{where}, [{name}]")
     given = table.get("effort", {})
     if not isinstance(given, dict):
         raise UserError(f"{where}, [{name}], effort: must be a table such as {{ rounds = 10 }}, not {given!r}")
@@ -90,38 +98,48 @@ def _preset(name: str, table: Any, where: str) -> Preset:
     problems = []
     for number, entry in enumerate(table["problems"], 1):
         try:
-            problems += _expand(entry)
+            problems += _expand(entry, operator)
         except UserError as error:
             raise UserError(f"{where}, [{name}], problem {number}: {error}") from None
     distinct = tuple(dict.fromkeys(problems))
-    return Preset(name, table.get("description", ""), table.get("source", ""), distinct, effort)
+    return Preset(name, table.get("description", ""), table.get("source", ""), distinct, effort, operator)
 
 
-def _expand(entry: dict[str, Any]) -> list[Problem]:
+def _operator(name: Any, operators: Sequence[Operator], where: str) -> Operator:
+    for operator in operators:
+        if operator.name == name:
+            return operator
+    names = [operator.name for operator in operators]
+    hint = "--plugin FILE adds those of a file; there are"
+    raise UserError(f"{where}: {unknown_name('operator', str(name), names, hint)}")
+
+
+def _expand(entry: dict[str, Any], operator: Operator) -> list[Problem]:
     """The problems of one entry: a list of values stands for one each, several lists for every combination."""
+    fields = [field.name for field in dataclasses.fields(operator.problem)]  # type: ignore[arg-type]
     for key in entry:
-        if key not in _FIELDS and key not in _BOTH:
-            raise UserError(unknown_name("field", key, [*_FIELDS, *_BOTH], "A problem has"))
+        if key not in fields and key not in operator.together:
+            raise UserError(unknown_name("field", key, [*fields, *operator.together], "A problem has"))
     for key, value in entry.items():
         if value == []:
             raise UserError(f"{key} is an empty list, which stands for no problem at all")
-    varied = {key: value if _is_sweep(key, value) else [value] for key, value in entry.items()}
-    return [_problem(dict(zip(varied, values, strict=True))) for values in itertools.product(*varied.values())]
+    varied = {key: value if _is_sweep(key, value, operator) else [value] for key, value in entry.items()}
+    return [_problem(dict(zip(varied, values, strict=True)), operator) for values in itertools.product(*varied.values())]
 
 
-def _is_sweep(key: str, value: Any) -> bool:
-    """A window is itself a list of two numbers; a list of such is a sweep."""
-    return isinstance(value, list) and (key != "window" or (bool(value) and isinstance(value[0], list)))
+def _is_sweep(key: str, value: Any, operator: Operator) -> bool:
+    """Where the value of a field is itself a list, as that of a window is, a list of such is a sweep."""
+    return isinstance(value, list) and (key not in operator.lists or (bool(value) and isinstance(value[0], list)))
 
 
-def _problem(values: dict[str, Any]) -> Problem:
+def _problem(values: dict[str, Any], operator: Operator) -> Problem:
     fields: dict[str, Any] = {}
     for key, value in values.items():
-        for field in _BOTH.get(key, (key,)):
+        for field in operator.together.get(key, (key,)):
             if field in fields:
                 raise UserError(f"{field} is given twice, once by {key}")
             fields[field] = None if value == "none" else value
-    for needed in ("q_len", "head_dim"):
-        if needed not in fields:
-            raise UserError(f"{needed} is missing")
-    return Problem(**fields)
+    for one in dataclasses.fields(operator.problem):  # type: ignore[arg-type]
+        if one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING and one.name not in fields:
+            raise UserError(f"{one.name} is missing")
+    return operator.problem(**fields)

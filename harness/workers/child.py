@@ -26,7 +26,7 @@ def main() -> None:
         session = open_session(start)
         connection.send(Ready(session.ready))
         while True:
-            connection.send(answer(session, connection.recv()))
+            connection.send(next_answer(session, connection))
     except EOFError:
         return
     except Exception as error:  # Opening failed; whatever it was, the parent gets it in words.
@@ -39,11 +39,14 @@ def open_session(start: Start) -> Session:
     return getattr(importlib.import_module(module), name)(*start.arguments)
 
 
-def answer(session: Session, request: Request) -> Any:
-    """The reply to a request; whatever goes wrong becomes a `Failed`."""
+def next_answer(session: Session, connection: Connection) -> Any:
+    """The reply to the next request; whatever goes wrong becomes a `Failed`. Raises `EOFError` when there is no more."""
     try:
+        request: Request = connection.recv()
         return session.handlers[type(request)](request)
-    except Exception as error:  # A plug-in may raise anything.
+    except EOFError:
+        raise
+    except Exception as error:  # A plug-in may raise anything, and its classes may not be found here.
         return failure(error)
 
 

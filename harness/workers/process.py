@@ -18,6 +18,9 @@ from harness.errors import Status
 from harness.workers.failure import OUT_OF_MEMORY
 from harness.workers.messages import Failed, Ready, Request, Start
 
+MOST_PRINTED = 2000
+"""Characters of what a process has printed that a record keeps."""
+
 LAST_LINES, LAST_CHARACTERS = 5, 400
 """Of a dead worker's output, what its reason quotes at most."""
 
@@ -38,6 +41,8 @@ class Worker:
         """
         paths = os.pathsep.join(dict.fromkeys([*_own_paths(), os.environ.get("PYTHONPATH", "")]))
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
+        self._read_to = 0
+        self._unread = ""
         self._kernel_kills = _kernel_kills()
         ours, theirs = socket.socketpair()
         with theirs:
@@ -79,6 +84,16 @@ class Worker:
             return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         except OSError:
             return 0
+
+    def printed(self) -> str:
+        """The last of what the process has printed since this was asked before."""
+        if not self._log.closed:
+            # Not by its own file position, which the process shares.
+            text = os.pread(self._log.fileno(), 2**20, self._read_to)
+            self._read_to += len(text)
+            self._unread += text.decode(errors="replace")
+        unread, self._unread = self._unread[-MOST_PRINTED:].strip(), ""
+        return unread
 
     def ask(self, request: Request, timeout_s: float) -> Any:
         """Send a request and wait for the reply. A worker that is late is killed; one that died is a `Failed` too."""
@@ -138,6 +153,7 @@ class Worker:
         self._process.wait()
         if not self._connection.closed:
             self._connection.close()
+        self._unread = self.printed()
         self._log.close()
 
     def _exit_reason(self) -> Failed:
@@ -155,9 +171,8 @@ class Worker:
         return Failed(Status.CRASHED, f"{_ending(code)}; it last printed: {said}" if said else _ending(code))
 
     def _last_lines(self) -> str:
-        self._log.seek(0, os.SEEK_END)
-        self._log.seek(max(0, self._log.tell() - 4096))
-        lines = self._log.read().decode(errors="replace").split("\n")
+        size = os.fstat(self._log.fileno()).st_size
+        lines = os.pread(self._log.fileno(), 4096, max(0, size - 4096)).decode(errors="replace").split("\n")
         said = " / ".join([line.strip() for line in lines if line.strip()][-LAST_LINES:])
         return said if len(said) <= LAST_CHARACTERS else "…" + said[-LAST_CHARACTERS:]
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from harness.conformance.cases import all_cases
 from harness.conformance.examiner import WROTE
-from harness.conformance.verdict import Verdict, judge, oracle
+from harness.conformance.verdict import Verdict, judge
 from harness.errors import Status
 from harness.frameworks import adapter
 from harness.operators.answer import Expected
+from harness.operators.attention.operator import ATTENTION
 from harness.operators.case import Case
 from tests.faults.attention import Attention
 from tests.faults.catalogue import FAULTS
@@ -66,14 +67,14 @@ def rejection(fault_id: str) -> Rejection:
 @functools.cache
 def _cases() -> tuple[tuple[Case, ...], ...]:
     """The core cases, the others for what none of them rejects, and those that take long for what is left."""
-    core = tuple(case for case in all_cases() if case.core)
-    others = tuple(case for case in all_cases() if not case.core)
+    core = tuple(case for case in all_cases(ATTENTION) if case.core)
+    others = tuple(case for case in all_cases(ATTENTION) if not case.core)
     return core, tuple(case for case in others if not case.long), tuple(case for case in others if case.long)
 
 
 def verdicts(attention: type[Attention]) -> Iterator[Verdict]:
     """Every verdict on an attention."""
-    return (verdict_on(case, attention) for case in all_cases())
+    return (verdict_on(case, attention) for case in all_cases(ATTENTION))
 
 
 def verdict_on(case: Case, attention: type[Attention]) -> Verdict:
@@ -108,5 +109,5 @@ _ANSWERS: dict[Case, Expected] = {}
 
 def _cached_oracle(case, inputs):
     if case not in _ANSWERS:
-        _ANSWERS[case] = oracle(case, inputs)
+        _ANSWERS[case] = ATTENTION.expected(case.problem, inputs, case.seed)
     return _ANSWERS[case]

@@ -2,12 +2,13 @@
 
 import pytest
 
+from docs.generate.faults import documented
 from harness.errors import Status
 from tests.faults.attention import Attention
 from tests.faults.catalogue import FAULTS
 from tests.faults.judging import rejection, verdicts
 from tests.faults.layer import MultiHeadAttention
-from tests.faults.table import HEADER, documented, row
+from tests.faults.table import HEADER, row
 from tests.faults.tiled import TiledAttention
 
 
@@ -21,7 +22,7 @@ def test_what_the_faults_were_made_from_is_correct(attention):
 @pytest.mark.parametrize("fault_id", FAULTS)
 def test_is_rejected_as_the_table_says(fault_id):
     assert rejection(fault_id).verdicts, f"no case sees what is wrong: {FAULTS[fault_id].sentence}"
-    assert row(fault_id) in documented(), "write the table anew: python -m tests.faults.table"
+    assert row(fault_id) in documented(), "write the table anew: python -m docs.generate.faults"
 
 
 def test_table_lists_every_fault_once_and_in_order():

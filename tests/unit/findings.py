@@ -7,6 +7,8 @@ from harness.plugins.implementation import Origin
 from harness.problem import Problem
 from harness.records.accuracy import Accuracy
 from harness.records.cell import Cell, Memory, Timing
+from harness.records.machine import Machine
+from harness.records.run import Run
 
 PROBLEM = Problem(batch=2, q_heads=4, kv_heads=2, q_len=8, kv_len=16, head_dim=32, causal="bottom-right", mask="padding")
 OTHER_PROBLEM = Problem(q_heads=2, q_len=64, head_dim=16)
@@ -17,6 +19,7 @@ def plan(*names, problems=(PROBLEM,), baseline="", **changes):
     contenders = tuple(Contender(name, "numpy", "cpu", Origin("built-in", "attention.some")) for name in names)
     values = {
         "preset": "some",
+        "operator": "attention",
         "problems": tuple(problems),
         "contenders": contenders,
         "baseline": baseline,
@@ -27,6 +30,19 @@ def plan(*names, problems=(PROBLEM,), baseline="", **changes):
         "effort": Effort(),
     }
     return Plan(**{**values, **changes})
+
+
+def run(cells, problems=(PROBLEM,), baseline="", **machine):
+    """A run of what its cells are of, as it is analysed."""
+    return Run(
+        preset="some",
+        problems=tuple(problem.posed("attention") for problem in problems),
+        implementations=tuple(dict.fromkeys(cell.implementation for cell in cells)),
+        baseline=baseline,
+        threads=2,
+        cells=tuple(cells),
+        machine=Machine(**machine),
+    )
 
 
 def timing(*samples_s, rounds=None, **changes):
@@ -41,7 +57,7 @@ def measured(name, *samples_s, problem=PROBLEM, memory=None, warnings=(), ratio=
         implementation=name,
         framework="numpy",
         device="cpu",
-        problem=problem.name,
+        problem=problem.posed("attention"),
         status=Status.OK,
         accuracy=Accuracy(3e-7, ratio, 2048, "o[0, 0, 0, 0]", 1.2e-6),
         timing=timing(*samples_s, **changes),
@@ -53,7 +69,7 @@ def measured(name, *samples_s, problem=PROBLEM, memory=None, warnings=(), ratio=
 
 def absent(name, status=Status.UNSUPPORTED, reason="no boolean mask", problem=PROBLEM, accuracy=None):
     """A cell without a time."""
-    return Cell(name, "numpy", "cpu", problem.name, status, reason, accuracy)
+    return Cell(name, "numpy", "cpu", problem.posed("attention"), status, reason, accuracy)
 
 
 def memory(workspace_bytes=4096):

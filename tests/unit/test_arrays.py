@@ -94,7 +94,7 @@ def test_an_implementation_sees_these_arrays_in_either_layout(place, layout):
     problem = PROBLEM.replace(direction="forward")
     inputs = vary(problem, place, 3)
     solver = BoundCall(looks, adapter("numpy")("cpu", 1), problem)
-    solver.bind(inputs, where_they_lie=True)
+    solver.bind(inputs.arrays, where_they_lie=True)
     solver.call()
     assert solver.copied_inputs() == []
     axes = (0, 2, 1, 3) if layout == "BSHD" else (0, 1, 2, 3)

@@ -371,10 +371,10 @@ def run(code, **environment):
 
 ON_A_PROCESSOR = """
 import numpy as np
-from harness.conformance import checks
-from harness.inputs import make_inputs
+from harness.operators import checks
+from harness.operators.attention.inputs import make_inputs
 from harness.problem import Problem
-from harness.reference import expected
+from harness.operators.attention.reference import expected
 from impls.attention.numba_flash import simd
 from impls.attention.numba_flash.attention import Fused
 
@@ -413,10 +413,10 @@ def test_other_processors(name):
 
 
 IN_MATRIX_TILES = """
-from harness.conformance import checks
-from harness.inputs import make_inputs
+from harness.operators import checks
+from harness.operators.attention.inputs import make_inputs
 from harness.problem import Problem
-from harness.reference import expected
+from harness.operators.attention.reference import expected
 from impls.attention.numba_flash import plan
 from impls.attention.numba_flash.attention import Fused
 from impls.attention.numba_flash.operands import TURNED

@@ -20,7 +20,7 @@ NAMES = ("q", "k", "v", "do", "mask", "bias")
 
 DIGEST = """
 import hashlib
-from harness.inputs import make_inputs
+from harness.operators.attention.inputs import make_inputs
 from harness.problem import Problem
 inputs = make_inputs(Problem(**{fields}, mask="random-bhqk", bias="blocking-1hqk", direction="backward"), 5)
 arrays = [getattr(inputs, name) for name in {names}]

@@ -1,30 +1,20 @@
 """The figures of the README and of the pages are those of the committed runs."""
 
-import runpy
-from pathlib import Path
+import re
 
-ROOT = Path(__file__).parents[2]
+import pytest
 
-
-def test_the_readme_shows_the_committed_run():
-    block = runpy.run_path(str(ROOT / "results/update_readme.py"))["block"]()
-    assert block in (ROOT / "README.md").read_text(), "run: python results/update_readme.py"
+from docs.generate import conformance, kernels, readme
+from docs.generate.pages import ROOT
 
 
-def test_the_kernels_ratios_are_those_of_the_committed_runs():
-    for path, text in runpy.run_path(str(ROOT / "results/update_kernels.py"))["pages"]().items():
-        assert path.read_text() == text, "run: python results/update_kernels.py"
-
-
-def test_the_page_on_conformance_shows_the_committed_measurements():
-    page = (ROOT / "docs/conformance.md").read_text()
-    written = runpy.run_path(str(ROOT / "results/update_conformance.py"))["page"](page)
-    assert page == written, "run: python results/update_conformance.py"
+@pytest.mark.parametrize("program", [readme, kernels, conformance], ids=lambda program: program.__name__)
+def test_pages_show_the_committed_measurements(program):
+    for page, text in program.pages().items():
+        assert page.read_text() == text, f"run: python -m {program.__name__}"
 
 
 def test_the_pictures_and_pages_it_names_exist():
-    import re
-
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} points to {target}"

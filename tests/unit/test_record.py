@@ -8,7 +8,8 @@ import pytest
 from harness.errors import Status
 from harness.records.accuracy import Accuracy
 from harness.records.cell import Cell, Memory, Timing
-from tests.unit.findings import memory, timing
+from harness.records.strict_json import dumps
+from tests.unit.findings import PROBLEM, memory, timing
 
 RIGHT = Accuracy(1e-7, 0.5, 64, "o[0, 0, 1, 2]", 2e-7)
 WRONG = Accuracy(1e-2, 1.5, 64, "o[0, 0, 1, 2]", 2e-7)
@@ -19,7 +20,7 @@ WITHOUT_A_TIME = [status for status in Status if status is not Status.OK]
 
 
 def cell(status, reason="", **found):
-    return Cell("mine", "numpy", "cpu", "b1h1q4k4d4-f32", status, reason, **found)
+    return Cell("mine", "numpy", "cpu", PROBLEM.posed("attention"), status, reason, **found)
 
 
 def test_statuses_are_the_promised_words():
@@ -109,7 +110,7 @@ CELLS = [
 
 @pytest.mark.parametrize("original", CELLS, ids=lambda c: f"{c.status}{'-found' if c.accuracy else ''}")
 def test_a_cell_survives_json(original):
-    again = Cell.from_json(json.loads(json.dumps(original.to_json())))
+    again = Cell.from_json(json.loads(dumps(original.to_json())))
     assert again == original
     assert type(again.status) is Status
     assert again.timing is None or isinstance(again.timing.samples_s, tuple)
@@ -130,6 +131,8 @@ def changed(**changes):
         changed(accuracy=5),
         changed(timing=[1.0, 2.0]),
         changed(memory="much"),
+        changed(problem="b1h1q4k4d4-f32"),
+        changed(problem={"operator": "attention"}),
         {k: v for k, v in CELLS[0].to_json().items() if k != "status"},
         {k: v for k, v in CELLS[0].to_json().items() if k != "implementation"},
         {},

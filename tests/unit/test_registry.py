@@ -152,7 +152,7 @@ def test_the_implementations_of_the_project_are_found():
 
 def test_finding_them_imports_no_framework():
     code = (
-        "import sys; from harness.registry import discover; discover(); "
+        "import sys; from harness.plugins.registry import discover; discover(); "
         "print([m for m in ('torch', 'jax', 'tensorflow', 'keras', 'onnxruntime', 'openvino', 'numba') if m in sys.modules])"
     )
     said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -19,9 +19,8 @@ from harness.records.accuracy import Accuracy
 from harness.report import format
 from harness.report.markdown import report
 from harness.report.terminal import print_results
-from tests.unit.findings import OTHER_PROBLEM, PROBLEM, absent, measured, memory, plan
+from tests.unit.findings import OTHER_PROBLEM, PROBLEM, absent, measured, memory, run
 
-RATES = {"cpu float32": 5e10}
 MACHINE = {
     "processor": "Some CPU 9000",
     "instruction_sets": ["AVX2", "AVX-512"],
@@ -39,14 +38,13 @@ MACHINE = {
 }
 
 
-def made(cells, problems=(PROBLEM,), baseline="", rates=RATES):
-    some = plan(*dict.fromkeys(cell.implementation for cell in cells), problems=problems, baseline=baseline)
-    return some, results(some, cells, rates)
+def made(cells, problems=(PROBLEM,), baseline="", machine=MACHINE):
+    some = run(cells, problems, baseline, **machine)
+    return some, results(some)
 
 
-def written(cells, environment=MACHINE, **options):
-    some, table = made(cells, **options)
-    return report(some, table, environment)
+def written(cells, **options):
+    return report(*made(cells, **options))
 
 
 def printed(cells, width=200, **options):
@@ -219,10 +217,10 @@ NEVER_MEASURED = [absent("a"), absent("b", Status.ERROR, "it raised")]
 @pytest.mark.parametrize(
     "options",
     [
-        {"cells": [paced("a", 1e-3), paced("b", 2e-3)], "rates": {}},
-        {"cells": [paced("a", 1e-3), absent("b")], "rates": {}},
+        {"cells": [paced("a", 1e-3), paced("b", 2e-3)], "machine": {}},
+        {"cells": [paced("a", 1e-3), absent("b")], "machine": {}},
         {"cells": NEVER_MEASURED},
-        {"cells": NEVER_MEASURED, "rates": {}},
+        {"cells": NEVER_MEASURED, "machine": {}},
         {"cells": []},
         {"cells": [paced("a", 1e-3)], "baseline": "a"},
         {"cells": [measured("a", 1e-3, rounds=[0]), measured("b", 1e-3, rounds=[1])], "baseline": "a"},
@@ -240,8 +238,8 @@ NEVER_MEASURED = [absent("a"), absent("b", Status.ERROR, "it raised")]
     ],
 )
 def test_a_run_that_lacks_something_still_has_its_report(options):
-    for environment in ({}, MACHINE):
-        assert PROBLEM.name in written(**options, environment=environment)
+    for machine in ({}, MACHINE):
+        assert PROBLEM.name in written(**{"machine": machine, **options})
     assert PROBLEM.name in printed(**options)
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import resource
 from collections import Counter
@@ -9,9 +10,13 @@ from collections import Counter
 import pytest
 
 from harness.errors import Status, UserError
-from harness.measure.plan import Effort, Plan
+from harness.measure.plan import Effort
+from harness.operators.attention.operator import ATTENTION
 from harness.problem import Problem
-from harness.runs.folder import RunFolder, with_status
+from harness.records.accuracy import Accuracy
+from harness.records.cell import Cell
+from harness.records.machine import Machine
+from harness.runs.folder import RunFolder
 from tests.unit.findings import OTHER_PROBLEM, PROBLEM, absent, measured, memory, plan
 
 FIRST = measured("numpy", 1e-3, 2e-3, warnings=("noisy",))
@@ -24,10 +29,6 @@ def folder(tmp_path):
     return RunFolder.create(tmp_path / "runs" / "one", plan("numpy", "torch", "naive"))
 
 
-def names(cells):
-    return [cell.implementation for cell in cells]
-
-
 # --- the plan ----------------------------------------------------------------------------------------
 
 
@@ -35,7 +36,7 @@ def test_a_plan_survives_the_disk(tmp_path):
     problems = (PROBLEM, OTHER_PROBLEM, Problem(q_len=4, head_dim=4, window=(3, -1), softcap=2.0, scale=-1.0))
     original = plan("numpy", "torch", problems=problems, baseline="numpy", effort=Effort(rounds=4, cell_s=0.25))
     RunFolder.create(tmp_path / "run", original)
-    assert RunFolder.open(tmp_path / "run").plan == original
+    assert RunFolder.open(tmp_path / "run").plan(ATTENTION) == original
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
@@ -46,16 +47,16 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
 
 
 def test_a_folder_with_a_run_in_it_says_how_to_go_on(folder):
-    folder.add_cell(FIRST)
+    folder.journal.add_cell(FIRST)
     with pytest.raises(UserError) as caught:
         RunFolder.create(folder.path, plan("torch"))
     assert f"python -m harness run --resume {folder.path}" in str(caught.value)
-    assert RunFolder.open(folder.path).cells() == [FIRST]
+    assert RunFolder.open(folder.path).journal.cells == [FIRST]
 
 
 def test_an_empty_folder_is_taken(tmp_path):
     RunFolder.create(tmp_path, plan("numpy"))
-    assert RunFolder.open(tmp_path).cells() == []
+    assert RunFolder.open(tmp_path).journal.cells == []
 
 
 def test_a_place_that_cannot_be_a_folder_is_named(tmp_path):
@@ -79,12 +80,46 @@ def test_a_plan_that_cannot_be_read_is_named(tmp_path, text):
 
 def test_a_plan_with_a_problem_that_cannot_be_posed_is_refused(folder):
     data = json.loads((folder.path / "plan.json").read_text())
+    data["problems"][0]["fields"]["kv_heads"] = 3
+    (folder.path / "plan.json").write_text(json.dumps(data))
+    with pytest.raises(UserError, match="divide"):
+        RunFolder.open(folder.path).plan(ATTENTION)
+
+
+def bare_fields(folder):
+    """The plan and the journal as they were written before operators had names."""
+    data = json.loads((folder.path / "plan.json").read_text())
+    del data["operator"]
+    data["problems"] = [problem["fields"] for problem in data["problems"]]
+    for contender in data["contenders"]:
+        contender["origin"] = {"kind": "module", "location": "impls.some"}
+    (folder.path / "plan.json").write_text(json.dumps(data))
+    lines = [json.loads(line) for line in folder.journal.path.read_text().splitlines()]
+    for line in lines:
+        if "cell" in line:
+            line["cell"]["problem"] = line["cell"]["problem"]["name"]
+            for name in ("machine", "taken", "printed"):
+                del line["cell"][name]
+    folder.journal.path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_a_run_of_an_earlier_version_is_read(folder):
+    folder.journal.add_cell(FIRST)
+    folder.journal.add_memory(FIRST, memory(4096))
+    before, plan_before = folder.run(), folder.plan(ATTENTION)
+    bare_fields(folder)
+    again = RunFolder.open(folder.path)
+    assert again.run() == before
+    assert again.plan(ATTENTION) == plan_before
+
+
+def test_a_problem_of_an_earlier_version_that_cannot_be_posed_is_refused(folder):
+    bare_fields(folder)
+    data = json.loads((folder.path / "plan.json").read_text())
     data["problems"][0]["kv_heads"] = 3
     (folder.path / "plan.json").write_text(json.dumps(data))
     with pytest.raises(UserError, match="divide"):
         RunFolder.open(folder.path)
-    with pytest.raises((ValueError, KeyError, TypeError)):
-        Plan.from_json(data)
 
 
 # --- the journal -------------------------------------------------------------------------------------
@@ -92,63 +127,55 @@ def test_a_plan_with_a_problem_that_cannot_be_posed_is_refused(folder):
 
 def test_cells_come_back_in_the_order_of_measurement(folder):
     for cell in (SECOND, FIRST, THIRD):
-        folder.add_cell(cell)
-    assert RunFolder.open(folder.path).cells() == [SECOND, FIRST, THIRD]
+        folder.journal.add_cell(cell)
+    assert RunFolder.open(folder.path).journal.cells == [SECOND, FIRST, THIRD]
 
 
 def test_a_record_is_on_the_disk_before_the_next_begins(folder, monkeypatch):
     synced = Counter()
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.update([os.readlink(f"/proc/self/fd/{descriptor}")]))
-    folder.add_cell(FIRST)
-    folder.add_cell(SECOND)
-    assert synced == {str(folder.journal): 2}
+    folder.journal.add_cell(FIRST)
+    folder.journal.add_cell(SECOND)
+    assert synced == {str(folder.journal.path): 2}
 
 
 def test_memory_joins_its_cell(folder):
     other = measured("numpy", 3e-3, problem=OTHER_PROBLEM)
     for cell in (FIRST, other, SECOND):
-        folder.add_cell(cell)
-    folder.add_memory(FIRST, memory(4096))
-    cells = folder.cells()
+        folder.journal.add_cell(cell)
+    folder.journal.add_memory(FIRST, memory(4096))
+    cells = folder.journal.cells
     assert [cell.memory for cell in cells] == [memory(4096), None, None]
     assert cells[0].timing == FIRST.timing
 
 
 def test_a_warning_joins_those_of_its_cell(folder):
-    folder.add_cell(FIRST)
-    folder.add_warning(FIRST, "its memory could not be measured")
-    assert folder.cells()[0].warnings == ("noisy", "its memory could not be measured")
-
-
-def test_a_run_is_measured_when_every_cell_is_there(folder):
-    for cell in (FIRST, SECOND):
-        folder.add_cell(cell)
-    assert not folder.measured()
-    folder.add_cell(THIRD)
-    assert folder.measured()
+    folder.journal.add_cell(FIRST)
+    folder.journal.add_warning(FIRST, "its memory could not be measured")
+    assert folder.journal.cells[0].warnings == ("noisy", "its memory could not be measured")
 
 
 @pytest.mark.parametrize("cut", [1, 20, -2, -1])
 def test_a_line_cut_off_by_a_kill_is_left_out_and_mended(folder, cut):
-    folder.add_cell(FIRST)
-    whole = folder.journal.read_bytes()
-    folder.add_cell(SECOND)
-    half = folder.journal.read_bytes()[len(whole) :][:cut]
-    folder.journal.write_bytes(whole + half)
+    folder.journal.add_cell(FIRST)
+    whole = folder.journal.path.read_bytes()
+    folder.journal.add_cell(SECOND)
+    half = folder.journal.path.read_bytes()[len(whole) :][:cut]
+    folder.journal.path.write_bytes(whole + half)
     if cut != -1:  # Only the line's end is missing: the record may be kept or taken again.
-        assert RunFolder.open(folder.path).cells() == [FIRST]
-    folder.mend()
-    assert folder.journal.read_bytes() == whole
-    folder.add_cell(THIRD)
-    assert RunFolder.open(folder.path).cells() == [FIRST, THIRD]
+        assert RunFolder.open(folder.path).journal.cells == [FIRST]
+    folder.journal.mend()
+    assert folder.journal.path.read_bytes() == whole
+    folder.journal.add_cell(THIRD)
+    assert RunFolder.open(folder.path).journal.cells == [FIRST, THIRD]
 
 
 def test_mending_leaves_a_whole_journal_alone(folder):
-    folder.mend()
-    folder.add_cell(FIRST)
-    before = folder.journal.read_bytes()
-    folder.mend()
-    assert folder.journal.read_bytes() == before
+    folder.journal.mend()
+    folder.journal.add_cell(FIRST)
+    before = folder.journal.path.read_bytes()
+    folder.journal.mend()
+    assert folder.journal.path.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -157,36 +184,51 @@ def test_mending_leaves_a_whole_journal_alone(folder):
 )
 @pytest.mark.parametrize("place", ["middle", "end"])
 def test_any_other_damage_is_said_with_its_line(folder, damage, place):
-    folder.add_cell(FIRST)
-    with folder.journal.open("ab") as file:
+    folder.journal.add_cell(FIRST)
+    with folder.journal.path.open("ab") as file:
         file.write(damage)
     if place == "middle":
-        folder.add_cell(SECOND)
+        folder.journal.add_cell(SECOND)
     with pytest.raises(UserError, match=r"journal\.jsonl, line 2"):
-        folder.cells()
+        RunFolder.open(folder.path)
 
 
 def test_a_record_of_another_shape_is_damage(folder):
-    folder.add_cell(FIRST)
-    entry = json.loads(folder.journal.read_text())
+    folder.journal.add_cell(FIRST)
+    entry = json.loads(folder.journal.path.read_text())
     entry["cell"]["accuracy"] = 5
-    folder.journal.write_text(json.dumps(entry) + "\n")
+    folder.journal.path.write_text(json.dumps(entry) + "\n")
     with pytest.raises(UserError, match="line 1"):
-        folder.cells()
+        RunFolder.open(folder.path)
 
 
 def test_memory_of_a_cell_that_is_not_there_is_damage(folder):
-    folder.add_memory(FIRST, memory())
+    folder.journal.path.write_text('{"memory": {"implementation": "numpy", "problem": "some", "peak_bytes": 1}}\n')
     with pytest.raises(UserError, match="line 1"):
-        folder.cells()
+        RunFolder.open(folder.path)
+
+
+def test_kinds_of_lines_that_are_not_known_are_left_out(folder):
+    folder.journal.add_cell(FIRST)
+    with folder.journal.path.open("a") as file:
+        file.write('{"verdict": {"passed": true}}\n')
+    folder.journal.add_cell(SECOND)
+    assert RunFolder.open(folder.path).journal.cells == [FIRST, SECOND]
+
+
+def test_a_cell_can_be_read_alone(folder):
+    folder.journal.add_cell(FIRST)
+    (line,) = folder.journal.path.read_text().splitlines()
+    assert Cell.from_json(json.loads(line)["cell"]) == FIRST
+    assert json.loads(line)["cell"]["problem"]["fields"]["q_len"] == PROBLEM.q_len
 
 
 def test_a_run_that_died_before_its_journal_was_made_gives_a_sentence(folder):
-    folder.journal.unlink()
+    folder.journal.path.unlink()
     with pytest.raises(UserError, match=r"journal\.jsonl"):
-        folder.cells()
+        RunFolder.open(folder.path)
     with pytest.raises(UserError, match=r"journal\.jsonl"):
-        folder.mend()
+        folder.journal.mend()
 
 
 def full_disk(descriptor):
@@ -194,45 +236,58 @@ def full_disk(descriptor):
 
 
 def test_a_full_disk_keeps_what_was_written_and_says_how_to_go_on(folder, monkeypatch):
-    folder.add_cell(FIRST)
+    folder.journal.add_cell(FIRST)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full_disk)
         with pytest.raises(UserError) as caught:
-            folder.add_cell(SECOND)
+            folder.journal.add_cell(SECOND)
     assert "No space left on device" in str(caught.value)
     assert f"python -m harness run --resume {folder.path}" in str(caught.value)
-    assert folder.cells() == [FIRST]
-    folder.add_cell(THIRD)
-    assert RunFolder.open(folder.path).cells() == [FIRST, THIRD]
+    assert folder.journal.cells == [FIRST]
+    folder.journal.add_cell(THIRD)
+    assert RunFolder.open(folder.path).journal.cells == [FIRST, THIRD]
 
 
 def test_half_a_record_on_a_full_disk_does_no_harm(folder):
-    folder.add_cell(FIRST)
+    folder.journal.add_cell(FIRST)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (folder.journal.stat().st_size + 40, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (folder.journal.path.stat().st_size + 40, hard))
     try:
         with pytest.raises(UserError, match="--resume"):
-            folder.add_cell(SECOND)
+            folder.journal.add_cell(SECOND)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     again = RunFolder.open(folder.path)
-    assert again.cells() == [FIRST]
-    again.mend()
-    again.add_cell(THIRD)
-    assert again.cells() == [FIRST, THIRD]
+    assert again.journal.cells == [FIRST]
+    again.journal.mend()
+    again.journal.add_cell(THIRD)
+    assert again.journal.cells == [FIRST, THIRD]
 
 
 # --- what stands beside it ---------------------------------------------------------------------------
 
 
 def test_the_first_session_s_machine_is_kept(folder):
-    assert folder.environment() == {}
-    folder.write_environment({"processor": "one", "threads": 2})
-    folder.write_environment({"processor": "two"})
-    folder.write_environment({"processor": "three"})
-    kept = RunFolder.open(folder.path).environment()
-    assert (kept["processor"], kept["threads"]) == ("one", 2)
-    assert [session["processor"] for session in kept["resumed"]] == ["two", "three"]
+    assert folder.machine() == Machine()
+    folder.write_machine(Machine(processor="one", threads=2))
+    folder.write_machine(Machine(processor="two"))
+    folder.write_machine(Machine(processor="three", matmul_flops_per_s={"cpu float32": 1e9}))
+    kept = RunFolder.open(folder.path).machine()
+    assert (kept.processor, kept.threads, kept.name) == ("one", 2, "one, 2 threads")
+    assert [session.processor for session in kept.resumed] == ["two", "three"]
+    assert kept.resumed[1].rate("cpu", "float32") == 1e9 and kept.rate("cpu", "float32") is None
+
+
+def test_what_is_written_is_json_for_every_parser(folder):
+    def refuse(word):
+        raise AssertionError(f"{word} is not JSON")
+
+    wrong = Accuracy(math.inf, math.inf, 64, "o[0, 0, 0, 0]", 0.0, math.inf)
+    cell = absent("torch", Status.INCORRECT, "not a number", accuracy=wrong)
+    folder.journal.add_cell(cell)
+    (line,) = folder.journal.path.read_text().splitlines()
+    assert json.loads(line, parse_constant=refuse)["cell"]["accuracy"]["max_abs_error"] == "inf"
+    assert RunFolder.open(folder.path).journal.cells == [cell]
 
 
 def test_a_table_is_replaced_whole(folder):
@@ -246,7 +301,3 @@ def test_a_table_that_cannot_be_written_is_named(folder):
     (folder.path / "report.md").mkdir()
     with pytest.raises(UserError, match=r"report\.md"):
         folder.write_text("report.md", "text")
-
-
-def test_cells_by_status():
-    assert names(with_status([FIRST, SECOND, THIRD], Status.OK, Status.OVER_BUDGET)) == ["numpy", "naive"]

@@ -10,7 +10,7 @@ from harness.analysis.table import results, samples
 from harness.errors import Status
 from harness.problem import Problem
 from harness.records.accuracy import Accuracy
-from tests.unit.findings import OTHER_PROBLEM, PROBLEM, absent, measured, memory, plan
+from tests.unit.findings import OTHER_PROBLEM, PROBLEM, absent, measured, memory, run
 
 # A promise to users: more columns may come after these, none changes its place or its meaning.
 PROMISED = [
@@ -26,8 +26,7 @@ RATES = {"cpu float32": 5e10, "cuda float32": 1e15, "cpu float16": 1e15}
 
 
 def table(cells, problems=(PROBLEM,), baseline="", rates=RATES):
-    names = dict.fromkeys(cell.implementation for cell in cells)
-    return results(plan(*names, problems=problems, baseline=baseline), cells, rates)
+    return results(run(cells, problems, baseline, matmul_flops_per_s=rates))
 
 
 def test_promised_columns_come_first_and_in_order():

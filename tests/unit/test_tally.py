@@ -13,13 +13,14 @@ from harness.conformance.verdict import Verdict, judge
 from harness.errors import Status
 from harness.frameworks import adapter
 from harness.operators.attention.cases.problems import small
+from harness.operators.attention.operator import ATTENTION
 from harness.operators.case import Case
 from harness.operators.diagnosis.cause import Cause
 from harness.records.accuracy import Accuracy
 from harness.registry import EVERYTHING, Supports, implementation
 from tests.unit.plain import attend
 
-CASES = {case.id: case for case in all_cases()}
+CASES = {case.id: case for case in all_cases(ATTENTION)}
 CASE = Case("causal", "some", small(causal="bottom-right"))
 RIGHT = Accuracy(1e-6, 0.5, 64, "o[0, 0, 1, 2]", 2e-6, 1e-6)
 
@@ -118,7 +119,7 @@ def test_only_what_was_judged_was_examined():
 
 def test_where_nothing_is_examined_the_commonest_reasons_are_told():
     supports = Supports(dtypes=("float64",))
-    refused = refusals(supports, all_cases())
+    refused = refusals(supports, all_cases(ATTENTION))
     said = nothing_examined(supports, refused)
     assert f"none of {len(refused)} cases" in said and "(f64)" in said
     assert "no float32 (" in said and said.index("no float32") < said.index("no boolean mask")

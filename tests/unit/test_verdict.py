@@ -9,10 +9,11 @@ from harness.conformance.cases import all_cases
 from harness.conformance.verdict import judge
 from harness.errors import Status
 from harness.frameworks import adapter
+from harness.operators.attention.operator import ATTENTION
 from harness.registry import EVERYTHING, implementation
 from tests.unit.plain import attend
 
-CASES = {case.id: case for case in all_cases()}
+CASES = {case.id: case for case in all_cases(ATTENTION)}
 
 
 def declared(solve, **fields):

@@ -70,8 +70,7 @@ class Subject:
         return f"{self.name}: {nothing_examined(supports, refusals(supports, self._all_cases(full)))}"
 
     def _all_cases(self, full: bool) -> list[Case]:
-        one = self.implementation
-        return select(slow_build=one.slow_build, interpreted=one.interpreted, simulated=self.simulated, full=full)
+        return select(self.implementation, simulated=self.simulated, full=full)
 
     def checker(self) -> Examiner:
         return Examiner(self.contender, len(os.sched_getaffinity(0)), TIMEOUT_S)

@@ -14,14 +14,13 @@ from harness.conformance.suite.examine import RANDOM, Living, Subject
 from harness.conformance.suite.summary import as_property
 from harness.conformance.tally import PASSING
 from harness.conformance.verdict import Verdict
-from harness.operators.attention import properties
-from harness.operators.attention.problem import Problem
 from harness.operators.case import Case
+from harness.operators.problem import Problem
 
 EXAMPLES, EXAMPLES_OF_SLOW_BUILDS = 25, 2
 LONGEST, LONGEST_SIMULATED = 40, 6
-DRAWN = ("values", "gradients", *properties.NAMES)
-"""What is checked of problems drawn at random."""
+DRAWN = ("values", "gradients")
+"""What is checked of problems drawn at random, beside the operator's properties."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -66,7 +65,7 @@ def _of_checks(examined: Subject, full: bool) -> Iterator[Any]:
     if examined.contender.absent or not examined.cases(full):
         yield skipped(examined, examined.contender.absent or "supports no case")
         return
-    for check in DRAWN:
+    for check in (*DRAWN, *examined.implementation.operator.properties):
         yield parameter(examined, check, f"{RANDOM}-{check}")
 
 
@@ -116,15 +115,16 @@ def test_case(
 def test_random_problems(examined: Subject, check: str, checker: Examiner, settle: Callable[[Verdict], None]) -> None:
     """The oracle on problems that nobody wrote down, and the properties that need none."""
     hypothesis = pytest.importorskip("hypothesis", reason="hypothesis draws the problems; pip install hypothesis")
-    from harness.operators.attention.random_problems import problems
-
-    implementation, backward = examined.implementation, check == "gradients" or check in properties.BACKWARD
+    implementation, operator = examined.implementation, examined.implementation.operator
+    backward = check == "gradients" or check in operator.gradient_properties
     supports = implementation.supports_on(examined.contender.device)
     if backward and not supports.gradients:
         pytest.skip(f"{examined.name} declares no gradients")
-    drawn = problems(supports, LONGEST_SIMULATED if examined.simulated else LONGEST, backward)
-    if check in properties.NAMES:
-        drawn = drawn.filter(lambda problem: properties.applies(check, problem))
+    drawn = operator.random_problems(supports, LONGEST_SIMULATED if examined.simulated else LONGEST, backward)
+    if drawn is None:
+        pytest.skip(f"{operator.name} has no random problems")
+    if check in operator.properties:
+        drawn = drawn.filter(lambda problem: operator.applies(check, problem))
     slow = implementation.slow_build or examined.simulated
 
     @hypothesis.settings(
@@ -137,7 +137,7 @@ def test_random_problems(examined: Subject, check: str, checker: Examiner, settl
     )
     @hypothesis.given(problem=drawn, seed=hypothesis.strategies.integers(0, 2**16))
     def holds(problem: Problem, seed: int) -> None:
-        judged_by = check if check in properties.NAMES else "values"
+        judged_by = check if check in operator.properties else "values"
         verdict = checker.check(Case(RANDOM, check, problem, check=judged_by, seed=seed))
         if verdict.status not in PASSING:
             failures.append(verdict)

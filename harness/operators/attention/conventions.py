@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -18,8 +18,9 @@ from harness.frameworks import Framework
 from harness.operators.attention.diagnosis.variants import Formula
 from harness.operators.attention.inputs import Inputs, make_inputs
 from harness.operators.attention.problem import CAUSAL, LAYOUTS, Problem
-from harness.plugins.bound_call import BoundCall
-from harness.plugins.implementation import Implementation
+from harness.operators.attention.supports import Supports
+from harness.operators.base import Arrays
+from harness.operators.conventions import Conventions
 
 REFUSED, NOT_DECLARED, UNKNOWN = "refused", "–", "unknown"
 
@@ -32,15 +33,6 @@ Call = Callable[[Problem, Inputs, bool], np.ndarray]
 
 class NotDeclared(Exception):
     """The implementation says that it does not do this."""
-
-
-@dataclass(frozen=True)
-class Conventions:
-    """The findings, in words, by question."""
-
-    found: Mapping[str, str]
-    disagreements: tuple[str, ...] = field(default=())
-    """Sentences on what is not as the contract or the declaration has it."""
 
 
 QUESTIONS = (
@@ -71,24 +63,21 @@ CONTRACT = {
 """What the contract has; layout and alignment are the declaration's, and hidden nan need not be kept out."""
 
 
-def of_implementation(implementation: Implementation, framework: Framework) -> Conventions:
+Bind = Callable[[Problem, Arrays, str], Arrays]
+"""(problem, inputs, layout) -> outputs, canonical arrays by name, of an implementation declared to take that layout."""
+
+
+def of_implementation(bind: Bind, supports: Supports, layout: str) -> Conventions:
     """The conventions of an implementation, through its adapter, and where they are not what is declared."""
-    supports = implementation.supports_on(framework.device)
 
     def call(problem: Problem, inputs: Inputs, with_scale: bool) -> np.ndarray:
         if supports.refusals(problem):
             raise NotDeclared
-        solver = BoundCall(implementation, framework, problem)
-        solver.bind(inputs)
-        return solver.outputs(solver.call_and_synchronize())["o"]
+        return bind(problem, inputs.arrays, layout)["o"]
 
-    dtype = "float32" if "float32" in supports.dtypes else supports.dtypes[0]
-    found = {**_probe(call, dtype), "layout": _layout(implementation, framework, dtype)}
-    wrong = (
-        [f"layout: {found['layout']}, and {implementation.layout} is declared"]
-        if found["layout"] != implementation.layout
-        else []
-    )
+    dtype = _dtype(supports)
+    found = {**_probe(call, dtype), "layout": _layout(bind, dtype)}
+    wrong = [f"layout: {found['layout']}, and {layout} is declared"] if found["layout"] != layout else []
     wrong += [
         f"{question}: {found[question]}, where the contract has {right}"
         for question, right in CONTRACT.items()
@@ -106,27 +95,25 @@ def of_implementation(implementation: Implementation, framework: Framework) -> C
     return Conventions({q: found[q] for q in QUESTIONS}, tuple(wrong))
 
 
-def _layout(implementation: Implementation, framework: Framework, dtype: str) -> str:
+def _dtype(supports: Supports) -> str:
+    return "float32" if "float32" in supports.dtypes else supports.dtypes[0]
+
+
+def _layout(bind: Bind, dtype: str) -> str:
     """The order of axes in which it gives the right answer."""
     for layout in LAYOUTS:
-        turned = dataclasses.replace(implementation, layout=layout)
 
-        def call(problem: Problem, inputs: Inputs, with_scale: bool, turned: Implementation = turned) -> np.ndarray:
-            solver = BoundCall(turned, framework, problem)
-            solver.bind(inputs)
-            return solver.outputs(solver.call_and_synchronize())["o"]
+        def call(problem: Problem, inputs: Inputs, with_scale: bool, layout: str = layout) -> np.ndarray:
+            return bind(problem, inputs.arrays, layout)["o"]
 
         if _right(call, dtype):
             return layout
     return UNKNOWN
 
 
-def of_library_call(implementation: Implementation, framework: Framework) -> Conventions:
+def of_library_call(raw: Callable[..., Any], framework: Framework, supports: Supports) -> Conventions:
     """The conventions of the library call behind an implementation, with nothing bridged."""
-    assert implementation.library_call is not None
-    raw = implementation.library_call()
-    supports = implementation.supports_on(framework.device)
-    dtype = "float32" if "float32" in supports.dtypes else supports.dtypes[0]
+    dtype = _dtype(supports)
     layouts = [layout for layout in LAYOUTS if _right(_in_layout(raw, framework, layout), dtype)]
     layout = layouts[0] if layouts else UNKNOWN
     found = {**_probe(_in_layout(raw, framework, layout), dtype), "layout": layout}
@@ -134,11 +121,11 @@ def of_library_call(implementation: Implementation, framework: Framework) -> Con
 
 
 def _in_layout(raw: Callable, framework: Framework, layout: str) -> Call:
-    def turned(x: np.ndarray) -> np.ndarray:
+    def transposed(x: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(x.swapaxes(1, 2)) if layout == "BSHD" else x
 
     def call(problem: Problem, inputs: Inputs, with_scale: bool) -> np.ndarray:
-        q, k, v = (framework.from_numpy(turned(x)) for x in (inputs.q, inputs.k, inputs.v))
+        q, k, v = (framework.from_numpy(transposed(x)) for x in (inputs.q, inputs.k, inputs.v))
         extras = {name: framework.from_numpy(x) for name, x in inputs.extras.items()}
         result = raw(
             q,

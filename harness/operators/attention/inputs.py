@@ -33,6 +33,12 @@ class Inputs:
     """The gradient of the output, shaped like it; only when the direction is backward."""
 
     @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Those that the problem has, by name."""
+        names = ("q", "k", "v", "mask", "bias", "do")
+        return {name: array for name in names if (array := getattr(self, name)) is not None}
+
+    @property
     def extras(self) -> dict[str, np.ndarray]:
         """The mask and the bias that the problem has, by the names an implementation receives them under."""
         return {name: array for name in ("mask", "bias") if (array := getattr(self, name)) is not None}

@@ -11,14 +11,20 @@ import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from harness.errors import UserError
+from harness.operators import problem as base
 from harness.operators.dtypes import DIRECTIONS, DTYPE_SHORT, DTYPES
 
 CAUSAL = ("top-left", "bottom-right")
 LAYOUTS = ("BHSD", "BSHD")
 """Orders of the axes of q, k, v and o: batch, head, sequence, dim."""
+
+AXES = {
+    name: ("batch element", "head", "query" if name in ("o", "dq") else "key", "column") for name in ("o", "dq", "dk", "dv")
+}
+"""Words for the axes of each output."""
 
 MASK_KINDS = ("padding", "random", "empty-rows")
 BIAS_KINDS = ("normal", "blocking", "lowest")
@@ -29,7 +35,7 @@ _FORM = re.compile(r"(([b1]?[h1])?[q1])?[k1]")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
+class Problem(base.Problem):
     """One attention problem, in the canonical layout.
 
     Shapes: q `(batch, q_heads, q_len, head_dim)`, k `(batch, kv_heads, kv_len, head_dim)`,
@@ -37,6 +43,12 @@ class Problem:
 
     Raises `UserError` for sizes below zero, heads that do not divide, and unknown names.
     """
+
+    LENGTHS: ClassVar[tuple[str, ...]] = ("q_len", "kv_len")
+    COLUMNS: ClassVar[tuple[str, ...]] = (
+        "batch", "q_heads", "kv_heads", "q_len", "kv_len", "head_dim", "v_head_dim", "dtype", "causal", "mask", "direction",
+    )  # fmt: skip
+    MORE_COLUMNS: ClassVar[tuple[str, ...]] = ("window", "bias", "softcap", "scale")
 
     batch: int = 1
     q_heads: int = 1
@@ -187,34 +199,40 @@ class Problem:
         return dataclasses.replace(self, causal=None, window=None).flops
 
     @property
-    def input_bytes(self) -> int:
-        """Bytes of q, k, v, of the mask and the bias, and of do when the direction is backward."""
-        shapes = [self.q_shape, self.k_shape, self.v_shape]
-        if self.direction == "backward":
-            shapes.append(self.o_shape)
-        total = sum(math.prod(shape) for shape in shapes) * DTYPES[self.dtype]
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """q, k and v; the mask and the bias where the problem has them; do when the direction is backward."""
+        shapes: dict[str, tuple[int, ...]] = {"q": self.q_shape, "k": self.k_shape, "v": self.v_shape}
         if self.mask:
-            total += math.prod(self.mask_shape)
+            shapes["mask"] = self.mask_shape
         if self.bias:
-            total += math.prod(self.bias_shape) * DTYPES[self.dtype]
-        return total
+            shapes["bias"] = self.bias_shape
+        return shapes | ({"do": self.o_shape} if self.direction == "backward" else {})
 
     @property
-    def output_bytes(self) -> int:
-        """Bytes of o, or of dq, dk and dv."""
-        shapes = [self.o_shape] if self.direction == "forward" else [self.q_shape, self.k_shape, self.v_shape]
-        return sum(math.prod(shape) for shape in shapes) * DTYPES[self.dtype]
+    def output_shapes(self) -> dict[str, tuple[int, ...]]:
+        """o, or dq, dk and dv."""
+        if self.direction == "forward":
+            return {"o": self.o_shape}
+        return {"dq": self.q_shape, "dk": self.k_shape, "dv": self.v_shape}
+
+    def _bytes(self, name: str, shape: tuple[int, ...]) -> int:
+        return math.prod(shape) if name == "mask" else super()._bytes(name, shape)
 
     @property
     def bytes(self) -> int:
         """The fewest bytes that can be moved: every input read once, every output written once."""
         forward_result = math.prod(self.o_shape) * DTYPES[self.dtype] if self.direction == "backward" else 0
-        return self.input_bytes + self.output_bytes + forward_result
+        return super().bytes + forward_result
 
     @property
     def score_elements(self) -> int:
         """Elements of the full score matrix, `batch * q_heads * q_len * kv_len`."""
         return self.batch * self.q_heads * self.q_len * self.kv_len
+
+    @property
+    def intermediate_elements(self) -> int:
+        """Those of the full score matrix."""
+        return self.score_elements
 
     @property
     def mask_shape(self) -> tuple[int, ...]:
@@ -254,11 +272,11 @@ class Problem:
             parts.append("backward")
         return "-".join(parts)
 
-    def replace(self, **changes: Any) -> Problem:
+    def replace(self, **changes: Any) -> Self:
         """This problem with some fields changed. A default scale follows the head size."""
         if "head_dim" in changes and "scale" not in changes and self.scale == 1.0 / math.sqrt(self.head_dim):
             changes["scale"] = None
-        return dataclasses.replace(self, **changes)
+        return super().replace(**changes)
 
 
 def broadcast_form(spec: str, kinds: tuple[str, ...]) -> tuple[str, str]:

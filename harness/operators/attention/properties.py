@@ -48,13 +48,13 @@ def holds(name: str, problem: Problem, inputs: Inputs, solve: Solve, seed: int) 
     first, second = (solve(problem, arrays)["o"].astype(np.float64) for arrays in (twin.first, twin.second))
     bounds = [expected(problem, arrays)["o"] for arrays in (twin.first, twin.second)]
     admitted = twin.gain * bounds[0].bound + bounds[1].bound
-    rows = bounds[0].rows
-    gap = np.abs(second - twin.image(first))[:, :, rows]
-    outside = ~(gap <= admitted) & np.broadcast_to(twin.same, second.shape)[:, :, rows]
+    checked = bounds[0].checked
+    gap = checked(np.abs(second - twin.image(first)))
+    outside = ~(gap <= admitted) & checked(np.broadcast_to(twin.same, second.shape))
     if not outside.any():
         return None
     at = np.unravel_index(np.argmax(np.where(outside, np.nan_to_num(gap, nan=np.inf), -1)), gap.shape)
-    place = f"o[{at[0]}, {at[1]}, {rows[at[2]]}, {at[3]}]"
+    place = f"o{list(bounds[0].place(tuple(int(n) for n in at)))}"
     return f"{twin.broken}: {place} by {gap[at]:.3g}, where rounding may account for {admitted[at]:.3g}"
 
 
@@ -146,12 +146,12 @@ def _convex_hull(problem: Problem, inputs: Inputs, solve: Solve) -> str | None:
     high = np.where(seen[..., None], v[:, :, None], -np.inf).max(axis=3)
     some = seen.any(axis=-1, keepdims=True)
     low, high = np.where(some, low, 0.0), np.where(some, high, 0.0)
-    beyond = np.maximum(low - o, o - high)[:, :, bound.rows]
+    beyond = bound.checked(np.maximum(low - o, o - high))
     outside = ~(beyond <= bound.bound)
     if not outside.any():
         return None
-    b, h, i, c = (int(n) for n in np.unravel_index(np.argmax(outside), outside.shape))
-    return f"o[{b}, {h}, {bound.rows[i]}, {c}] lies outside the values that its row may attend to, so it is not their mean"
+    place = list(bound.place(tuple(int(n) for n in np.unravel_index(np.argmax(outside), outside.shape))))
+    return f"o{place} lies outside the values that its row may attend to, so it is not their mean"
 
 
 def _value_gradient_sums(problem: Problem, inputs: Inputs, solve: Solve) -> str | None:

@@ -1,0 +1,1 @@
+"""What a wrong output tells of its cause, whatever the operator."""

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from harness.operators.attention.diagnosis.variants import gradient_variants, pairs, variants
 from harness.operators.diagnosis.cause import Cause
 from harness.operators.diagnosis.failure import Failure
 from harness.operators.diagnosis.mistake import Mistake
@@ -21,17 +20,6 @@ MAX_NAMED = 3
 """Variants that are the same, beyond which none of them is named."""
 
 
-def equal_output(failure: Failure) -> list[Mistake]:
-    """The mistakes that give this output."""
-    if not failure.explicable:
-        return []
-    for family in (variants, pairs):
-        candidates = (({"o": o}, mistake) for mistake, o in family(failure.problem, failure.inputs))
-        if found := _nearest(candidates, failure):
-            return found
-    return []
-
-
 def named(mistakes: Sequence[Mistake], equals: str) -> Cause | None:
     """The mistakes as a cause; None for none, and for so many that they say nothing."""
     if not 0 < len(mistakes) <= MAX_NAMED:
@@ -44,9 +32,11 @@ def formula_kinds(mistakes: Iterable[Mistake]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"the formula {kind}" for mistake in mistakes for kind in mistake.kinds))
 
 
-def _nearest(candidates: Iterable[tuple[Mapping[str, np.ndarray], Mistake]], failure: Failure) -> list[Mistake]:
-    """The mistakes of the candidates that the outputs equal: of the nearest one, and of those that are the same here."""
+def nearest(candidates: Iterable[tuple[Mapping[str, np.ndarray], Mistake]], failure: Failure) -> list[Mistake]:
+    """The mistakes whose outputs these are: that of the nearest candidate, and those that are the same here."""
     allowed = {name: _allowed(failure, name) for name in failure.got}
+    if not failure.explicable:
+        return []
     near = []
     for outputs, mistake in candidates:
         differs = any(_gap(outputs[name], tensor.value) > 0 for name, tensor in failure.answer.items())
@@ -55,10 +45,10 @@ def _nearest(candidates: Iterable[tuple[Mapping[str, np.ndarray], Mistake]], fai
             near.append((sum(gaps.values()), mistake, outputs))
     if not near:
         return []
-    nearest = min(near, key=lambda one: one[0])[2]
-    moved = [np.abs(nearest[name] - tensor.value)[np.isfinite(failure.got[name])] for name, tensor in failure.answer.items()]
+    closest = min(near, key=lambda one: one[0])[2]
+    moved = [np.abs(closest[name] - tensor.value)[np.isfinite(failure.got[name])] for name, tensor in failure.answer.items()]
     same = SAME * max(float(part.max(initial=0.0)) for part in moved)
-    return [mistake for _, mistake, outputs in near if all(_gap(outputs[name], nearest[name]) <= same for name in nearest)]
+    return [mistake for _, mistake, outputs in near if all(_gap(outputs[name], closest[name]) <= same for name in closest)]
 
 
 def _allowed(failure: Failure, name: str) -> float:
@@ -78,11 +68,3 @@ def _gap(a: np.ndarray, b: np.ndarray) -> float:
     if not np.array_equal(finite, np.isfinite(b)):
         return np.inf
     return float(np.abs(a[finite] - b[finite]).max(initial=0.0))
-
-
-def equal_gradients(failure: Failure) -> list[Mistake]:
-    """The mistakes in a forward pass whose gradients these are."""
-    if not failure.explicable:
-        return []
-    candidates = ((gradients, mistake) for mistake, gradients in gradient_variants(failure.problem, failure.inputs))
-    return _nearest(candidates, failure)

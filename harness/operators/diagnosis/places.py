@@ -11,25 +11,25 @@ from harness.operators.answer import Tensor
 from harness.operators.diagnosis.cause import Cause
 from harness.operators.diagnosis.wording import listed
 
-MANY = {"batch element": "batch elements", "head": "heads", "query": "queries", "key": "keys", "column": "columns"}
 
-
-def where(wrong: np.ndarray, tensor: Tensor, row: str, trivial: np.ndarray | None = None) -> Cause | None:
+def where(wrong: np.ndarray, tensor: Tensor, axes: Sequence[str], trivial: np.ndarray | None = None) -> Cause | None:
     """The part that is `wrong` (boolean), when it is only a part of what `trivial` (boolean, a row each) leaves.
 
-    `row` is what the third axis holds: "query" or "key".
+    `axes` are the words for the axes of the output; the last but one has the rows.
     """
     if wrong.all() or not wrong.any():
         return None
     could_be = np.ones_like(wrong) if trivial is None else np.broadcast_to(~trivial[..., None], wrong.shape)
     said: dict[str, str] = {}
-    for axis, name in enumerate(("batch element", "head", row, "column")):
-        others = tuple(n for n in range(4) if n != axis)
+    for axis, name in enumerate(axes):
+        others = tuple(n for n in range(wrong.ndim) if n != axis)
         found = wrong.any(axis=others)
         if (could_be.any(axis=others) & ~found).any():
             at = np.flatnonzero(found)
-            size = tensor.length if axis == 2 else wrong.shape[axis]
-            said[name] = _indices(name, tensor.rows[at] if axis == 2 else at, size)
+            size = wrong.shape[axis]
+            if tensor.rows is not None and axis == wrong.ndim - 2:
+                at, size = tensor.rows[at], tensor.length
+            said[name] = _indices(name, at, size)
     told = {name: part for name, part in said.items() if part}
     return Cause(_kinds(list(told)), f"Wrong only in {', '.join(told.values())}.") if told else None
 
@@ -37,14 +37,14 @@ def where(wrong: np.ndarray, tensor: Tensor, row: str, trivial: np.ndarray | Non
 def _kinds(axes: Sequence[str]) -> tuple[str, ...]:
     """Every choice of the axes, the largest first: in another case a part of them may be all that is left."""
     chosen = (some for count in range(len(axes), 0, -1) for some in itertools.combinations(axes, count))
-    return tuple(f"wrong only in some {listed([MANY[name] for name in some])}" for some in chosen)
+    return tuple(f"wrong only in some {listed([_many(name) for name in some])}" for some in chosen)
 
 
 def _indices(name: str, at: np.ndarray, size: int) -> str:
     """Such as "queries 5 to 8 of 9"; empty for most of them in no order, which says nothing."""
     if len(at) == 1:
         return f"{name} {at[0]} of {size}"
-    many = MANY[name]
+    many = _many(name)
     if len(at) == 2:
         return f"{many} {at[0]} and {at[1]} of {size}"
     steps = np.unique(np.diff(at))
@@ -55,6 +55,10 @@ def _indices(name: str, at: np.ndarray, size: int) -> str:
         return ""
     first = ", ".join(str(int(n)) for n in at[:6])
     return f"{len(at)} of {size} {many} ({first}{', …' if len(at) > 6 else ''})"
+
+
+def _many(name: str) -> str:
+    return f"{name[:-1]}ies" if name.endswith("y") and not name.endswith("ey") else f"{name}s"
 
 
 def _ordinal(n: int) -> str:

@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from harness.operators.answer import Tensor
+from harness.operators.attention.diagnosis.equal import equal_gradients
 from harness.operators.attention.diagnosis.overflow import misfit
 from harness.operators.attention.diagnosis.rounding import coarse, may_be_coarse
-from harness.operators.attention.problem import Problem
+from harness.operators.attention.problem import AXES, Problem
 from harness.operators.diagnosis.cause import OUTSIDE, Cause
-from harness.operators.diagnosis.equality import EQUALS, equal_gradients, formula_kinds, named
+from harness.operators.diagnosis.equality import EQUALS, formula_kinds, named
 from harness.operators.diagnosis.failure import Failure
 from harness.operators.diagnosis.places import where
 from harness.operators.diagnosis.wording import are, listed
@@ -50,7 +51,7 @@ def _gradient(failure: Failure, name: str) -> Cause:
     factor = _multiple(failure.problem, got, tensor)
     if factor:
         return Cause(("a multiple of what it should be", "wrong"), f"{name} is {factor}.")
-    place = where(failure.wrong[name], tensor, "query" if name == "dq" else "key")
+    place = where(failure.wrong[name], tensor, AXES[name])
     return Cause(("wrong",), place.text if place else "")
 
 

@@ -8,17 +8,18 @@ from dataclasses import replace
 import numpy as np
 
 from harness.operators.answer import Expected
+from harness.operators.attention.diagnosis.equal import equal_output
 from harness.operators.attention.diagnosis.gradients import wrong_gradients
 from harness.operators.attention.diagnosis.misreadings import unusual
 from harness.operators.attention.diagnosis.overflow import may_be_misfit, misfit
 from harness.operators.attention.diagnosis.rounding import coarse, may_be_coarse
-from harness.operators.attention.diagnosis.variants import MAX_ELEMENTS, NO_KEY_IS_NAN, Formula
+from harness.operators.attention.diagnosis.variants import NO_KEY_IS_NAN, Formula
 from harness.operators.attention.inputs import Inputs
-from harness.operators.attention.problem import Problem
+from harness.operators.attention.problem import AXES, Problem
 from harness.operators.attention.properties import admitted_keys
 from harness.operators.diagnosis.cause import OUTSIDE, Cause
-from harness.operators.diagnosis.equality import equal_output, formula_kinds, named
-from harness.operators.diagnosis.failure import Failure
+from harness.operators.diagnosis.equality import formula_kinds, named
+from harness.operators.diagnosis.failure import MAX_ELEMENTS, Failure
 from harness.operators.diagnosis.places import where
 from harness.operators.diagnosis.wording import are, listed
 
@@ -37,7 +38,7 @@ def likely_cause(problem: Problem, inputs: Inputs, outputs: Mapping[str, np.ndar
 
 
 def _wrong_output(failure: Failure) -> Cause:
-    place = where(failure.wrong["o"], failure.answer["o"], "query", _right_anyhow(failure))
+    place = where(failure.wrong["o"], failure.answer["o"], AXES["o"], _right_anyhow(failure))
     zero = _zero(failure.got["o"], failure.wrong["o"], place)
     equal = equal_output(failure)
     size = misfit(failure, "o")
@@ -124,4 +125,4 @@ def _right_anyhow(failure: Failure) -> np.ndarray:
     tensor = failure.answer["o"]
     if failure.problem.score_elements > MAX_ELEMENTS:
         return (tensor.bound == 0).all(axis=-1)
-    return admitted_keys(failure.problem, failure.inputs)[:, :, tensor.rows].sum(axis=-1) < 2
+    return tensor.checked(admitted_keys(failure.problem, failure.inputs)).sum(axis=-1) < 2

@@ -19,11 +19,8 @@ from harness.operators.attention.inputs import Inputs
 from harness.operators.attention.problem import Problem
 from harness.operators.diagnosis.mistake import Mistake
 
-MAX_ELEMENTS = 2**22
-"""Score elements beyond which a failure is not explained: dozens of whole score matrices are computed."""
-
 MAX_ELEMENTS_FOR_PAIRS = 2**10
-"""The same for two mistakes at once, of which there are hundreds."""
+"""Score elements beyond which two mistakes at once, of which there are hundreds, are not tried."""
 
 NOT_DIFFERENTIATED = {"axis", "normalised", "empty"}
 """Steps whose mistakes have no gradients among the variants."""

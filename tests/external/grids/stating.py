@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from harness.problem import Problem
-from tests.outside.grids.product import Point
+from tests.external.grids.product import Point
 
 MOST_SCORES = 2**17
 """Score elements above which batch and heads are cut: the oracle takes tenths of a second for so many."""

@@ -1,7 +1,4 @@
-"""Write what is measured of numba-flash into the README and docs/kernels.md: `python results/update_kernels.py`.
-
-A test keeps both equal to the committed runs.
-"""
+"""What is measured of numba-flash, in the README and docs/kernels.md: `python -m docs.generate.kernels`."""
 
 import math
 from pathlib import Path
@@ -9,14 +6,14 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from docs.generate.pages import README, RESULTS, ROOT, where, write, written
 from harness.analysis import statistics
-from harness.problem import Problem
 from harness.records.cell import Cell
+from harness.records.problem import PosedProblem
 from harness.report.format import seconds
 from harness.runs.folder import RunFolder
 
-ROOT = Path(__file__).parents[1]
-README, PAGE = ROOT / "README.md", ROOT / "docs" / "kernels.md"
+PAGE = ROOT / "docs" / "kernels.md"
 RUNS = ("kernels-float32", "kernels-bfloat16", "kernels-backward-float32", "kernels-backward-bfloat16")
 OURS = "numba-flash"
 STEPS = ("naive", "numba-naive", "numba-parallel", "numpy", "numpy-online", OURS)
@@ -31,17 +28,17 @@ def markdown_table(head: tuple[str, ...], rows: list[list[str]]) -> str:
 class Match(NamedTuple):
     """numba-flash and the fastest other implementation on one problem; the ratio is that of their times, round by round."""
 
-    problem: Problem
+    problem: PosedProblem
     ours_s: float
     other: str
     ratio: statistics.Ratio
 
 
-def cells(run: str) -> list[tuple[Problem, dict[str, Cell]]]:
+def cells(run: str) -> list[tuple[PosedProblem, dict[str, Cell]]]:
     """The timed cells of a committed run, by problem and implementation."""
-    folder = RunFolder.open(ROOT / "results" / run)
-    timed = [cell for cell in folder.cells() if cell.timing]
-    return [(p, {cell.implementation: cell for cell in timed if cell.problem == p.name}) for p in folder.plan.problems]
+    stored = RunFolder.open(RESULTS / run).run()
+    timed = [cell for cell in stored.cells if cell.timing]
+    return [(p, {cell.implementation: cell for cell in timed if cell.problem.name == p.name}) for p in stored.problems]
 
 
 def median_s(cell: Cell) -> float:
@@ -49,7 +46,7 @@ def median_s(cell: Cell) -> float:
     return statistics.interval(cell.timing).median_s
 
 
-def match(problem: Problem, timed: dict[str, Cell]) -> Match:
+def match(problem: PosedProblem, timed: dict[str, Cell]) -> Match:
     """numba-flash against the fastest of the others."""
     ours = timed[OURS]
     others = {name: cell for name, cell in timed.items() if name != OURS}
@@ -63,27 +60,29 @@ def _ratio(other: Cell, ours: Cell) -> statistics.Ratio:
     return statistics.ratio(other.timing, ours.timing) or statistics.Ratio(times, math.nan, math.nan)
 
 
-def family(problem: Problem) -> str:
+def kind_of_work(problem: PosedProblem) -> str:
     """What kind of work a problem stands for."""
-    if problem.direction == "backward":
+    fields = problem.fields
+    if fields["direction"] == "backward":
         kind = "backward"
-    elif problem.q_len == 1:
+    elif fields["q_len"] == 1:
         kind = "one query against a cache"
-    elif problem.batch > 1:
+    elif fields["batch"] > 1:
         kind = "many small"
     else:
-        kind = "forward" + (", causal" if problem.causal else ", mask or bias" if problem.mask or problem.bias else "")
+        hidden = ", causal" if fields["causal"] else ", mask or bias" if fields["mask"] or fields["bias"] else ""
+        kind = f"forward{hidden}"
     return f"{problem.dtype} {kind}"
 
 
 def summary() -> str:
     """The README's table: for each kind of work the least ratio and the geometric mean."""
-    families: dict[str, list[Match]] = {}
+    kinds: dict[str, list[Match]] = {}
     for run in RUNS:
         for problem, timed in cells(run):
-            families.setdefault(family(problem), []).append(match(problem, timed))
+            kinds.setdefault(kind_of_work(problem), []).append(match(problem, timed))
     rows = []
-    for name, matches in families.items():
+    for name, matches in kinds.items():
         least = min(matches, key=lambda one: one.ratio.median)
         mean = math.exp(sum(math.log(one.ratio.median) for one in matches) / len(matches))
         rows.append([name, str(len(matches)), f"{least.ratio.median:.2f} ({least.other})", f"{mean:.2f}"])
@@ -95,8 +94,7 @@ def page_tables() -> str:
     """The page's tables: every problem of every run."""
     parts = []
     for run in RUNS:
-        environment = RunFolder.open(ROOT / "results" / run).environment()
-        machine = f"{environment['processor']}, {environment['threads']} threads, {environment['date'][:10]}"
+        machine = where(RunFolder.open(RESULTS / run).machine())
         rows = [
             [
                 one.problem.name,
@@ -123,20 +121,11 @@ def steps() -> str:
     return markdown_table(("step", *(problem.name for problem, _ in measured)), rows)
 
 
-def replaced(text: str, name: str, block: str) -> str:
-    """The text with a block between its two markers."""
-    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    head, _, rest = text.partition(begin)
-    _, _, tail = rest.partition(end)
-    return f"{head}{begin}\n{block}\n{end}{tail}"
-
-
 def pages() -> dict[Path, str]:
     """The README and the page as they should be."""
-    page = replaced(replaced(PAGE.read_text(), "steps", steps()), "matches", page_tables())
-    return {README: replaced(README.read_text(), "kernel results", summary()), PAGE: page}
+    page = written(PAGE, {"steps": steps(), "matches": page_tables()})
+    return {README: written(README, {"kernel results": summary()}), PAGE: page}
 
 
 if __name__ == "__main__":
-    for path, text in pages().items():
-        path.write_text(text)
+    write(pages())

@@ -17,7 +17,7 @@ import numpy as np
 
 from harness.operators.attention.inputs import Inputs
 from harness.problem import Problem
-from tests.outside.onnx_corpus import SLOTS, Node, corpus
+from tests.external.onnx_corpus import SLOTS, Node, corpus
 
 READ = {"is_causal", "kv_num_heads", "left_window_size", "q_num_heads", "right_window_size", "scale", "softcap"}
 OF_OTHER_OUTPUTS = {"qk_matmul_output_mode"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.outside.grids.product import Point, grid
+from tests.external.grids.product import Point, grid
 
 BOTH = ["forward", "backward"]
 HALF = ["float16", "bfloat16"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from tests.outside.grids.product import Point, grid
-from tests.outside.grids.stating import lengths_of, sees
+from tests.external.grids.product import Point, grid
+from tests.external.grids.stating import lengths_of, sees
 
 BOTH = ["forward", "backward"]
 HALF = ["float16", "bfloat16"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.outside.grids.product import grid
-from tests.outside.grids.stating import sees
+from tests.external.grids.product import grid
+from tests.external.grids.stating import sees
 
 BOTH = ["forward", "backward"]
 CAUSAL = [None, "top-left"]

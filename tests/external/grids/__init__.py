@@ -35,9 +35,9 @@ import math
 from collections.abc import Iterator
 
 from harness.problem import Problem
-from tests.outside.grids import flash_attention, jax, pytorch, xformers
-from tests.outside.grids.product import Grid, Pair, Point, cover, held
-from tests.outside.grids.stating import MOST_AT_ALL, cost, stated
+from tests.external.grids import flash_attention, jax, pytorch, xformers
+from tests.external.grids.product import Grid, Pair, Point, cover, held
+from tests.external.grids.stating import MOST_AT_ALL, cost, stated
 
 PROJECTS: dict[str, tuple[Grid, ...]] = {
     "flash-attention": flash_attention.GRIDS,

@@ -7,18 +7,20 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from harness.conformance.examiner import Examiner
-from harness.conformance.verdict import Verdict, oracle
+from harness.conformance.verdict import Verdict
 from harness.errors import Status
 from harness.operators import checks
 from harness.operators.answer import Expected, load, save
 from harness.operators.attention.diagnosis.output import likely_cause
 from harness.operators.attention.inputs import make_inputs
+from harness.operators.attention.operator import ATTENTION
+from harness.operators.attention.reference import expected
 from harness.operators.case import Case
 from harness.problem import Problem
 from harness.registry import Implementation, Supports
 from harness.workers.messages import Failed
-from tests.outside.grids import Problems
-from tests.outside.grids.product import spread
+from tests.external.grids import Problems
+from tests.external.grids.product import spread
 
 SHAPES_OF_SLOW_BUILDS = 12
 """Of each project, where every new shape is compiled for seconds, and in plain Python."""
@@ -42,7 +44,7 @@ class Answers:
         path = self._folder / f"{case.problem.name}.npz"
         if path.exists():
             return load(path)
-        answer = oracle(case, make_inputs(case.problem, case.seed))
+        answer = expected(case.problem, make_inputs(case.problem, case.seed), case.seed)
         if self._bytes < KEPT_BYTES:
             save(answer, path)
             self._bytes += path.stat().st_size
@@ -77,7 +79,7 @@ def verdicts(
 def judged(checker: Examiner, case: Case, answers: Answers) -> Verdict:
     """Have a case solved, and compare the outputs with the oracle's."""
     inputs = make_inputs(case.problem, case.seed)
-    outputs = checker.solve(case.problem, inputs)
+    outputs = checker.solve(case.problem, inputs.arrays)
     if isinstance(outputs, Failed):
         return Verdict(case, outputs.status, outputs.reason)
     wrong = checks.wrong_form(case.problem, outputs)
@@ -88,4 +90,4 @@ def judged(checker: Examiner, case: Case, answers: Answers) -> Verdict:
     if accuracy.correct:
         return Verdict(case, Status.OK, accuracy=accuracy)
     cause = likely_cause(case.problem, inputs, outputs, answer)
-    return Verdict(case, Status.INCORRECT, checks.finding(accuracy), accuracy, cause)
+    return Verdict(case, Status.INCORRECT, checks.finding(accuracy, ATTENTION.exactly), accuracy, cause)

@@ -1,4 +1,4 @@
-"""Run the grids through implementations; `python -m tests.outside.grids --help` says how."""
+"""Run the grids through implementations; `python -m tests.external.grids --help` says how."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from harness.plugins.contender import Contender, contenders
 from harness.plugins.registry import discover
 from harness.problem import Problem
 from harness.registry import Implementation, Supports
-from tests.outside.grids import PROJECTS, Problems, covering, every
-from tests.outside.grids.examine import Answers, sample, verdicts
+from tests.external.grids import PROJECTS, Problems, covering, every
+from tests.external.grids.examine import Answers, sample, verdicts
 
 OK, FAILED, WRONG_COMMAND, INTERRUPTED = 0, 1, 2, 130
 
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m tests.outside.grids",
+        prog="python -m tests.external.grids",
         description="The shape grids of FlashAttention's, xformers', PyTorch's and JAX's attention tests, by our oracle.",
     )
     parser.add_argument("--impl", default="all", metavar="NAMES", help="all, or names separated by commas (all)")
@@ -132,7 +132,7 @@ def _told(
 
 
 def _repetition(contender: Contender, project: str, verdict: Verdict) -> str:
-    return f"python -m tests.outside.grids --impl {contender.name} --project {project} --problem {verdict.case.name}"
+    return f"python -m tests.external.grids --impl {contender.name} --project {project} --problem {verdict.case.name}"
 
 
 @contextlib.contextmanager

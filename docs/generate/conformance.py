@@ -1,8 +1,8 @@
-"""Write the tables of docs/conformance.md from results/conformance; a test keeps them equal.
+"""The tables of docs/conformance.md, from results/conformance.
 
-python results/update_conformance.py                          the tables, from the committed measurements
-python results/update_conformance.py --measure                first measure every implementation that can run here
-python results/update_conformance.py --measure --impl NAMES   these only; the others are left out of the tables
+python -m docs.generate.conformance                          the tables, from the committed measurements
+python -m docs.generate.conformance --measure                first measure every implementation that can run here
+python -m docs.generate.conformance --measure --impl NAMES   these only; the others are left out of the tables
 """
 
 import argparse
@@ -18,16 +18,17 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from harness.commands.conventions import LIBRARY
+from docs.generate.pages import RESULTS, ROOT, where, write, written
+from harness.conformance.probing import LIBRARY
 from harness.operators.attention.conventions import CONTRACT, NOT_DECLARED, QUESTIONS
 from harness.plugins.contender import contenders
 from harness.plugins.registry import discover
 from harness.problem import DTYPES
-from harness.runs.environment import environment
+from harness.records.machine import Machine
+from harness.runs.environment import machine
 
-ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "conformance.md"
-FOLDER = ROOT / "results" / "conformance"
+FOLDER = RESULTS / "conformance"
 CONVENTIONS, MARGINS, ENVIRONMENT = FOLDER / "conventions.json", FOLDER / "margins.csv", FOLDER / "environment.json"
 """What `harness conventions` prints; the worst case of each implementation, dtype and direction; the machine."""
 
@@ -50,8 +51,8 @@ def measure(names: str) -> None:
         writer.writeheader()
         writer.writerows(margins)
     absent = {one.name: one.absent for one in found if one.absent}
-    machine = environment(len(os.sched_getaffinity(0)))
-    ENVIRONMENT.write_text(json.dumps({**machine, "absent": absent}, indent=1) + "\n")
+    here = machine(len(os.sched_getaffinity(0)))
+    ENVIRONMENT.write_text(json.dumps({**here.to_json(), "absent": absent}, indent=1) + "\n")
 
 
 def _harness(*arguments: str, capture: bool = False) -> str:
@@ -102,7 +103,7 @@ def conventions() -> str:
             tabulate(table, headers=["call behind", *QUESTIONS], tablefmt="pipe", disable_numparse=True),
             _paragraph(
                 "*refused*: the call raises an error. *mean*, *nan*: what a row with nothing to attend to becomes. "
-                f"The {len(own)} implementations probed are {verdict} ({machine()})."
+                f"The {len(own)} implementations probed are {verdict} ({_measured_on()})."
             ),
         ]
     )
@@ -118,7 +119,7 @@ def margins() -> str:
     return "\n\n".join(
         [
             _paragraph(
-                f"{machine()}. At 0.1 the worst element is ten times as near to the oracle as it must be; at 0 every "
+                f"{_measured_on()}. At 0.1 the worst element is ten times as near to the oracle as it must be; at 0 every "
                 "bit is the oracle's, which computes in float64. A dash: not supported. Declared weaknesses do not count, "
                 "and where every shape takes seconds to compile, the cases are the core ones."
             ),
@@ -157,19 +158,13 @@ def _paragraph(text: str) -> str:
     return textwrap.fill(text, width=125, break_long_words=False, break_on_hyphens=False)
 
 
-def machine() -> str:
-    """What it was measured on, as the README says it of runs."""
-    found = json.loads(ENVIRONMENT.read_text())
-    return f"{found['processor']}, {found['threads']} threads, {found['date'][:10]}"
+def _measured_on() -> str:
+    return where(Machine.from_json(json.loads(ENVIRONMENT.read_text())))
 
 
-def page(text: str) -> str:
-    """The page with what is between its markers written anew."""
-    for name, block in {"conventions": conventions(), "margins": margins()}.items():
-        begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-        head, _, rest = text.partition(begin)
-        text = f"{head}{begin}\n{block}\n{end}{rest.partition(end)[2]}"
-    return text
+def pages() -> dict[Path, str]:
+    """The page as it should be."""
+    return {PAGE: written(PAGE, {"conventions": conventions(), "margins": margins()})}
 
 
 def main() -> None:
@@ -180,7 +175,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.measure:
         measure(options.impl)
-    PAGE.write_text(page(PAGE.read_text()))
+    write(pages())
 
 
 if __name__ == "__main__":

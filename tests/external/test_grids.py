@@ -17,10 +17,10 @@ from harness.operators.case import Case
 from harness.plugins.contender import contenders
 from harness.problem import Problem
 from harness.registry import EVERYTHING, Supports
-from tests.outside.grids import PROJECTS, __main__, covering, every, stating
-from tests.outside.grids.examine import SHAPES_OF_SLOW_BUILDS, Answers, sample, verdicts
-from tests.outside.grids.product import spread
-from tests.outside.subjects import REGISTRY
+from tests.external.grids import PROJECTS, __main__, covering, every, stating
+from tests.external.grids.examine import SHAPES_OF_SLOW_BUILDS, Answers, sample, verdicts
+from tests.external.grids.product import spread
+from tests.external.subjects import REGISTRY
 
 COVERINGS = {project: covering(project) for project in PROJECTS}
 
@@ -109,7 +109,7 @@ def test_the_full_product_has_each_problem_once_and_those_of_the_covering():
 
 def test_the_problems_are_the_same_in_every_process():
     """Hashes of strings differ from process to process; a problem that failed must be found again by its name."""
-    code = "from tests.outside.grids import covering; print(*(problem.name for problem in covering('flash-attention')))"
+    code = "from tests.external.grids import covering; print(*(problem.name for problem in covering('flash-attention')))"
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout
     assert said.split() == [problem.name for problem in COVERINGS["flash-attention"]]
@@ -182,7 +182,7 @@ def test_numpy_passes_some_of_each(tmp_path):
 def test_answers_are_kept(tmp_path, monkeypatch):
     case = Case("grid-jax", "small", Problem(q_len=3, head_dim=4))
     first = Answers(tmp_path).of(case)["o"]
-    monkeypatch.delattr("tests.outside.grids.examine.oracle")
+    monkeypatch.delattr("tests.external.grids.examine.oracle")
     assert (Answers(tmp_path).of(case)["o"].value == first.value).all()
 
 
@@ -216,7 +216,7 @@ def test_a_failure_is_told_with_what_repeats_it_and_is_the_exit_status(capsys, m
     assert run("--problem", ONE) == 1
     said = capsys.readouterr().out
     assert "o[0, 0, 0, 0] is 3 from the oracle" in said
-    assert f"repeat: python -m tests.outside.grids --impl numpy --project jax --problem {ONE}" in said
+    assert f"repeat: python -m tests.external.grids --impl numpy --project jax --problem {ONE}" in said
     assert "0 passed, 1 incorrect" in said
 
 

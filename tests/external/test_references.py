@@ -10,7 +10,7 @@ from harness.operators.attention.inputs import make_inputs
 from harness.operators.attention.reference import expected
 from harness.problem import Problem
 from harness.workers.messages import Failed
-from tests.outside.subjects import chosen, parameters
+from tests.external.subjects import chosen, parameters
 
 REFERENCES = ("torch-sdpa-math", "jax")
 
@@ -53,7 +53,7 @@ def pytest_generate_tests(metafunc):
 
 def test_reference_lies_far_inside_the_bound(examined, problem, checker):
     inputs = make_inputs(problem, 2)
-    outputs = checker.solve(problem, inputs)
+    outputs = checker.solve(problem, inputs.arrays)
     assert not isinstance(outputs, Failed), f"{outputs.status}: {outputs.reason}"
     assert not checks.wrong_form(problem, outputs)
     found = checks.accuracy(outputs, expected(problem, inputs))

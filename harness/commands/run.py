@@ -1,0 +1,149 @@
+"""`harness run`: check, time and weigh implementations; then the tables."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.commands import options
+from harness.errors import UserError
+from harness.operators.dtypes import DIRECTIONS, DTYPES
+from harness.plugins.registry import discover
+
+if TYPE_CHECKING:
+    from harness.measure.plan import Plan
+    from harness.plugins.registry import Registry
+    from harness.runs.folder import RunFolder
+    from harness.runs.request import Request
+
+
+def add(verbs: Any) -> None:
+    """The command and its options."""
+    parents = [options.plugin(), options.device(), measured()]
+    verb = verbs.add_parser("run", parents=parents, help="check, time and weigh implementations")
+    verb.add_argument("--impl", metavar="NAMES", help="all, or names separated by commas (all)")
+    verb.add_argument("--baseline", metavar="NAME", help="what speed-ups are against (numpy)")
+    verb.add_argument("--resume", type=Path, metavar="DIR", help="go on with an interrupted run")
+    verb.set_defaults(run=run)
+
+
+def measured() -> argparse.ArgumentParser:
+    """The options of every command that measures."""
+    some = argparse.ArgumentParser(add_help=False)
+    some.add_argument("--preset", metavar="NAME", help="a built-in set of problems (quick)")
+    some.add_argument("--problems", type=Path, metavar="FILE", help="problems of your own, in TOML")
+    some.add_argument("--direction", choices=DIRECTIONS, help="instead of each problem's own")
+    some.add_argument("--dtype", choices=tuple(DTYPES), help="instead of each problem's own")
+    some.add_argument("--threads", type=options.positive_int, metavar="N", help="CPU threads for every implementation (all)")
+    some.add_argument(
+        "--timeout", type=options.positive_number, default=60.0, metavar="S", help="seconds for any one step (60)"
+    )
+    some.add_argument(
+        "--memory", type=options.positive_number, metavar="GIB", help="for the workers (80 %% of what is available)"
+    )
+    some.add_argument("--seed", type=int, default=0, metavar="N", help="of the inputs (0)")
+    some.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (a new one in runs/)")
+    return some
+
+
+def requested(given: argparse.Namespace, implementations: str, baseline: str | None) -> Request:
+    """The options as a request."""
+    from harness.runs.request import Request
+
+    return Request(
+        implementations=implementations,
+        baseline=baseline,
+        preset=given.preset,
+        problems=given.problems,
+        device=given.device,
+        direction=given.direction,
+        dtype=given.dtype,
+        threads=given.threads,
+        timeout_s=given.timeout,
+        memory_gib=given.memory,
+        seed=given.seed,
+    )
+
+
+def run(given: argparse.Namespace) -> bool:
+    """A new run, or what is left of an old one."""
+    from harness.runs.folder import RunFolder
+    from harness.runs.request import plan
+
+    if given.resume:
+        _refuse(given)
+        folder = RunFolder.open(given.resume)
+        registry = discover(folder.plugins)
+        return carry_out(folder.plan(_operator(registry, folder)), folder, registry)
+    registry = discover(given.plugin)
+    return begin(plan(requested(given, given.impl or "all", given.baseline), registry), given.out, registry)
+
+
+def begin(plan: Plan, out: Path | None, registry: Registry) -> bool:
+    """Carry out a new plan."""
+    from harness.runs.folder import RunFolder
+
+    return carry_out(plan, RunFolder.create(out or _fresh_folder(plan.preset), plan), registry)
+
+
+def carry_out(plan: Plan, folder: RunFolder, registry: Registry) -> bool:
+    """Measure what is left to be measured, and print the tables. True when something was measured and nothing was wrong."""
+    from harness.report.format import nothing_measured
+    from harness.report.terminal import Display, Output, print_results
+    from harness.runs.execute import execute
+
+    console = Output()
+    display = Display(console)
+    for contender in plan.contenders:
+        registry.add_variant(contender.name)
+    display.say(f"{len(plan.contenders)} implementations, {len(plan.problems)} problems; the run's folder is {folder.path}")
+    try:
+        with display:
+            execute(plan, folder, registry.implementations, display)
+    except KeyboardInterrupt:
+        _write_tables(folder)
+        display.say(f"Interrupted; nothing measured is lost. To go on: python -m harness run --resume {folder.path}")
+        raise
+    table = _write_tables(folder)
+    print_results(console, folder.run(), table)
+    display.say(f"\nThe report and the tables are in {folder.path}: report.md, results.csv, samples.csv")
+    if not (table.status == "ok").any():
+        display.say(nothing_measured(table))
+        return False
+    return not table.status.isin(["incorrect", "crashed", "error"]).any()
+
+
+def _write_tables(folder: RunFolder) -> Any:
+    """The files that are derived from the journal, as far as it goes. Returns the table of results."""
+    from harness.analysis.table import results, samples
+    from harness.report.markdown import report
+
+    run = folder.run()
+    table = results(run)
+    folder.write_text("results.csv", table.to_csv(index=False))
+    folder.write_text("samples.csv", samples(run.cells).to_csv(index=False))
+    folder.write_text("report.md", report(run, table))
+    return table
+
+
+def _refuse(given: argparse.Namespace) -> None:
+    names = ("impl", "preset", "problems", "out", "direction", "dtype")
+    if refused := [f"--{name}" for name in names if getattr(given, name)]:
+        raise UserError(f"--resume goes on with the plan in the folder, so {', '.join(refused)} cannot be given with it")
+
+
+def _operator(registry: Registry, folder: RunFolder) -> Any:
+    for operator in registry.operators:
+        if operator.name == folder.operator:
+            return operator
+    raise UserError(f"{folder.path} measures {folder.operator}, an operator that no plug-in of the plan has any more")
+
+
+def _fresh_folder(preset: str) -> Path:
+    """runs/DATE-TIME-PRESET, numbered when that exists."""
+    stem = f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}-{preset}"
+    names = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
+    return next(path for name in names if not (path := Path("runs") / name).exists())
