@@ -22,8 +22,7 @@ class Rows(Problem):
 
 
 def softmax(x, axis=-1):
-    e = np.exp(x - x.max(axis, keepdims=True))
-    return e / e.sum(axis, keepdims=True)
+    return (e := np.exp(x - x.max(axis, keepdims=True))) / e.sum(axis, keepdims=True)
 
 
 class RowSoftmax(Operator):
@@ -31,8 +30,7 @@ class RowSoftmax(Operator):
     problem = Rows
 
     def inputs(self, problem, seed=0):
-        drawn = np.random.default_rng(seed).standard_normal((problem.rows, problem.length))
-        return {"x": drawn.astype(problem.dtype)}
+        return {"x": np.random.default_rng(seed).standard_normal((problem.rows, problem.length)).astype(problem.dtype)}
 
     def expected(self, problem, inputs, seed=0):
         x, unit = inputs["x"].astype(np.float64), np.finfo(problem.dtype).eps / 2
@@ -50,19 +48,11 @@ class RowSoftmax(Operator):
 ROW_SOFTMAX = RowSoftmax()
 
 
-@implementation("rows-numpy", operator=ROW_SOFTMAX)
-def rows_numpy(problem):
-    """All rows at once."""
-    return softmax
-
-
 @implementation("rows-loop", operator=ROW_SOFTMAX)
 def rows_loop(problem):
     """One row after the other."""
     return lambda x: np.array([softmax(row) for row in x])
 
 
-@implementation("rows-columns", operator=ROW_SOFTMAX)
-def rows_columns(problem):
-    """A fault: the wrong axis."""
-    return lambda x: softmax(x, axis=0)
+rows_numpy = implementation("rows-numpy", operator=ROW_SOFTMAX)(lambda problem: softmax)
+fault = implementation("rows-columns", operator=ROW_SOFTMAX)(lambda problem: lambda x: softmax(x, axis=0))
