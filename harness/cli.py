@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
 from collections.abc import Sequence
 
 import harness
-from harness.commands import check, conventions, list, presets, report, run, tune
+from harness.commands import check, conventions, list, presets, report, run, tune, worker
 from harness.errors import UserError
 
 OK, FAILED, WRONG_COMMAND, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
-COMMANDS = (list, presets, run, tune, check, conventions, report)
+COMMANDS = (list, presets, run, tune, check, conventions, report, worker)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns its exit status: 0 fine, 1 a check failed, 2 the command was wrong, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # A terminal that has no ± shows a question mark.
     given = parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _terminate)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -90,5 +91,6 @@ def _examine(case: Case, implementation: Implementation, framework: Framework, a
     except NotExamined as reason:
         return Verdict(case, Status.UNSUPPORTED, f"not examined: {reason}")
     except Exception as error:  # An implementation may raise anything.
+        traceback.print_exc()
         return Verdict(case, Status.ERROR, describe(error))
     return Verdict(case, Status.INCORRECT if wrong else Status.OK, wrong or "", accuracy)

@@ -44,7 +44,7 @@ class LoadMeter:
 def _busy_s() -> float:
     """Seconds that the machine's processors have been busy since it started, stolen time included (proc(5), stat)."""
     try:
-        with open("/proc/stat") as lines:
+        with open("/proc/stat", encoding="utf-8") as lines:
             fields = [int(n) for n in next(lines).split()[1:9]]
     except (OSError, ValueError, StopIteration):
         return 0.0

@@ -33,7 +33,7 @@ class Mark:
 def resident_bytes() -> int:
     """Resident memory of this process, exact to the page where the kernel says so (smaps_rollup)."""
     try:
-        with open("/proc/self/smaps_rollup") as lines:
+        with open("/proc/self/smaps_rollup", encoding="utf-8") as lines:
             for line in lines:
                 if line.startswith("Rss:"):
                     return int(line.split()[1]) * 1024
@@ -45,7 +45,7 @@ def resident_bytes() -> int:
 def can_reset() -> bool:
     """Whether this kernel lets a process reset its own high-water mark."""
     try:
-        with open(CLEAR_REFS, "w") as file:
+        with open(CLEAR_REFS, "w", encoding="utf-8") as file:
             file.write("5")
     except OSError:
         return False
@@ -78,7 +78,7 @@ def method() -> str:
 
 
 def _status(field: str) -> int:
-    with open("/proc/self/status") as lines:
+    with open("/proc/self/status", encoding="utf-8") as lines:
         for line in lines:
             if line.startswith(field + ":"):
                 return int(line.split()[1]) * 1024

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 
 from harness.errors import Status, Unavailable, describe
 from harness.workers.messages import Failed
@@ -14,9 +15,10 @@ OUT_OF_MEMORY = re.compile(
 
 
 def failure(error: BaseException) -> Failed:
-    """An exception as a status and a sentence."""
+    """An exception as a status and a sentence; where it came from is printed."""
     if isinstance(error, Unavailable):
         return Failed(Status.UNAVAILABLE, str(error))
+    traceback.print_exception(error)
     if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error)):
         return Failed(Status.OUT_OF_MEMORY, describe(error))
     return Failed(Status.ERROR, describe(error))

@@ -81,7 +81,7 @@ class Worker:
     def resident_bytes(self) -> int:
         """Resident memory of the process; 0 once it is gone."""
         try:
-            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            return int(Path(f"/proc/{self.pid}/statm").read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
         except OSError:
             return 0
 
@@ -201,7 +201,7 @@ def _ending(code: int) -> str:
 def _kernel_kills() -> int:
     """How many processes the kernel has ended for want of memory since it started (proc(5), vmstat)."""
     try:
-        for line in Path("/proc/vmstat").read_text().splitlines():
+        for line in Path("/proc/vmstat").read_text(encoding="utf-8").splitlines():
             if line.startswith("oom_kill "):
                 return int(line.split()[1])
     except OSError:

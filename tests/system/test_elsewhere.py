@@ -1,7 +1,9 @@
 """The suite in somebody else's repository, exactly as docs/conformance.md says it is run."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -193,3 +195,59 @@ def test_without_a_name_it_says_how_to_give_one(elsewhere):
     done = run(elsewhere, "--pyargs", "harness.conformance")
     assert done.returncode != 0
     assert "--implementation package.module:name" in done.stdout + done.stderr
+
+
+# --- folders of the same name ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def namesakes(tmp_path):
+    """Another project, with a `harness` and an `impls` of its own."""
+    for name in ("harness", "impls"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f"MINE = {name!r}\n")
+    (tmp_path / "test_mine.py").write_text("import harness\n\n\ndef test_mine():\n    assert harness.MINE\n")
+    return tmp_path
+
+
+def test_another_project_s_harness_is_nothing_to_pytest(namesakes):
+    done = run(namesakes, "test_mine.py")
+    assert done.returncode == 0, done.stdout
+    named = run(namesakes, "test_mine.py", "--implementation", "my_package.kernels:mine")
+    assert named.returncode == 4
+    assert f"another package called harness, {namesakes / 'harness'}, stands in the way" in named.stdout + named.stderr
+
+
+def test_a_test_of_another_project_that_asks_for_the_fixture_is_told(namesakes):
+    (namesakes / "test_mine.py").write_text("def test_mine(conformance):\n    conformance('a.b:c')\n")
+    done = run(namesakes, "test_mine.py")
+    assert done.returncode == 1
+    assert "stands in the way of attention-harness" in done.stdout and "Traceback" not in done.stdout
+
+
+def command(folder, *arguments):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_another_project_s_harness_is_said_to_be_in_the_way(namesakes):
+    done = command(namesakes, "attention_harness", "list")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and f"{namesakes / 'harness'}, stands in the way" in done.stderr
+
+
+def test_another_project_s_impls_are_not_taken_for_ours(namesakes):
+    shutil.rmtree(namesakes / "harness")
+    for name in ("harness", "attention_harness"):
+        done = command(namesakes, name, "list", "--json")
+        names = {entry["name"] for entry in json.loads(done.stdout)}
+        assert {"naive", "numpy", "numba-flash"} <= names and len(names) > 20
+
+
+def test_the_public_api_has_one_name_of_its_own(namesakes):
+    code = "from attention_harness import EVERYTHING, Differentiable, Implementation, Problem, Supports, implementation"
+    shutil.rmtree(namesakes / "harness")
+    done = command(namesakes, "timeit", "-n1", "-r1", code)
+    assert done.returncode == 0, done.stderr

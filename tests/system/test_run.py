@@ -237,3 +237,22 @@ def test_what_does_not_fit_together_is_measured_in_blocks_with_the_baseline(harn
     samples = pd.read_csv(harness.folder / "out/samples.csv")
     rounds = samples.groupby("implementation")["round"].agg(set)
     assert all(rounds[name] <= rounds["numpy"] for name in names.split(","))
+
+
+def test_files_are_utf8_and_the_terminal_may_be_anything(harness):
+    harness.write("tiny.toml", TINY_PROBLEMS)
+    environment = {
+        **harness.environment,
+        "PYTHONIOENCODING": "ascii",
+        "PYTHONUTF8": "0",
+        "LC_ALL": "C",
+        "PYTHONCOERCECLOCALE": "0",
+    }
+    command = [sys.executable, "-X", "warn_default_encoding", "-W", "error::EncodingWarning", "-m", "harness"]
+    done = subprocess.run(
+        [*command, "run", "--impl", "numpy", "--problems", "tiny.toml", "--out", "out"],
+        cwd=harness.folder, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "?95 %" in done.stdout
+    assert "±95 %" in (harness.folder / "out/report.md").read_text(encoding="utf-8")

@@ -52,6 +52,24 @@ def test_only_what_is_right_has_a_time(finished):
     assert table[table.workspace_bytes.notna()].implementation.tolist() == ["right"]
 
 
+def test_a_record_keeps_what_was_printed(finished):
+    harness, _ = finished
+    lines = (json.loads(line) for line in (harness.folder / "out/journal.jsonl").read_text().splitlines())
+    printed = {line["cell"]["implementation"]: line["cell"]["printed"] for line in lines if "cell" in line}
+    assert "about to abort" in printed["aborts"]
+    assert 'raise RuntimeError("this kernel has no soul")' in printed["raises"]
+    assert printed["right"] == ""
+
+
+def test_a_record_says_where_and_when(finished):
+    harness, _ = finished
+    lines = [json.loads(line) for line in (harness.folder / "out/journal.jsonl").read_text().splitlines()]
+    (machine,) = (line["machine"] for line in lines if "machine" in line)
+    cells = [line["cell"] for line in lines if "cell" in line]
+    assert machine["processor"] and all(cell["machine"].startswith(machine["processor"]) for cell in cells)
+    assert all(cell["taken"] >= machine["date"] for cell in cells)
+
+
 def test_a_crash_quotes_the_last_lines(finished):
     harness, _ = finished
     assert "about to abort" in harness.results("out").loc["aborts"].iloc[0].reason

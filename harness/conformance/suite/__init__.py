@@ -1,1 +1,1 @@
-"""The suite as pytest runs it; see `harness.conformance.pytest_plugin`."""
+"""The suite as pytest runs it; see `attention_harness.pytest_plugin`."""

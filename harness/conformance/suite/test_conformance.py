@@ -9,8 +9,8 @@ import pytest
 
 from harness.conformance.examiner import Examiner
 from harness.conformance.findings import failure
-from harness.conformance.pytest_plugin import FAILURE, SUBJECTS
 from harness.conformance.suite.examine import RANDOM, Living, Subject
+from harness.conformance.suite.plugin import FAILURE, SUBJECTS
 from harness.conformance.suite.summary import as_property
 from harness.conformance.tally import PASSING
 from harness.conformance.verdict import Verdict

@@ -9,23 +9,17 @@ or, in a test of theirs, the fixture `conformance`:
 
 Of each kind of failures the first fails; the others are expected failures that name it, and a summary counts them.
 
-Registered as a pytest plug-in by this distribution, so it is loaded by every pytest beside it, and imports nothing else
-until it is used.
+Registered as a pytest plug-in by this distribution, so every pytest beside it loads it: it imports nothing else until it is
+used, and another project's `harness` does not disturb it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from harness.conformance.suite.examine import Subject
-
-
-SUBJECTS: pytest.StashKey[list[Subject]] = pytest.StashKey()
-"""What --implementation named."""
+from attention_harness import ForeignHarness, ours
 
 FAILURE = "attention-harness"
 """The property of a test's report that describes its failure, so that the summary can be made wherever the test ran."""
@@ -49,26 +43,21 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "xdist_group(name): keeps an implementation's cases in one process of pytest-xdist")
     places = config.getoption("--implementation")
     if places:
-        from harness.conformance.suite.examine import subject
-        from harness.errors import UserError
-
         try:
-            config.stash[SUBJECTS] = [subject(where) for where in places]
-        except UserError as error:
+            ours("harness.conformance.suite.plugin").choose(config, places)
+        except ForeignHarness as error:
             raise pytest.UsageError(f"--implementation: {error}") from None
 
 
 @pytest.fixture(scope="session")
 def conformance(request: pytest.FixtureRequest) -> Callable[..., None]:
     """`conformance("package.module:name", device="auto")` examines an implementation, and fails with what was found."""
-    from harness.conformance.suite.examine import examine
-    from harness.errors import UserError
 
     def run(where: str, device: str = "auto") -> None:
         __tracebackhide__ = True
         try:
-            found = examine(where, device, request.config.getoption("--every-case"))
-        except UserError as error:
+            found = ours("harness.conformance.suite.plugin").examined(where, device, request.config)
+        except ForeignHarness as error:
             found = str(error)
         if found:
             pytest.fail(found, pytrace=False)
@@ -81,8 +70,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [report for outcome in ("failed", "xfailed") for report in terminalreporter.getreports(outcome)]
     failures = [value for report in reports for name, value in report.user_properties if name == FAILURE]
     if failures:
-        from harness.conformance.suite.summary import lines
-
         terminalreporter.section("kinds of failures")
-        for line in lines(failures):
+        for line in ours("harness.conformance.suite.summary").lines(failures):
             terminalreporter.write_line(line)
