@@ -49,7 +49,7 @@ def _check(given: argparse.Namespace, registry: Registry, contender: Contender, 
 
     from harness.conformance.cases import all_cases
     from harness.conformance.lines import line
-    from harness.conformance.session import Check, ConformanceSession
+    from harness.conformance.session import ConformanceSession, ExamineCase
     from harness.conformance.tally import PASSING
     from harness.errors import unknown_name
 
@@ -58,7 +58,7 @@ def _check(given: argparse.Namespace, registry: Registry, contender: Contender, 
         raise UserError(unknown_name("case", given.case, list(cases), "`harness check` prints them; there are"))
     case = cases[given.case] if given.seed is None else replace(cases[given.case], seed=given.seed)
     session = ConformanceSession(contender.origin, contender.name, contender.device, threads)
-    verdict = session.check(Check(case))
+    verdict = session.examine(ExamineCase(case))
     print(line(contender.name, verdict, ""))
     return verdict.status in PASSING
 

@@ -96,7 +96,7 @@ class _Checking:
         request, implementation = self._request, self._registry.implementations[contender.name]
         verdicts = []
         with Examiner(contender, request.threads or len(os.sched_getaffinity(0)), request.timeout_s) as examiner:
-            for verdict in examiner.check_all(self._cases(implementation, contender.device)):
+            for verdict in examiner.examine_all(self._cases(implementation, contender.device)):
                 verdicts.append(verdict)
                 news = tally.add(verdict)
                 if news or not request.quiet:

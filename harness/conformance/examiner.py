@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from harness.conformance.session import Check, ConformanceSession, Probe, Probed, Solve
+from harness.conformance.session import ConformanceSession, ExamineCase, Probe, Probed, Solve
 from harness.conformance.verdict import Verdict
 from harness.errors import Status
 from harness.operators.base import Arrays
@@ -35,19 +35,19 @@ class Examiner:
         if self._worker is not None:
             self._worker.kill()
 
-    def check(self, case: Case) -> Verdict:
+    def examine(self, case: Case) -> Verdict:
         """Run one case and say what came of it; a timeout or a crash is a verdict too."""
-        reply = self._ask(Check(case))
+        reply = self._ask(ExamineCase(case))
         if not isinstance(reply, Failed):
             return reply
         if reply.status is Status.CRASHED and case.inputs == "protected" and "SIGSEGV" in reply.reason:
             return Verdict(case, Status.INCORRECT, WROTE)
         return Verdict(case, reply.status, reply.reason)
 
-    def check_all(self, cases: Sequence[Case]) -> Iterator[Verdict]:
+    def examine_all(self, cases: Sequence[Case]) -> Iterator[Verdict]:
         """Run cases in turn."""
         for case in cases:
-            yield self.check(case)
+            yield self.examine(case)
 
     def solve(self, problem: Problem, inputs: Arrays) -> Arrays | Failed:
         """The outputs for given arrays, or why there are none."""

@@ -19,7 +19,7 @@ from harness.workers.messages import Request
 
 
 @dataclass(frozen=True)
-class Check(Request):
+class ExamineCase(Request):
     """Run one conformance case. Answered by a `Verdict`, or by `Failed` when the process could not survive it."""
 
     STEP: ClassVar[str] = "the case"
@@ -62,9 +62,9 @@ class ConformanceSession(ImplementationSession):
 
     @property
     def handlers(self) -> Mapping[type[Request], Callable[[Any], Any]]:
-        return {Check: self.check, Solve: self.solve, Probe: self.probe}
+        return {ExamineCase: self.examine, Solve: self.solve, Probe: self.probe}
 
-    def check(self, request: Check) -> Verdict:
+    def examine(self, request: ExamineCase) -> Verdict:
         """One conformance case."""
         return judge(request.case, self.implementation, self.framework)
 

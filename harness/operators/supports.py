@@ -50,7 +50,7 @@ class Supports:
             raise UserError(f"also must return a list of reasons, not {reasons!r}; return [] where there are none")
         return list(reasons)
 
-    def check(self, owner: str) -> None:
+    def validate(self, owner: str) -> None:
         """Raise `UserError` for a word or value that says nothing; `owner` is the implementation's name."""
         check_words(owner, "dtypes", self.dtypes, _DTYPE_WORDS)
         for flag in self.FLAGS:

@@ -75,7 +75,7 @@ class Implementation:
             declaration.check_by_device(name, self.supports, self.devices)
         for supports in self.supports.values() if isinstance(self.supports, Mapping) else [self.supports]:
             declaration.check_supports(name, supports, self.operator.supports)
-            supports.check(name)
+            supports.validate(name)
 
     def _default(self, field: str, value: object) -> None:
         if getattr(self, field) is None:

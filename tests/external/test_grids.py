@@ -173,9 +173,9 @@ def test_numpy_passes_some_of_each(tmp_path):
     small = {name: [p for p in problems if p.score_elements < 2000] for name, problems in COVERINGS.items()}
     few = {name: random.Random(0).sample(problems, min(4, len(problems))) for name, problems in small.items()}
     (contender,) = contenders(REGISTRY, ["numpy"], "cpu")
-    with Examiner(contender, 1, 60) as checker:
+    with Examiner(contender, 1, 60) as examiner:
         for project, problems in few.items():
-            found = list(verdicts(checker, EVERYTHING, project, problems, Answers(tmp_path)))
+            found = list(verdicts(examiner, EVERYTHING, project, problems, Answers(tmp_path)))
             assert problems and [verdict.status for verdict in found] == [Status.OK] * len(problems), project
 
 
@@ -204,7 +204,7 @@ def test_one_problem_is_run_and_told(capsys, tmp_path):
 
 
 def judging(monkeypatch, outcome):
-    def made_up(checker, supports, project, problems, answers):
+    def made_up(examiner, supports, project, problems, answers):
         for problem in problems:
             yield outcome(Case(f"grid-{project}", problem.name, problem))
 

@@ -69,8 +69,8 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("examined, onnx_case", wanted)
 
 
-def test_implementation(examined, onnx_case, checker):
-    outputs = checker.solve(onnx_case.problem, onnx_case.inputs.arrays)
+def test_implementation(examined, onnx_case, examiner):
+    outputs = examiner.solve(onnx_case.problem, onnx_case.inputs.arrays)
     wrong = difference(onnx_case, outputs)
     assert not wrong, f"{examined.name}, {onnx_case.name}: {wrong}"
 

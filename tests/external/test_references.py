@@ -51,9 +51,9 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("examined, problem", parameters(subjects, problems_of, lambda problem: problem.name))
 
 
-def test_reference_lies_far_inside_the_bound(examined, problem, checker):
+def test_reference_lies_far_inside_the_bound(examined, problem, examiner):
     inputs = make_inputs(problem, 2)
-    outputs = checker.solve(problem, inputs.arrays)
+    outputs = examiner.solve(problem, inputs.arrays)
     assert not isinstance(outputs, Failed), f"{outputs.status}: {outputs.reason}"
     assert not checks.wrong_form(problem, outputs)
     found = checks.accuracy(outputs, expected(problem, inputs))

@@ -1,4 +1,4 @@
-"""The tolerance: honest computations in each dtype lie within it, planted faults do not."""
+"""The tolerance: reference computations in each dtype lie within it, planted faults do not."""
 
 import dataclasses
 import functools
@@ -29,7 +29,7 @@ def store(array, problem):
     return array.astype(NUMPY_DTYPES[problem.dtype]).astype(work)
 
 
-class Honest:
+class LowPrecisionReference:
     """Attention in the accumulator's dtype (float32, or float64 for float64). Faults override one step each."""
 
     def __init__(self, problem, inputs):
@@ -77,7 +77,7 @@ class Honest:
             return {"o": self.output().astype(NUMPY_DTYPES[self.problem.dtype])}
 
 
-class StoredInBetween(Honest):
+class StoredInBetween(LowPrecisionReference):
     """The scores and the weights are written out in the problem's dtype, as unfused kernels do."""
 
     def scores(self):
@@ -87,7 +87,7 @@ class StoredInBetween(Honest):
         return store(super().weights(s), self.problem)
 
 
-class ScaleInTheOperands(Honest):
+class ScaleInTheOperands(LowPrecisionReference):
     """√scale goes into q and into k, which are stored."""
 
     def raw_scores(self):
@@ -96,7 +96,7 @@ class ScaleInTheOperands(Honest):
         return np.sign(self.scale()) * (q @ k.swapaxes(-1, -2))
 
 
-class Backwards(Honest):
+class Backwards(LowPrecisionReference):
     """Every sum in the opposite order, and o divided at the end."""
 
     def output(self):
@@ -107,7 +107,7 @@ class Backwards(Honest):
         return (e @ self.v[:, :, ::-1]) / np.where(total == 0, 1, total)
 
 
-class Online(Honest):
+class Online(LowPrecisionReference):
     """Tiles of five keys with a running maximum and sum; weights and values are multiplied as stored."""
 
     rescales = True
@@ -162,7 +162,7 @@ def judged(computation, problem, variation="normal"):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("computation", [Honest, StoredInBetween, ScaleInTheOperands, Backwards, Online])
+@pytest.mark.parametrize("computation", [LowPrecisionReference, StoredInBetween, ScaleInTheOperands, Backwards, Online])
 @pytest.mark.parametrize("feature", FEATURES)
 def test_an_honest_computation_is_accepted(dtype, computation, feature):
     found = judged(computation, posed(dtype=dtype, **FEATURES[feature]))
@@ -171,7 +171,7 @@ def test_an_honest_computation_is_accepted(dtype, computation, feature):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("variation", ["large-logits", "tiny-logits", "rising-logits", "offset-values"])
-@pytest.mark.parametrize("computation", [Honest, StoredInBetween, Online])
+@pytest.mark.parametrize("computation", [LowPrecisionReference, StoredInBetween, Online])
 def test_an_honest_computation_on_unusual_arrays_is_accepted(dtype, variation, computation):
     found = judged(computation, posed(dtype=dtype), variation)
     assert found.correct, found
@@ -180,27 +180,27 @@ def test_an_honest_computation_on_unusual_arrays_is_accepted(dtype, variation, c
 # --- planted faults ----------------------------------------------------------------------------------
 
 
-class ScaleOfOneMore(Honest):
+class ScaleOfOneMore(LowPrecisionReference):
     def scale(self):
         return self.work(1 / np.sqrt(self.problem.head_dim + 1))
 
 
-class NoScale(Honest):
+class NoScale(LowPrecisionReference):
     def scale(self):
         return self.work(1)
 
 
-class LastKeyDropped(Honest):
+class LastKeyDropped(LowPrecisionReference):
     def allowed(self):
         return super().allowed() & (np.arange(self.problem.kv_len) < self.problem.kv_len - 1)
 
 
-class WrongAxis(Honest):
+class WrongAxis(LowPrecisionReference):
     def weights(self, s):
         return super().weights(s.swapaxes(-1, -2)).swapaxes(-1, -2)
 
 
-class NoMaximum(Honest):
+class NoMaximum(LowPrecisionReference):
     def weights(self, s):
         e = np.exp(s)
         return e / e.sum(axis=-1, keepdims=True)
@@ -211,105 +211,105 @@ def up_to_diagonal(problem, offset):
     return np.arange(problem.kv_len) <= np.arange(problem.q_len)[:, None] + offset
 
 
-class StrictCausal(Honest):
+class StrictCausal(LowPrecisionReference):
     def allowed(self):
         return up_to_diagonal(self.problem, self.problem.kv_len - self.problem.q_len - 1)
 
 
-class LaxCausal(Honest):
+class LaxCausal(LowPrecisionReference):
     def allowed(self):
         return up_to_diagonal(self.problem, self.problem.kv_len - self.problem.q_len + 1)
 
 
-class TopLeft(Honest):
+class TopLeft(LowPrecisionReference):
     def allowed(self):
         return up_to_diagonal(self.problem, 0)
 
 
-class BottomRight(Honest):
+class BottomRight(LowPrecisionReference):
     def allowed(self):
         return up_to_diagonal(self.problem, self.problem.kv_len - self.problem.q_len)
 
 
-class WiderWindow(Honest):
+class WiderWindow(LowPrecisionReference):
     def allowed(self):
         left, right = self.problem.window
         return admitted(self.problem.replace(window=(left + 1, right)))
 
 
-class NoWindow(Honest):
+class NoWindow(LowPrecisionReference):
     def allowed(self):
         return admitted(self.problem.replace(window=None))
 
 
-class MaskInverted(Honest):
+class MaskInverted(LowPrecisionReference):
     def allowed(self):
         return ~self.mask
 
 
-class MaskIgnored(Honest):
+class MaskIgnored(LowPrecisionReference):
     def allowed(self):
         return np.ones(self.mask.shape, bool)
 
 
-class MaskOfTheFirstBatchElement(Honest):
+class MaskOfTheFirstBatchElement(LowPrecisionReference):
     def allowed(self):
         return self.mask[:1]
 
 
-class HiddenKeysCountAsZeroScores(Honest):
+class HiddenKeysCountAsZeroScores(LowPrecisionReference):
     def weights(self, s):
         return super().weights(np.where(np.isneginf(s), 0, s))
 
 
-class HeadsTiled(Honest):
+class HeadsTiled(LowPrecisionReference):
     def spread(self, x, group):
         return np.tile(x, (1, group, 1, 1))
 
 
-class FirstKeyHeadForAll(Honest):
+class FirstKeyHeadForAll(LowPrecisionReference):
     def spread(self, x, group):
         return np.repeat(x[:, :1], self.problem.q_heads, axis=1)
 
 
-class EmptyRowsAsMeans(Honest):
+class EmptyRowsAsMeans(LowPrecisionReference):
     def output(self):
         empty = ~self.allowed().any(axis=-1, keepdims=True)
         return np.where(empty, self.v.mean(axis=-2, keepdims=True), super().output())
 
 
-class EmptyRowsAsNotANumber(Honest):
+class EmptyRowsAsNotANumber(LowPrecisionReference):
     def output(self):
         empty = ~self.allowed().any(axis=-1, keepdims=True)
         return np.where(empty, np.nan, super().output())
 
 
-class NoCap(Honest):
+class NoCap(LowPrecisionReference):
     def capped(self, s):
         return s
 
 
-class CapAfterBias(Honest):
+class CapAfterBias(LowPrecisionReference):
     def scores(self):
         return self.capped(self.raw_scores() + self.bias)
 
 
-class BiasBeforeScale(Honest):
+class BiasBeforeScale(LowPrecisionReference):
     def scores(self):
         return self.scale() * (self.q @ self.k.swapaxes(-1, -2) + self.bias)
 
 
-class NoBias(Honest):
+class NoBias(LowPrecisionReference):
     def scores(self):
         return self.capped(self.raw_scores())
 
 
-class NotNormalised(Honest):
+class NotNormalised(LowPrecisionReference):
     def weights(self, s):
         return np.exp(s - s.max(axis=-1, keepdims=True))
 
 
-class HalfScores(Honest):
+class HalfScores(LowPrecisionReference):
     """A float32 problem whose scores went through half precision, as tensor cores do unless told not to."""
 
     def raw_scores(self):
@@ -317,12 +317,12 @@ class HalfScores(Honest):
         return self.scale() * (q @ k.swapaxes(-1, -2))
 
 
-class HalfWeights(Honest):
+class HalfWeights(LowPrecisionReference):
     def weights(self, s):
         return super().weights(s).astype(np.float16).astype(np.float32)
 
 
-class SingleInADoubleProblem(Honest):
+class SingleInADoubleProblem(LowPrecisionReference):
     def raw_scores(self):
         return super().raw_scores().astype(np.float32).astype(np.float64)
 
@@ -331,12 +331,12 @@ class OnlineWithoutRescaling(Online):
     rescales = False
 
 
-class LastTileDropped(Honest):
+class LastTileDropped(LowPrecisionReference):
     def allowed(self):
         return super().allowed() & (np.arange(self.problem.kv_len) < self.problem.kv_len // 16 * 16)
 
 
-class OneElementOff(Honest):
+class OneElementOff(LowPrecisionReference):
     """A race that strikes a single element."""
 
     def output(self):
@@ -345,7 +345,7 @@ class OneElementOff(Honest):
         return o
 
 
-class SixtyFourRoundings(Honest):
+class SixtyFourRoundings(LowPrecisionReference):
     """One key, hence a weight of exactly one: o is v, and nothing excuses more than a few roundings."""
 
     def output(self):
@@ -396,7 +396,7 @@ FAULTS = {
 def test_a_planted_fault_is_rejected(fault, dtype):
     computation, fields, _ = FAULTS[fault]
     problem = posed(dtype=dtype, **fields)
-    assert judged(Honest, problem).correct
+    assert judged(LowPrecisionReference, problem).correct
     found = judged(computation, problem)
     assert not found.correct, found
 
@@ -416,7 +416,7 @@ def test_a_fault_that_only_unusual_arrays_show_is_rejected(computation, variatio
 # --- gradients ---------------------------------------------------------------------------------------
 
 
-class HonestGradients(Honest):
+class LowPrecisionGradients(LowPrecisionReference):
     """dq, dk, dv in the accumulator's dtype; Dao et al. 2022, appendix B.2."""
 
     def masked_scores(self):
@@ -453,12 +453,12 @@ class HonestGradients(Honest):
         return {name: part.astype(NUMPY_DTYPES[self.problem.dtype]) for name, part in parts.items()}
 
 
-class GradientsStoredInBetween(HonestGradients):
+class GradientsStoredInBetween(LowPrecisionGradients):
     def kept(self, x):
         return store(x, self.problem)
 
 
-class GradientsFromTheStoredOutput(HonestGradients):
+class GradientsFromTheStoredOutput(LowPrecisionGradients):
     """The row term is do · o, with o as the forward pass returned it, as FlashAttention takes it."""
 
     def row_term(self, p, dp):
@@ -466,7 +466,7 @@ class GradientsFromTheStoredOutput(HonestGradients):
         return (self.inputs.do.astype(self.work) * o).sum(axis=-1, keepdims=True)
 
 
-class GradientsOfHeadsStored(HonestGradients):
+class GradientsOfHeadsStored(LowPrecisionGradients):
     """Every query head's share of dk and dv is stored, and the shares are added up in storage."""
 
     def over_the_group(self, per_head):
@@ -486,7 +486,7 @@ GRADIENT_FEATURES = {
     "small-weights": {"scale": 3.0, "kv_len": 64, "head_dim": 64},
     "vanishing-weights": {"scale": 10.0, "kv_len": 64, "head_dim": 64},
 }
-GRADIENTS = [HonestGradients, GradientsStoredInBetween, GradientsFromTheStoredOutput, GradientsOfHeadsStored]
+GRADIENTS = [LowPrecisionGradients, GradientsStoredInBetween, GradientsFromTheStoredOutput, GradientsOfHeadsStored]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -511,9 +511,9 @@ def test_a_bound_on_gradients_is_finite_however_many_heads_share_a_key(dtype, gr
 @pytest.mark.parametrize(
     "direction, computation",
     [
-        ("forward", Honest),
+        ("forward", LowPrecisionReference),
         ("forward", StoredInBetween),
-        ("backward", HonestGradients),
+        ("backward", LowPrecisionGradients),
         ("backward", GradientsStoredInBetween),
     ],
 )
@@ -573,7 +573,7 @@ def test_the_lowest_bias_on_every_key_of_a_row_gives_the_mean_and_nothing_else(d
     mean = np.repeat(inputs.v.astype(np.float64), problem.group, axis=1).mean(axis=2, keepdims=True)
     np.testing.assert_allclose(answer["o"].value, np.broadcast_to(mean, problem.o_shape), rtol=1e-12, atol=1e-15)
     assert answer["o"].bound.max() < {"float64": 1e-13, "float32": 1e-4, "bfloat16": 0.1}[dtype]
-    assert accuracy(Honest(problem, inputs)(), answer).correct
+    assert accuracy(LowPrecisionReference(problem, inputs)(), answer).correct
 
 
 def test_a_bias_that_swallows_the_scores_of_a_saturated_row_leaves_every_mean_open():
@@ -583,77 +583,77 @@ def test_a_bias_that_swallows_the_scores_of_a_saturated_row_leaves_every_mean_op
     made = make_inputs(problem, 1)
     given = {name: np.array(x, np.float32).reshape(getattr(made, name).shape) for name, x in arrays.items()}
     inputs = dataclasses.replace(made, **given)
-    found = Honest(problem, inputs)()
+    found = LowPrecisionReference(problem, inputs)()
     np.testing.assert_allclose(found["o"], 0.1818416, rtol=1e-6)
     answer = expected(problem, inputs)
     assert accuracy(found, answer).correct
     assert not accuracy({"o": np.full_like(found["o"], 0.9)}, answer).correct
 
 
-class NoRowTerm(HonestGradients):
+class NoRowTerm(LowPrecisionGradients):
     def row_term(self, p, dp):
         return self.work(0)
 
 
-class RowTermOfUniformWeights(HonestGradients):
+class RowTermOfUniformWeights(LowPrecisionGradients):
     def row_term(self, p, dp):
         return dp.mean(axis=-1, keepdims=True)
 
 
-class KeysNotScaled(HonestGradients):
+class KeysNotScaled(LowPrecisionGradients):
     def outer_scale(self, name):
         return self.scale() if name == "dq" else self.work(1)
 
 
-class ScaledTwice(HonestGradients):
+class ScaledTwice(LowPrecisionGradients):
     def outer_scale(self, name):
         return self.scale() ** 2
 
 
-class GradientScaleOfOneMore(HonestGradients):
+class GradientScaleOfOneMore(LowPrecisionGradients):
     def outer_scale(self, name):
         return self.work(1 / np.sqrt(self.problem.head_dim + 1))
 
 
-class OnlyTheFirstHeadOfAGroup(HonestGradients):
+class OnlyTheFirstHeadOfAGroup(LowPrecisionGradients):
     def over_the_group(self, per_head):
         return per_head[:, :: self.problem.group]
 
 
-class MeanOverTheGroup(HonestGradients):
+class MeanOverTheGroup(LowPrecisionGradients):
     def over_the_group(self, per_head):
         return super().over_the_group(per_head) / self.problem.group
 
 
-class GroupsTiled(HonestGradients):
+class GroupsTiled(LowPrecisionGradients):
     def over_the_group(self, per_head):
         b, _, *rest = per_head.shape
         return per_head.reshape(b, self.problem.group, self.problem.kv_heads, *rest).sum(axis=1)
 
 
-class NoSlope(HonestGradients):
+class NoSlope(LowPrecisionGradients):
     def slope(self):
         return self.work(1)
 
 
-class MaskForgottenBackward(HonestGradients):
+class MaskForgottenBackward(LowPrecisionGradients):
     def masked_scores(self):
         return self.scores()
 
 
-class EmptyRowsAreNotANumber(HonestGradients):
+class EmptyRowsAreNotANumber(LowPrecisionGradients):
     def masked_scores(self):
         s = super().masked_scores()
         return np.where(np.isneginf(s).all(axis=-1, keepdims=True), np.nan, s)
 
 
-class EmptyRowsAreUniform(HonestGradients):
+class EmptyRowsAreUniform(LowPrecisionGradients):
     def weights(self, s):
         empty = np.isneginf(s).all(axis=-1, keepdims=True)
         return np.where(empty, 1 / s.shape[-1], super().weights(s)).astype(self.work)
 
 
-class TransposedHeads(HonestGradients):
+class TransposedHeads(LowPrecisionGradients):
     """dv from the weights of the head after."""
 
     def __call__(self):
@@ -684,6 +684,6 @@ GRADIENT_FAULTS = {
 def test_a_fault_planted_in_the_gradients_is_rejected(fault, dtype):
     computation, fields, _ = GRADIENT_FAULTS[fault]
     problem = posed(dtype=dtype, direction="backward", **fields)
-    assert judged(HonestGradients, problem).correct
+    assert judged(LowPrecisionGradients, problem).correct
     found = judged(computation, problem)
     assert not found.correct, found

@@ -103,7 +103,7 @@ def test_the_decorator_wants_a_name_and_a_function():
 
 @pytest.mark.parametrize("reasons", [None, "too wide", True])
 def test_further_reasons_are_a_list(reasons):
-    from tests.unit.findings import PROBLEM
+    from tests.unit.factories import PROBLEM
 
     assert "return []" in refused(lambda: Supports(also=lambda problem: reasons).refusals(PROBLEM))
 

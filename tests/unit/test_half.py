@@ -58,7 +58,7 @@ def test_eight_times_the_honest_error_is_not(dtype):
 
 @pytest.mark.parametrize("dtype", HALVES)
 def test_sums_in_the_half_type_are_rejected(dtype):
-    """Scores and sums are float32 at least: adding up a thousand weights in a half type is no honest computation."""
+    """Scores and sums are float32 at least: adding up a thousand weights in a half type is no reference computation."""
     problem = posed(dtype, kv_len=1500)
     inputs = make_inputs(problem, 1)
     stored = NUMPY_DTYPES[dtype]
@@ -73,17 +73,17 @@ def test_sums_in_the_half_type_are_rejected(dtype):
 
 @pytest.mark.parametrize("dtype", HALVES)
 def test_rows_whose_stored_scores_say_little_keep_the_derived_bound(dtype):
-    largest_score = half.COARSE / {"bfloat16": 2.0**-8, "float16": 2.0**-11}[dtype]
+    largest_score = half.ILL_CONDITIONED / {"bfloat16": 2.0**-8, "float16": 2.0**-11}[dtype]
     problem = posed(dtype, scale=1.0)
     inputs = make_inputs(problem, 1)
     size = np.abs(inputs.q.astype(np.float64) @ inputs.k.astype(np.float64).swapaxes(-1, -2)).max(axis=-1)
     problem = problem.replace(scale=2 * largest_score / float(np.median(size)))
     rows, keys = np.arange(problem.q_len), np.arange(problem.kv_len)
     limit = half.limits(problem, inputs, rows, keys, {"o": forward_rows(problem, inputs, rows)})["o"]
-    coarse = np.broadcast_to(in_half(problem, inputs)["o"].coarse, limit.shape)
-    assert 0 < coarse.mean() < 1
-    assert np.isinf(limit[coarse]).all()
-    assert np.isfinite(limit[~coarse]).all()
+    ill_conditioned = np.broadcast_to(in_half(problem, inputs)["o"].ill_conditioned, limit.shape)
+    assert 0 < ill_conditioned.mean() < 1
+    assert np.isinf(limit[ill_conditioned]).all()
+    assert np.isfinite(limit[~ill_conditioned]).all()
 
 
 def test_an_overflow_of_the_honest_computation_admits_what_the_derived_bound_admits():

@@ -7,7 +7,7 @@ from harness.analysis.table import results
 from harness.errors import UserError
 from harness.problem import Problem
 from harness.report.plots import plot
-from tests.unit.findings import measured, memory, run
+from tests.unit.factories import measured, memory, run
 
 matplotlib = pytest.importorskip("matplotlib")
 

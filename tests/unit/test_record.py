@@ -9,7 +9,7 @@ from harness.errors import Status
 from harness.records.accuracy import Accuracy
 from harness.records.cell import Cell, Memory, Timing
 from harness.records.strict_json import dumps
-from tests.unit.findings import PROBLEM, memory, timing
+from tests.unit.factories import PROBLEM, memory, timing
 
 RIGHT = Accuracy(1e-7, 0.5, 64, "o[0, 0, 1, 2]", 2e-7)
 WRONG = Accuracy(1e-2, 1.5, 64, "o[0, 0, 1, 2]", 2e-7)

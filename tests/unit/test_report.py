@@ -19,7 +19,7 @@ from harness.records.accuracy import Accuracy
 from harness.report import format
 from harness.report.markdown import report
 from harness.report.terminal import print_results
-from tests.unit.findings import OTHER_PROBLEM, PROBLEM, absent, measured, memory, run
+from tests.unit.factories import OTHER_PROBLEM, PROBLEM, absent, measured, memory, run
 
 MACHINE = {
     "processor": "Some CPU 9000",

@@ -7,7 +7,7 @@ import statistics
 import pytest
 
 from harness.analysis.statistics import Interval, interval, ratio, round_medians, warnings
-from tests.unit.findings import timing
+from tests.unit.factories import timing
 
 
 def chance_to_hold_the_median(low, high, n):

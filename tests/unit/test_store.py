@@ -17,7 +17,7 @@ from harness.records.accuracy import Accuracy
 from harness.records.cell import Cell
 from harness.records.machine import Machine
 from harness.runs.folder import RunFolder
-from tests.unit.findings import OTHER_PROBLEM, PROBLEM, absent, measured, memory, plan
+from tests.unit.factories import OTHER_PROBLEM, PROBLEM, absent, measured, memory, plan
 
 FIRST = measured("numpy", 1e-3, 2e-3, warnings=("noisy",))
 SECOND = absent("torch", Status.UNAVAILABLE, "torch is not installed")

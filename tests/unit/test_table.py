@@ -10,7 +10,7 @@ from harness.analysis.table import results, samples
 from harness.errors import Status
 from harness.problem import Problem
 from harness.records.accuracy import Accuracy
-from tests.unit.findings import OTHER_PROBLEM, PROBLEM, absent, measured, memory, run
+from tests.unit.factories import OTHER_PROBLEM, PROBLEM, absent, measured, memory, run
 
 # A promise to users: more columns may come after these, none changes its place or its meaning.
 PROMISED = [

@@ -72,7 +72,7 @@ class Subject:
     def _all_cases(self, full: bool) -> list[Case]:
         return select(self.implementation, simulated=self.simulated, full=full)
 
-    def checker(self) -> Examiner:
+    def examiner(self) -> Examiner:
         return Examiner(self.contender, len(os.sched_getaffinity(0)), TIMEOUT_S)
 
     def repetition(self, case: Case) -> str:
@@ -121,8 +121,8 @@ def examine(where: str, device: str, full: bool) -> str:
     if not cases:
         return examined.nothing_examined(full)
     tally = Tally(examined.name)
-    with examined.surroundings(), examined.checker() as checker:
-        for verdict in checker.check_all(cases):
+    with examined.surroundings(), examined.examiner() as examiner:
+        for verdict in examiner.examine_all(cases):
             tally.add(verdict)
     if not tally.failed:
         return ""
@@ -142,10 +142,10 @@ class Living:
         self._tallies: dict[str, Tally] = {}
 
     def of(self, examined: Subject) -> Examiner:
-        """Its checker; the one before is ended."""
+        """Its examiner; the one before is ended."""
         if self._checker is None or self._name != examined.name:
             self.end()
-            self._name, self._checker = examined.name, examined.checker()
+            self._name, self._checker = examined.name, examined.examiner()
         return self._checker
 
     def tally(self, examined: Subject) -> Tally:

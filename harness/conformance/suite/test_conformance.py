@@ -77,16 +77,16 @@ def living() -> Iterator[Living]:
 
 
 @pytest.fixture
-def checker(examined: Subject, living: Living) -> Iterator[Examiner]:
+def examiner(examined: Subject, living: Living) -> Iterator[Examiner]:
     with examined.surroundings():
         yield living.of(examined)
 
 
 @pytest.fixture
-def settle(
+def conclude(
     examined: Subject, living: Living, pytestconfig: pytest.Config, record_property: Callable[[str, object], None]
 ) -> Callable[[Verdict], None]:
-    """`settle(verdict)` fails for the first failure of its kind, and counts the others as expected failures."""
+    """`conclude(verdict)` fails for the first failure of its kind, and counts the others as expected failures."""
 
     def end(verdict: Verdict) -> None:
         __tracebackhide__ = True
@@ -105,14 +105,18 @@ def settle(
 
 
 def test_case(
-    examined: Subject, case: Case | None, checker: Examiner, settle: Callable[[Verdict], None], pytestconfig: pytest.Config
+    examined: Subject,
+    case: Case | None,
+    examiner: Examiner,
+    conclude: Callable[[Verdict], None],
+    pytestconfig: pytest.Config,
 ) -> None:
     if case is None:
         pytest.fail(examined.nothing_examined(pytestconfig.getoption("--every-case")), pytrace=False)
-    settle(checker.check(case))
+    conclude(examiner.examine(case))
 
 
-def test_random_problems(examined: Subject, check: str, checker: Examiner, settle: Callable[[Verdict], None]) -> None:
+def test_random_problems(examined: Subject, check: str, examiner: Examiner, conclude: Callable[[Verdict], None]) -> None:
     """The oracle on problems that nobody wrote down, and the properties that need none."""
     hypothesis = pytest.importorskip("hypothesis", reason="hypothesis draws the problems; pip install hypothesis")
     implementation, operator = examined.implementation, examined.implementation.operator
@@ -138,7 +142,7 @@ def test_random_problems(examined: Subject, check: str, checker: Examiner, settl
     @hypothesis.given(problem=drawn, seed=hypothesis.strategies.integers(0, 2**16))
     def holds(problem: Problem, seed: int) -> None:
         judged_by = check if check in operator.properties else "values"
-        verdict = checker.check(Case(RANDOM, check, problem, check=judged_by, seed=seed))
+        verdict = examiner.examine(Case(RANDOM, check, problem, check=judged_by, seed=seed))
         if verdict.status not in PASSING:
             failures.append(verdict)
             pytest.fail(failure(examined.name, verdict, examined.repetition(verdict.case)), pytrace=False)
@@ -147,4 +151,4 @@ def test_random_problems(examined: Subject, check: str, checker: Examiner, settl
     try:
         holds()
     except pytest.fail.Exception:  # The last of the failures is the smallest that was found.
-        settle(failures[-1])
+        conclude(failures[-1])

@@ -62,10 +62,10 @@ class Supports(base.Supports):
             return True
         return bool(self.causal) and problem.q_len == problem.kv_len
 
-    def check(self, owner: str) -> None:
+    def validate(self, owner: str) -> None:
         """Raise `UserError` for a word or value that says nothing; `owner` is the implementation's name."""
         check_words(owner, "causal", self.causal, _CAUSAL_WORDS)
-        super().check(owner)
+        super().validate(owner)
 
     def features(self) -> Iterator[tuple[str, str, bool]]:
         """(field, words, whether it is supported) of everything that can be declared, in order."""

@@ -72,11 +72,11 @@ def _run(options: argparse.Namespace) -> bool:
                 right &= not contender.broken
                 print(f"{contender.name}: {'error' if contender.broken else 'unavailable'}: {contender.absent}", flush=True)
                 continue
-            with Examiner(contender, len(os.sched_getaffinity(0)), TIMEOUT_S) as checker:
+            with Examiner(contender, len(os.sched_getaffinity(0)), TIMEOUT_S) as examiner:
                 for project in choice.projects:
                     supports = registry.implementations[contender.name].supports_on(contender.device)
                     problems = choice.of(registry.implementations[contender.name], supports, project)
-                    right &= _told(contender, project, verdicts(checker, supports, project, problems, answers), write)
+                    right &= _told(contender, project, verdicts(examiner, supports, project, problems, answers), write)
     return right
 
 

@@ -67,19 +67,19 @@ def _products(problem: Problem) -> int:
 
 
 def verdicts(
-    checker: Examiner, supports: Supports, project: str, problems: Iterable[Problem], answers: Answers
+    examiner: Examiner, supports: Supports, project: str, problems: Iterable[Problem], answers: Answers
 ) -> Iterator[Verdict]:
     """What comes of each problem."""
     for problem in problems:
         case = Case(f"grid-{project}", problem.name, problem)
         refusals = supports.refusals(problem)
-        yield Verdict(case, Status.UNSUPPORTED, "; ".join(refusals)) if refusals else judged(checker, case, answers)
+        yield Verdict(case, Status.UNSUPPORTED, "; ".join(refusals)) if refusals else judged(examiner, case, answers)
 
 
-def judged(checker: Examiner, case: Case, answers: Answers) -> Verdict:
+def judged(examiner: Examiner, case: Case, answers: Answers) -> Verdict:
     """Have a case solved, and compare the outputs with the oracle's."""
     inputs = make_inputs(case.problem, case.seed)
-    outputs = checker.solve(case.problem, inputs.arrays)
+    outputs = examiner.solve(case.problem, inputs.arrays)
     if isinstance(outputs, Failed):
         return Verdict(case, outputs.status, outputs.reason)
     wrong = checks.wrong_form(case.problem, outputs)

@@ -25,7 +25,7 @@ ONCE, REPEATED = 2.0, 1.25
 """Of the error in the half type, how much is admitted: twice that of one computation, which may have been lucky (the rule of
 tests/test_flash_attn.py of FlashAttention-2), and a quarter more than the largest of many."""
 
-COARSE = 0.25
+ILL_CONDITIONED = 0.25
 """How far, in logarithms, the sum of a row's weights may move when every score is stored: where it is more, one computation
 says little of another. Such rows keep the derived bound alone."""
 
@@ -41,21 +41,21 @@ class InHalf:
     """An output computed in the half type, float64."""
 
     value: np.ndarray
-    coarse: np.ndarray
+    ill_conditioned: np.ndarray
     """Boolean, broadcastable to `value`: the rows whose scores are too large for it to be a yardstick."""
 
 
 def limits(
     problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.ndarray, right: dict[str, Part]
 ) -> dict[str, np.ndarray]:
-    """The largest error beyond underflow that an element may have, by this criterion alone; infinite for coarse rows.
+    """The largest error beyond underflow of an element, by this criterion alone; infinite in ill-conditioned rows.
 
     Twice the largest error in the half type, or less where it is repeated with other roundings, since rows are few; and one
     unit in the last place of the largest element, since with one key the computation is exact.
     """
     repeats = min(MAX_REPEATS, max(1, DRAWS // max(1, problem.batch * problem.q_heads * len(rows))))
     found = compute(problem, inputs, rows, keys, rounded(problem.dtype))
-    counted = {n: ~np.broadcast_to(found[n].coarse | part.undefined, part.value.shape) for n, part in right.items()}
+    counted = {n: ~np.broadcast_to(found[n].ill_conditioned | part.undefined, part.value.shape) for n, part in right.items()}
     largest = {n: _largest(part.value, counted[n]) for n, part in right.items()}
     error = {n: _largest(found[n].value - part.value, counted[n]) for n, part in right.items()}
     for number in range(1, repeats):
@@ -104,13 +104,13 @@ def compute(problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.ndarray
 def forward_rows(problem: Problem, inputs: Inputs, rows: np.ndarray, stored: Stored) -> InHalf:
     """o for the given query rows of every head, `(batch, q_heads, len(rows), v_head_dim)`."""
     o = np.zeros((problem.batch, problem.q_heads, len(rows), problem.v_head_dim))
-    coarse = np.zeros((*o.shape[:3], 1), bool)
+    ill_conditioned = np.zeros((*o.shape[:3], 1), bool)
     for block in blocks(problem, rows) if problem.kv_len else ():
         weights = _weights(problem, inputs, stored, block)
         at = block.b, block.h, block.part
         o[at] = stored(weights.p @ finite(block.keys(inputs.v)))
-        coarse[at] = weights.coarse
-    return InHalf(o, coarse)
+        ill_conditioned[at] = weights.ill_conditioned
+    return InHalf(o, ill_conditioned)
 
 
 @np.errstate(invalid="ignore", over="ignore")
@@ -121,7 +121,7 @@ def backward_rows(problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.n
     heads = (problem.batch, problem.q_heads)
     dq = np.zeros((*heads, problem.q_len, problem.head_dim))
     dk, dv = (np.zeros((*heads, len(keys), width)) for width in (problem.head_dim, problem.v_head_dim))
-    coarse = np.zeros((*heads, problem.q_len, 1), bool)
+    ill_conditioned = np.zeros((*heads, problem.q_len, 1), bool)
     for block in blocks(problem, np.arange(problem.q_len)) if problem.kv_len else ():
         q, do = finite(block.queries(inputs.q)), finite(block.queries(inputs.do))
         k, v = finite(block.keys(inputs.k)), finite(block.keys(inputs.v))
@@ -131,15 +131,15 @@ def backward_rows(problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.n
         if weights.slope is not None:
             ds = stored(ds * weights.slope)
         at = block.b, block.h, block.part
-        coarse[at] = weights.coarse
+        ill_conditioned[at] = weights.ill_conditioned
         dq[at] = stored(problem.scale * (ds @ k))
         dk[block.b, block.h] += problem.scale * (ds[:, :, keys].swapaxes(-1, -2) @ q)
         dv[block.b, block.h] += p[:, :, keys].swapaxes(-1, -2) @ do
-    # Every query adds to every key: one coarse row spoils its key/value head.
-    grouped = coarse.reshape(problem.batch, problem.kv_heads, problem.group * problem.q_len)
+    # Every query adds to every key: one ill-conditioned row spoils its key/value head.
+    grouped = ill_conditioned.reshape(problem.batch, problem.kv_heads, problem.group * problem.q_len)
     by_head = np.any(grouped, axis=2, keepdims=True)[..., None]
     return {
-        "dq": InHalf(dq[:, :, rows], coarse[:, :, rows]),
+        "dq": InHalf(dq[:, :, rows], ill_conditioned[:, :, rows]),
         "dk": InHalf(_over_group(problem, stored, dk), by_head),
         "dv": InHalf(_over_group(problem, stored, dv), by_head),
     }
@@ -152,11 +152,11 @@ def _over_group(problem: Problem, stored: Stored, parts: np.ndarray) -> np.ndarr
 
 @dataclass(frozen=True)
 class _Weights:
-    """Of a block: probabilities, the softcap's slope or None, and which rows are coarse, `(heads, rows, 1)`."""
+    """Of a block: probabilities, the softcap's slope or None, and which rows are ill_conditioned, `(heads, rows, 1)`."""
 
     p: np.ndarray
     slope: np.ndarray | None
-    coarse: np.ndarray
+    ill_conditioned: np.ndarray
 
 
 def _weights(problem: Problem, inputs: Inputs, stored: Stored, block: Block) -> _Weights:
@@ -164,7 +164,7 @@ def _weights(problem: Problem, inputs: Inputs, stored: Stored, block: Block) -> 
     root = np.sqrt(abs(problem.scale))
     seen = visible(problem, inputs, block)
     slope = None
-    with np.errstate(invalid="ignore", over="ignore"):  # What is not finite makes its row coarse.
+    with np.errstate(invalid="ignore", over="ignore"):  # What is not finite makes its row ill_conditioned.
         q = stored(root * block.queries(inputs.q))
         k = stored(np.sign(problem.scale) * root * block.keys(inputs.k))
         s = stored(q @ k.swapaxes(-1, -2))
@@ -185,5 +185,5 @@ def _weights(problem: Problem, inputs: Inputs, stored: Stored, block: Block) -> 
         p = stored(p / np.where(total > 0, total, 1.0))
     # A row all of whose scores were stored as -inf has lost them too.
     lost = (total == 0) & seen.any(axis=-1, keepdims=True)
-    coarse = ~np.isfinite(total) | ~(moved <= np.exp(COARSE) * total) | lost
-    return _Weights(p, slope, coarse)
+    ill_conditioned = ~np.isfinite(total) | ~(moved <= np.exp(ILL_CONDITIONED) * total) | lost
+    return _Weights(p, slope, ill_conditioned)
