@@ -182,7 +182,7 @@ def test_numpy_passes_some_of_each(tmp_path):
 def test_answers_are_kept(tmp_path, monkeypatch):
     case = Case("grid-jax", "small", Problem(q_len=3, head_dim=4))
     first = Answers(tmp_path).of(case)["o"]
-    monkeypatch.delattr("tests.external.grids.examine.oracle")
+    monkeypatch.delattr("tests.external.grids.examine.expected")
     assert (Answers(tmp_path).of(case)["o"].value == first.value).all()
 
 
