@@ -18,6 +18,8 @@ from harness.operators.answer import Expected
 from harness.operators.case import Case
 from harness.operators.checks import EXACTLY
 from harness.operators.diagnosis.cause import Cause
+from harness.operators.diagnosis.failure import Failure
+from harness.operators.diagnosis.general import likely_cause
 from harness.operators.diagnosis.mistake import Mistake
 from harness.operators.problem import Problem
 from harness.operators.supports import Supports
@@ -116,9 +118,8 @@ class Operator:
 
     def likely_cause(self, problem: Any, inputs: Arrays, outputs: Arrays, answer: Expected) -> Cause:
         """Why outputs are wrong, as far as they tell: which mistake they equal, or else where they are wrong."""
-        from harness.operators.diagnosis.general import likely_cause
-
-        return likely_cause(self, problem, inputs, outputs, answer)
+        failure = Failure.of(problem, inputs, outputs, answer)
+        return likely_cause(failure, self.mistakes(problem, inputs), self.axes)
 
     def random_problems(self, supports: Any, longest: int, backward: bool) -> Any:
         """A Hypothesis strategy of problems that a declaration supports; None where none is written."""

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.errors import UserError, unknown_name
 from harness.measure.plan import Effort
 from harness.operators.attention.operator import ATTENTION
 from harness.operators.base import Operator
 from harness.operators.problem import Problem
-from harness.errors import UserError
-from harness.errors import unknown_name
 
 BUILT_IN = Path(__file__).with_name("presets.toml")
 

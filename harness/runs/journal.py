@@ -1,0 +1,148 @@
+"""The journal of a run: a line for each thing that was found out, flushed as it is written. Every table is derived from it.
+
+A line is an object with one key, the kind of the line: "machine", "cell", "memory" or "warning". Readers leave out kinds
+that they do not know.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UserError
+from harness.records.cell import Cell, Memory
+from harness.records.machine import Machine
+from harness.records.strict_json import dumps
+
+Lines = list[dict[str, Any]]
+
+
+class Journal:
+    """What is in the file, read when it is opened, and what is added to it."""
+
+    def __init__(self, path: Path, lines: Lines):
+        self.path = path
+        self.machines: list[Machine] = []
+        """Of each session, where they were written down."""
+        self._cells: dict[tuple[str, str], Cell] = {}
+        for number, line in enumerate(lines, 1):
+            try:
+                self._take(line)
+            except (ValueError, KeyError, TypeError) as error:
+                raise UserError(f"{path}, line {number}, is not a record of this version: {error}") from None
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Every finished cell, in the order of measurement, with its memory where that is known."""
+        return list(self._cells.values())
+
+    def add_machine(self, machine: Machine) -> None:
+        """Append the machine of a session. Each `add_…` raises `UserError` when it cannot be written."""
+        self._append({"machine": machine.to_json()})
+
+    def add_cell(self, cell: Cell) -> None:
+        """Append a finished cell and have it reach the disk."""
+        self._append({"cell": cell.to_json()})
+
+    def add_memory(self, cell: Cell, memory: Memory) -> None:
+        """Append the memory of a cell that is in the journal already."""
+        self._append({"memory": {**_key(cell), **dataclasses.asdict(memory)}})
+
+    def add_warning(self, cell: Cell, warning: str) -> None:
+        """Append a warning to a cell that is in the journal already."""
+        self._append({"warning": {**_key(cell), "warning": warning}})
+
+    def mend(self) -> None:
+        """Cut off a last line that a kill left half-written, so that what follows it is readable."""
+        try:
+            data = self.path.read_bytes()
+            whole = data.rfind(b"\n") + 1
+            if whole < len(data):
+                with self.path.open("rb+") as file:
+                    file.truncate(whole)
+        except OSError as error:
+            raise UserError(f"cannot mend {self.path}: {error.strerror}") from None
+
+    def _take(self, line: Mapping[str, Any]) -> None:
+        if not line:
+            raise ValueError("it is empty")
+        for kind, data in line.items():
+            if taken := self._TAKEN.get(kind):
+                taken(self, data)
+
+    def _take_machine(self, data: Mapping[str, Any]) -> None:
+        self.machines.append(Machine.from_json(data))
+
+    def _take_cell(self, data: Mapping[str, Any]) -> None:
+        cell = Cell.from_json(data)
+        self._cells[cell.key] = cell
+
+    def _take_memory(self, data: Mapping[str, Any]) -> None:
+        values = dict(data)
+        self._change(values, memory=Memory(**{k: v for k, v in values.items() if k not in ("implementation", "problem")}))
+
+    def _take_warning(self, data: Mapping[str, Any]) -> None:
+        cell = self._cells[data["implementation"], data["problem"]]
+        self._change(data, warnings=(*cell.warnings, data["warning"]))
+
+    def _change(self, data: Mapping[str, Any], **changes: Any) -> None:
+        key = data["implementation"], data["problem"]
+        self._cells[key] = dataclasses.replace(self._cells[key], **changes)
+
+    _TAKEN: dict[str, Callable[[Journal, Any], None]] = {  # noqa: RUF012 - a table of methods
+        "machine": _take_machine,
+        "cell": _take_cell,
+        "memory": _take_memory,
+        "warning": _take_warning,
+    }
+
+    def _append(self, line: dict[str, Any]) -> None:
+        text = dumps(line)
+        try:
+            with self.path.open("rb+") as file:
+                file.seek(0, os.SEEK_END)
+                end = file.tell()
+                try:
+                    file.write(text.encode() + b"\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                except OSError:
+                    file.truncate(end)  # Half a record helps nobody, and the lines before it stay readable.
+                    raise
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self.path}: {error.strerror}; what was measured before is kept, "
+                f"and `python -m harness run --resume {self.path.parent}` goes on from there"
+            ) from None
+        self._take(json.loads(text))
+
+
+def _key(cell: Cell) -> dict[str, str]:
+    return {"implementation": cell.implementation, "problem": cell.problem.name}
+
+
+def read(path: Path) -> Lines:
+    """The lines of a journal.
+
+    A last line that was cut off by a kill is left out; any other damage raises `UserError`.
+    """
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    entries = []
+    for number, line in enumerate(lines, 1):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            if number < len(lines) or line.endswith(b"\n"):
+                raise UserError(f"{path}, line {number}, is not JSON; the file was damaged") from None
+            continue
+        if not isinstance(entry, dict):
+            raise UserError(f"{path}, line {number}, is not a record of this version: {entry!r}")
+        entries.append(entry)
+    return entries
