@@ -14,8 +14,19 @@ _ONE_NUMBER = (
 )
 
 
+MOST_QUERIES_IN_HALF = 2**14
+"""Queries of a key/value head from which on errors beyond the bound were seen, up to 3.4 times it at 65,537."""
+
+_SUMS_IN_HALF = (
+    f"the CPU kernel adds up dk and dv tile by tile in the half type, which loses them beyond {MOST_QUERIES_IN_HALF} queries"
+)
+
+
 def _loses_the_sum(problem):
-    return [_ONE_NUMBER] if problem.direction == "backward" and (problem.bias or "").startswith("lowest") else []
+    if problem.direction == "forward":
+        return []
+    long = problem.dtype in ("bfloat16", "float16") and problem.q_len * problem.group > MOST_QUERIES_IN_HALF
+    return [*([_ONE_NUMBER] if (problem.bias or "").startswith("lowest") else []), *([_SUMS_IN_HALF] if long else [])]
 
 
 _FLASH_CPU = replace(
