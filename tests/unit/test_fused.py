@@ -15,12 +15,12 @@ from harness.inputs import make_inputs
 from harness.problem import Problem
 from harness.reference import expected
 from impls.attention.numba_flash import plan
+from impls.attention.numba_flash.amx import Registers, amx_gemm_body
 from impls.attention.numba_flash.attention import Fused
 from impls.attention.numba_flash.microkernel import ROWS
 from impls.attention.numba_flash.operands import CHUNK, SPLITS, TILE_KEYS
-from impls.attention.numba_flash.processor import has_bfloat16_products, tiles
+from impls.attention.numba_flash.processor import amx, has_bfloat16_products
 from impls.attention.numba_flash.simd import INTP
-from impls.attention.numba_flash.tiles import Registers, product_of
 from tests.unit.plain import admitted
 
 # Vectors of 16, 8 and 4 float32: AVX-512 without its instructions for bfloat16, AVX2, and what every x86-64 processor has.
@@ -90,7 +90,7 @@ def test_gradients_of_few_heads(threads):
 
 @pytest.mark.parametrize("head_dim, v_head_dim", [(7, 5), (24, 33), (64, 64)])
 @pytest.mark.parametrize("scale", [None, -0.3, 0.0])
-def test_bfloat16_in_pairs(head_dim, v_head_dim, scale):
+def test_bfloat16_pairs(head_dim, v_head_dim, scale):
     """Odd sizes, and rows and columns that lie elsewhere than next to each other."""
     problem = Problem(
         batch=1, q_heads=2, kv_heads=1, q_len=37, kv_len=29, head_dim=head_dim, v_head_dim=v_head_dim, scale=scale,
@@ -102,8 +102,8 @@ def test_bfloat16_in_pairs(head_dim, v_head_dim, scale):
     assert found.correct, checks.finding(found)
     spread = [np.repeat(np.repeat(x, 2, axis=2), 3, axis=3)[:, :, ::2, ::3] for x in (inputs.q, inputs.k, inputs.v)]
     np.testing.assert_array_equal(kernels.forward(*spread), o)
-    turned = [np.ascontiguousarray(x.swapaxes(-1, -2)).swapaxes(-1, -2) for x in (inputs.q, inputs.k, inputs.v)]
-    np.testing.assert_array_equal(kernels.forward(*turned), o)
+    transposed = [np.ascontiguousarray(x.swapaxes(-1, -2)).swapaxes(-1, -2) for x in (inputs.q, inputs.k, inputs.v)]
+    np.testing.assert_array_equal(kernels.forward(*transposed), o)
 
 
 ROW, KEY = np.arange(150)[:, None], np.arange(170)
@@ -412,14 +412,14 @@ def test_other_processors(name):
     assert done.stdout.strip() == "right", done.stderr[-2000:]
 
 
-IN_MATRIX_TILES = """
+WITH_AMX = """
 from harness.conformance import checks
 from harness.inputs import make_inputs
 from harness.problem import Problem
 from harness.reference import expected
 from impls.attention.numba_flash import plan
 from impls.attention.numba_flash.attention import Fused
-from impls.attention.numba_flash.operands import TURNED
+from impls.attention.numba_flash.operands import TRANSPOSED_ROW
 
 plan.second_level_cache = lambda: 60 * 1024
 for changes in (
@@ -436,13 +436,13 @@ for changes in (
     sizes = {"batch": 2, "q_heads": 4, "kv_heads": 2, "q_len": 200, "kv_len": 213, "head_dim": 32, **changes}
     problem = Problem(**sizes, dtype="bfloat16", direction="backward")
     inputs, kernels = make_inputs(problem, 1), Fused(problem, 1, tile_keys=80)
-    assert (kernels.plan_forward.sizes[TURNED] > 0) == (problem.v_head_dim % 16 == 0)
+    assert (kernels.plan_forward.sizes[TRANSPOSED_ROW] > 0) == (problem.v_head_dim % 16 == 0)
     state = kernels.new_softmax_state()
     o = kernels.forward(inputs.q, inputs.k, inputs.v, **inputs.extras, softmax_state=state)
     found = checks.accuracy({"o": o}, expected(problem.replace(direction="forward"), inputs))
     assert found.correct, checks.finding(found)
-    turned = [x.swapaxes(-1, -2).copy().swapaxes(-1, -2) for x in (inputs.q, inputs.k, inputs.v)]
-    again = kernels.forward(*turned, **inputs.extras)
+    transposed = [x.swapaxes(-1, -2).copy().swapaxes(-1, -2) for x in (inputs.q, inputs.k, inputs.v)]
+    again = kernels.forward(*transposed, **inputs.extras)
     found = checks.accuracy({"o": again}, expected(problem.replace(direction="forward"), inputs))
     assert found.correct, checks.finding(found)
     outputs = kernels.backward(inputs.q, inputs.k, inputs.v, o, state, inputs.do, **inputs.extras)
@@ -454,16 +454,16 @@ print("right")
 
 @pytest.mark.skipif(not has_bfloat16_products(), reason="this processor has no AVX512-BF16")
 @pytest.mark.parametrize("by", ["", "emulated"])
-def test_matrix_tiles(by):
+def test_amx(by):
     """Whole tiles and what is left beside them, with the processor's tiles and with vectors in their place."""
-    if by == "" and tiles() != "processor":
+    if by == "" and amx() != "processor":
         pytest.skip("this processor has no AMX, or the system does not let it be used")
-    done = run(IN_MATRIX_TILES, NUMBA_FLASH_TILES=by)
+    done = run(WITH_AMX, NUMBA_FLASH_AMX=by)
     assert done.stdout.strip() == "right", done.stderr[-2000:]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_instructions_on_matrix_tiles(count):
+def test_amx_instructions(count):
     """Compiled for a processor with AMX: a product of 16 rows is so many instructions, however many steps."""
     module = ir.Module()
     module.triple = "x86_64-unknown-linux-gnu"
@@ -472,7 +472,7 @@ def test_instructions_on_matrix_tiles(count):
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     registers = Registers()
     registers.configure(builder)
-    product_of(registers, count)(builder, function.args)
+    amx_gemm_body(registers, count)(builder, function.args)
     registers.release(builder)
     builder.ret_void()
     binding.initialize_all_targets()

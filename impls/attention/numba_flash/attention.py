@@ -71,7 +71,7 @@ class Fused:
         kept = self._enter_inputs(call, q, k, v, mask, bias)
         kept += [self._enter(call, name, x) for name, x in (("o", o), ("softmax_state", softmax_state), ("do", do))]
         shapes = (self.problem.q_shape, self.problem.k_shape, self.problem.v_shape)
-        gradients = tuple(np.empty(shape, self.dtype) for shape in shapes)  # Contiguous, as `unfinished.leave` has it.
+        gradients = tuple(np.empty(shape, self.dtype) for shape in shapes)  # Contiguous, as `dq_spill.spill` has it.
         for name, x in zip(("dq", "dk", "dv"), gradients, strict=True):
             self._enter(call, name, x)
         backward(self.plan_backward, call, self.threads)

@@ -10,11 +10,13 @@ chunk adds in a fixed order: results do not depend on which thread was first.
 
 All sums are of the type that is computed with. Where gradients are stored in it, and are whole micro-kernels, dk and dv are
 added up in place, and a head is one chunk. A dq that is not finished lies in its own memory; of a float32 that is stored in
-two bytes, the first two do, and the third is left beside them: see `unfinished.py`.
+two bytes, the first two do, and the third is left beside them: see `dq_spill.py`.
 """
 
+from .amx import configure_amx, release_amx
+from .bf16_packing import split_scale
+from .deferred_codegen import deferred_codegen
 from .forward import tile_of
-from .internal import internal
 from .masking import visible, without_padding
 from .memory import (
     as_kind,
@@ -35,7 +37,7 @@ from .operands import (
     HEAD_DIM,
     KV_HEADS,
     KV_LEN,
-    LEFT,
+    SPILL_BYTES,
     SPLITS,
     STORAGE,
     STRIPS,
@@ -43,36 +45,34 @@ from .operands import (
     TILE_KEYS,
     TILES,
     V_HEAD_DIM,
-    WORK,
+    WORKSPACE_BYTES,
     address_of,
     next_task,
     pass_of,
-    received,
+    unpack_call,
 )
 from .packing import round_up
-from .pairs import parts_of
+from .parallel import run
+from .query_tile_backward import close_tile, differentiate_block, open_tile, workspace
 from .rows import store_row
-from .team import run
-from .tile_gradients import close_tile, differentiate_block, open_tile, workspace
-from .tiles import close_tiles, open_tiles
 
 BLOCK = 64
 """Rows of dk and dv that a thread adds up at a time."""
 
 
-@internal
+@deferred_codegen
 def chunks_of(sizes):
     """How many chunks a head's keys are; one if there are none, since dq is written with the last."""
     return max(1, round_up(sizes[KV_LEN], sizes[CHUNK]) // sizes[CHUNK])
 
 
-@internal
+@deferred_codegen
 def chunk_of(sizes, n):
     """[first, last) of the keys of chunk n."""
     return n * sizes[CHUNK], min((n + 1) * sizes[CHUNK], sizes[KV_LEN])
 
 
-@internal
+@deferred_codegen
 def differentiate(operands, sizes, tile, chunk, begin, end, scale, softcap, work, left, dk, dv, stored):
     """One tile of queries and one chunk of keys, of which [begin, end) are not padding: adds up their part of dq, dk and dv.
 
@@ -88,7 +88,7 @@ def differentiate(operands, sizes, tile, chunk, begin, end, scale, softcap, work
     opening, closing = band.first_least // sizes[CHUNK], (band.last_most - 1) // sizes[CHUNK]
     if chunk < opening or closing < chunk:
         return
-    power, rest = parts_of(scale) if stored is not None else (scale, as_kind(1, kind))  # As in the forward pass.
+    power, rest = split_scale(scale) if stored is not None else (scale, as_kind(1, kind))  # As in the forward pass.
     open_tile(operands, sizes, tile, work, left, power, chunk == opening, chunk == closing, stored)
     start, stop = chunk_of(sizes, chunk)
     first, last = max(band.first_least, start), min(band.last_most, stop)
@@ -101,25 +101,25 @@ def differentiate(operands, sizes, tile, chunk, begin, end, scale, softcap, work
     close_tile(operands, sizes, tile, work, left, chunk == closing)
 
 
-@internal
+@deferred_codegen
 def size_of_sums(sizes, kind):
     """Bytes of a task's sums of dk and of dv."""
     rows = min(sizes[CHUNK], round_up(sizes[KV_LEN], ROWS))
     return rows * sizes[D_ROWS] * size_of(kind), rows * sizes[DV_ROWS] * size_of(kind)
 
 
-@internal
+@deferred_codegen
 def differentiate_heads(arguments, thread, kind, stored):
     """What one thread does: take the next head, or the next part of a head's queries for a chunk, until there is none."""
-    operands, sizes, numbers, counters, memory, states = received(arguments)
+    operands, sizes, numbers, counters, memory, states = unpack_call(arguments)
     scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
-    work = workspace(sizes, memory + thread * sizes[WORK], kind, stored)
+    work = workspace(sizes, memory + thread * sizes[WORKSPACE_BYTES], kind, stored)
     if stored is not None:
-        open_tiles()
+        configure_amx()
     splits, tiles = sizes[SPLITS], sizes[STRIPS] * sizes[TILES]
     bytes_of_dk, bytes_of_dv = size_of_sums(sizes, kind)
     count = sizes[BATCH] * sizes[KV_HEADS] * splits
-    sums, lefts = states, states + (count if splits > 1 else sizes[THREADS]) * (bytes_of_dk + bytes_of_dv)
+    sums, spills = states, states + (count if splits > 1 else sizes[THREADS]) * (bytes_of_dk + bytes_of_dv)
     first_chunk = 0 if splits == 1 else pass_of(arguments) // 2
     last_chunk = chunks_of(sizes) if splits == 1 else first_chunk + 1
     while True:
@@ -133,34 +133,34 @@ def differentiate_heads(arguments, thread, kind, stored):
         else:
             dk = sums + (n if splits > 1 else thread) * (bytes_of_dk + bytes_of_dv)
             dv = dk + bytes_of_dk
-        left = lefts + (head if splits > 1 else thread) * tiles * sizes[LEFT]
+        left = spills + (head if splits > 1 else thread) * tiles * sizes[SPILL_BYTES]
         begin, end = without_padding(operands, sizes, b)
         for chunk in range(first_chunk, last_chunk):
             view(dk, bytes_of_dk // size_of(kind), kind)[:] = 0
             view(dv, bytes_of_dv // size_of(kind), kind)[:] = 0
             for number in range(n % splits, tiles, splits):
-                tile, at = tile_of(sizes, head, number, kind), left + number * sizes[LEFT]
+                tile, at = tile_of(sizes, head, number, kind), left + number * sizes[SPILL_BYTES]
                 differentiate(operands, sizes, tile, chunk, begin, end, scale, softcap, work, at, dk, dv, stored)
             if not sizes[DIRECT] and splits == 1:
                 start, stop = chunk_of(sizes, chunk)
                 store_sums(operands, DK, sizes, b, kv, start, stop, sizes[HEAD_DIM], dk, sizes[D_ROWS], kind)
                 store_sums(operands, DV, sizes, b, kv, start, stop, sizes[V_HEAD_DIM], dv, sizes[DV_ROWS], kind)
     if stored is not None:
-        close_tiles()
+        release_amx()
 
 
-@internal
-def store_sums(operands, which, sizes, b, kv, first, last, columns, sums, row, kind):
+@deferred_codegen
+def store_sums(operands, operand, sizes, b, kv, first, last, columns, sums, row, kind):
     """Rows [first, last) of dk or dv, rounded to their stored form, from sums at an address, `row` elements apart."""
     for j in range(first, last):
-        target, source = address_of(operands, which, b, kv, j, 0), sums + (j - first) * row * size_of(kind)
-        store_row(source, columns, sizes[STORAGE], target, operands[which, BY_COLUMN], kind)
+        target, source = address_of(operands, operand, b, kv, j, 0), sums + (j - first) * row * size_of(kind)
+        store_row(source, columns, sizes[STORAGE], target, operands[operand, BY_COLUMN], kind)
 
 
-@internal
-def add_up_heads(arguments, thread, kind, _):
+@deferred_codegen
+def reduce_heads(arguments, thread, kind, _):
     """What one thread does of a chunk's second pass: add the parts of the next block of rows into the first of them."""
-    operands, sizes, _, counters, _, states = received(arguments)
+    operands, sizes, _, counters, _, states = unpack_call(arguments)
     splits, (bytes_of_dk, bytes_of_dv) = sizes[SPLITS], size_of_sums(sizes, kind)
     start, stop = chunk_of(sizes, pass_of(arguments) // 2)
     blocks = round_up(stop - start, BLOCK) // BLOCK
@@ -172,7 +172,7 @@ def add_up_heads(arguments, thread, kind, _):
         head, block = n // blocks, n % blocks * BLOCK
         last = min(block + BLOCK, stop - start)
         b, kv, sums = head // sizes[KV_HEADS], head % sizes[KV_HEADS], states + head * splits * (bytes_of_dk + bytes_of_dv)
-        for which, behind, row, columns in (
+        for operand, behind, row, columns in (
             (DK, 0, sizes[D_ROWS], sizes[HEAD_DIM]),
             (DV, bytes_of_dk, sizes[DV_ROWS], sizes[V_HEAD_DIM]),
         ):
@@ -182,7 +182,7 @@ def add_up_heads(arguments, thread, kind, _):
                 more = view(at + p * (bytes_of_dk + bytes_of_dv), total.size, kind)
                 for n in range(total.size):
                     total[n] += more[n]
-            store_sums(operands, which, sizes, b, kv, start + block, start + last, columns, at, row, kind)
+            store_sums(operands, operand, sizes, b, kv, start + block, start + last, columns, at, row, kind)
 
 
 def backward(plan, call, threads):
@@ -191,5 +191,5 @@ def backward(plan, call, threads):
         passes = [(differentiate_heads, plan.kinds)]
     else:
         chunks = max(1, -(-plan.sizes[KV_LEN] // plan.sizes[CHUNK]))
-        passes = [(differentiate_heads, plan.kinds), (add_up_heads, (plan.kinds[0], None))] * chunks
+        passes = [(differentiate_heads, plan.kinds), (reduce_heads, (plan.kinds[0], None))] * chunks
     run(passes, call, plan, threads)

@@ -1,13 +1,13 @@
-"""A bias on a tile of scores: rows of queries turned around, and added."""
+"""A bias on a tile of scores: rows of queries transposed, and added."""
 
 from numba.core import types
 from numba.extending import intrinsic
 
-from .internal import internal
+from .deferred_codegen import deferred_codegen
 from .memory import BFLOAT16, bytes_of, lanes_of
 from .operands import BIAS
 from .packing import round_up, rows_of_lanes
-from .rows import forms, turned
+from .rows import forms, transposed
 from .simd import INTP, simd, subroutine
 
 AT_ONCE = 4
@@ -23,7 +23,7 @@ def _add_rows(unit, builder, rows, pointer, row):
 
 @intrinsic
 def _add_transposed(typing, source, source_row, storage, destination, destination_row, kind):
-    """Add a square block of lanes x lanes numbers, turned around in registers.
+    """Add a square block of lanes x lanes numbers, transposed in registers.
 
     Addresses; rows apart in elements. The source is as `storage` says, the destination of the type of `kind`.
     """
@@ -38,7 +38,7 @@ def _add_transposed(typing, source, source_row, storage, destination, destinatio
         for stored in forms(builder, kind, storage):
             pointer = unit.stored_pointer(builder, source, stored)
             places = [builder.mul(source_row, INTP(n)) for n in range(unit.lanes)]
-            rows = turned(builder, unit.lanes, [unit.load_stored(builder, pointer, place, stored) for place in places])
+            rows = transposed(builder, unit.lanes, [unit.load_stored(builder, pointer, place, stored) for place in places])
             _add_rows(unit, builder, rows, unit.pointer(builder, destination), destination_row)
 
     return types.void(*[types.intp] * 5, kind), generate
@@ -46,7 +46,7 @@ def _add_transposed(typing, source, source_row, storage, destination, destinatio
 
 @intrinsic
 def _add_transposed_pairs(typing, source, source_row, destination, destination_row, kind):
-    """The same for twice as many columns of bfloat16 numbers: two neighbours are turned around as one number of 32 bits."""
+    """The same for twice as many columns of bfloat16 numbers: two neighbours are transposed as one number of 32 bits."""
 
     def generate(context, builder, signature, arguments):
         if kind == types.float32:  # Others meet no numbers of two bytes.
@@ -62,7 +62,7 @@ def _add_transposed_pairs(typing, source, source_row, destination, destination_r
             address = builder.add(source, builder.mul(source_row, INTP(2 * n)))
             pairs.append(builder.load(builder.inttoptr(address, unit.integers.as_pointer()), align=2))
         rows = []
-        for both in turned(builder, unit.lanes, pairs):
+        for both in transposed(builder, unit.lanes, pairs):
             rows += [builder.shl(both, sixteen), builder.and_(both, upper)]
         rows = [builder.bitcast(row, unit.vector) for row in rows]
         _add_rows(unit, builder, rows, unit.pointer(builder, destination), destination_row)
@@ -70,7 +70,7 @@ def _add_transposed_pairs(typing, source, source_row, destination, destination_r
     return types.void(*[types.intp] * 4, kind), generate
 
 
-@internal
+@deferred_codegen
 def add_columns(operands, sizes, tile, column, columns, out, scratch):
     """out[j, n] += element column + j of lane n's row of the bias. As many columns as `AT_ONCE`, or fewer than a vector."""
     unit, size = lanes_of(out[0]), out.itemsize
@@ -88,7 +88,7 @@ def add_columns(operands, sizes, tile, column, columns, out, scratch):
                 j += unit
 
 
-@internal
+@deferred_codegen
 def add_bias(operands, sizes, tile, k0, keys, s, scratch):
     """The bias on a tile's scores for the keys from k0 on. `scratch` has room for squares of vectors, for one at least."""
     unit = lanes_of(s[0])

@@ -1,6 +1,6 @@
 """A few queries against a long cache: bound by memory, so keys and values are read once, row by row, as they lie.
 
-In a tile (`tile`) queries fill the lanes of vectors; a few of them would leave most lanes empty. Here
+In a tile (`query_tile`) queries fill the lanes of vectors; a few of them would leave most lanes empty. Here
 the elements of a row fill them: a score is a dot product, and the output a sum of rows. The queries are those of a key/value
 head's whole group, and the keys are in parts for the threads to share (Flash-Decoding: Dao, Haziza, Massa, Sizov 2023).
 
@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .exponential import softmax_line
-from .internal import internal
-from .masking import adjust_row, visible, without_padding
+from .deferred_codegen import deferred_codegen
+from .exponential import softmax_row
+from .masking import apply_bias_and_masks_to_row, visible, without_padding
 from .memory import as_kind, cut, lanes_of, multiply, size_of, table, view
-from .microkernel import dots, line, lines, rows_of_dots
+from .microkernel import dots, gemm_4_rows, gemv, rows_of_dots
 from .operands import (
     ADDRESS,
     BATCH,
@@ -33,7 +33,7 @@ from .operands import (
     STORAGE,
     TILE_KEYS,
     V_HEAD_DIM,
-    WORK,
+    WORKSPACE_BYTES,
     K,
     O,
     Q,
@@ -42,13 +42,13 @@ from .operands import (
     next_task,
     part,
     query_of,
-    received,
+    unpack_call,
 )
 from .packing import copy_block, round_up
+from .parallel import run
 from .plan import QUERIES
 from .rows import load_row, store_row
-from .softcap import soften
-from .team import run
+from .softcap import apply_softcap
 
 
 class Workspace(NamedTuple):
@@ -66,7 +66,7 @@ class Workspace(NamedTuple):
     state: np.ndarray
 
 
-@internal
+@deferred_codegen
 def workspace(sizes, address, kind):
     """A `Workspace`, cut out of a thread's memory."""
     q, address = cut(address, QUERIES * sizes[HEAD_DIM], kind)
@@ -79,13 +79,13 @@ def workspace(sizes, address, kind):
     return Workspace(q, s, copied, first, last, factor, state)
 
 
-@internal
+@deferred_codegen
 def queries_of(sizes):
     """How many queries a key/value head has, those of its whole group."""
     return sizes[Q_LEN] * (sizes[Q_HEADS] // sizes[KV_HEADS])
 
 
-@internal
+@deferred_codegen
 def load_queries(operands, sizes, b, kv, scale, q):
     """A key/value head's queries, row by row, times the scale."""
     d = sizes[HEAD_DIM]
@@ -96,7 +96,7 @@ def load_queries(operands, sizes, b, kv, scale, q):
     multiply(q, scale)
 
 
-@internal
+@deferred_codegen
 def score_rows(operands, sizes, b, kv, k0, keys, q, s, copied, stored):
     """s[n, j] = q[n] · k[k0 + j] for all queries, with rows of s `sizes[TILE_KEYS]` apart."""
     kind, d, tile, size = s[0], sizes[HEAD_DIM], sizes[TILE_KEYS], s.itemsize
@@ -113,7 +113,7 @@ def score_rows(operands, sizes, b, kv, k0, keys, q, s, copied, stored):
             dots(d, copied.ctypes.data, d, q.ctypes.data + n * d * size, out, kind, kind)
 
 
-@internal
+@deferred_codegen
 def add_rows(queries, count, s, s_row, v, v_row, columns, o, kind, stored):
     """o[n, c] += Σ_j s[n, j] v[j, c] for j < count. s, v, o are addresses; `columns` is a multiple of a vector's lanes."""
     unit, size, v_size = lanes_of(kind), size_of(kind), size_of(stored)
@@ -124,15 +124,15 @@ def add_rows(queries, count, s, s_row, v, v_row, columns, o, kind, stored):
             vectors //= 2
         b, out = v + c * v_size, o + c * size
         if queries == 1:
-            line(vectors, count, s, s_row, 1, b, v_row, out, columns, True, kind, stored)
+            gemv(vectors, count, s, s_row, 1, b, v_row, out, columns, True, kind, stored)
         else:
             for n in range(0, queries, 4):
                 a, rows = s + n * s_row * size, out + n * columns * size
-                lines(vectors, count, a, s_row, 1, b, v_row, rows, columns, True, kind, stored)
+                gemm_4_rows(vectors, count, a, s_row, 1, b, v_row, rows, columns, True, kind, stored)
         c += vectors * unit
 
 
-@internal
+@deferred_codegen
 def attend_rows(operands, sizes, b, kv, begin, end, scale, softcap, work, state, stored):
     """Fold the keys [begin, end) into the state of all queries of a key/value head; the state is overwritten."""
     s, factor, kind = work.s, work.factor, state[0]
@@ -154,20 +154,20 @@ def attend_rows(operands, sizes, b, kv, begin, end, scale, softcap, work, state,
         for n in range(queries):
             row = s[n * tile : n * tile + padded]
             if softcap > 0:
-                soften(row.ctypes.data, padded, softcap, 0, kind)
+                apply_softcap(row.ctypes.data, padded, softcap, 0, kind)
             if banded or not plain:
-                adjust_row(operands, sizes, b, kv, n, k0, band.first[n], band.last[n], row[:keys])
+                apply_bias_and_masks_to_row(operands, sizes, b, kv, n, k0, band.first[n], band.last[n], row[:keys])
             row[keys:] = -np.inf
             at = n * s.itemsize
-            softmax_line(row.ctypes.data, padded, m.ctypes.data + at, l.ctypes.data + at, factor.ctypes.data + at, kind)
+            softmax_row(row.ctypes.data, padded, m.ctypes.data + at, l.ctypes.data + at, factor.ctypes.data + at, kind)
             if factor[n] != 1:
                 multiply(o[n * dv : (n + 1) * dv], factor[n])
         v = address_of(operands, V, b, kv, k0, 0)
         add_rows(queries, keys, s.ctypes.data, tile, v, v_row, dv, o.ctypes.data, kind, stored)
 
 
-@internal
-def finish_rows(operands, sizes, b, kv, state, kind):
+@deferred_codegen
+def write_output_rows(operands, sizes, b, kv, state, kind):
     """Divide by the sums of weights and write the output; that of a query without keys is zero."""
     dv = sizes[V_HEAD_DIM]
     for n in range(queries_of(sizes)):
@@ -178,12 +178,12 @@ def finish_rows(operands, sizes, b, kv, state, kind):
         store_row(o.ctypes.data, dv, sizes[STORAGE], address_of(operands, O, b, h, i, 0), operands[O, BY_COLUMN], kind)
 
 
-@internal
+@deferred_codegen
 def decode_parts(arguments, thread, kind, stored):
     """What one thread does: take the next part of a head's keys until there is none."""
-    operands, sizes, numbers, counters, memory, states = received(arguments)
+    operands, sizes, numbers, counters, memory, states = unpack_call(arguments)
     scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
-    work = workspace(sizes, memory + thread * sizes[WORK], kind)
+    work = workspace(sizes, memory + thread * sizes[WORKSPACE_BYTES], kind)
     splits, state = sizes[SPLITS], work.state
     count = sizes[BATCH] * sizes[KV_HEADS] * splits
     while True:
@@ -198,13 +198,13 @@ def decode_parts(arguments, thread, kind, stored):
             state = view(states + n * work.state.nbytes, work.state.size, kind)
         attend_rows(operands, sizes, b, kv, begin, end, scale, softcap, work, state, stored)
         if splits == 1:
-            finish_rows(operands, sizes, b, kv, state, kind)
+            write_output_rows(operands, sizes, b, kv, state, kind)
 
 
-@internal
+@deferred_codegen
 def merge_parts(arguments, thread, kind, _):
     """What one thread does of the second pass: M = max m, l = Σ l exp(m - M), o = Σ o exp(m - M) over a head's parts."""
-    operands, sizes, _, counters, _, states = received(arguments)
+    operands, sizes, _, counters, _, states = unpack_call(arguments)
     splits, dv = sizes[SPLITS], sizes[V_HEAD_DIM]
     queries, size = queries_of(sizes), QUERIES * (2 + sizes[V_HEAD_DIM])
     count = sizes[BATCH] * sizes[KV_HEADS]
@@ -224,7 +224,7 @@ def merge_parts(arguments, thread, kind, _):
                     at = QUERIES + n if c == 0 else 2 * QUERIES + n * dv + c - 1
                     total[at] = (total[at] if p else 0) + factor * parts[p, at]
             total[n] = top
-        finish_rows(operands, sizes, head // sizes[KV_HEADS], head % sizes[KV_HEADS], total, kind)
+        write_output_rows(operands, sizes, head // sizes[KV_HEADS], head % sizes[KV_HEADS], total, kind)
 
 
 def decode(plan, call, threads):

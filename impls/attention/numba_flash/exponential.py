@@ -155,7 +155,7 @@ def _weights(unit, vectors, builder, arguments):
 
 
 @intrinsic
-def softmax_line(typing, s, count, m, l, factor, kind):
+def softmax_row(typing, s, count, m, l, factor, kind):
     """Fold one query's scores, `count` of them at address s, a multiple of a vector's lanes, into its state.
 
     m and l are addresses of single numbers, as in `softmax`; what o is to be multiplied by is left at `factor`.
@@ -164,7 +164,7 @@ def softmax_line(typing, s, count, m, l, factor, kind):
     signature = types.void(*[types.intp] * 5, kind)
 
     def generate(context, builder, signature, arguments):
-        subroutine(builder, f"softmax_line_{kind}", arguments[:-1], body)
+        subroutine(builder, f"softmax_row_{kind}", arguments[:-1], body)
         return context.get_dummy_value()
 
     def body(builder, arguments):

@@ -8,7 +8,8 @@ import math
 
 import numpy as np
 
-from .internal import internal
+from .amx import configure_amx, release_amx, reset_transposed_values
+from .deferred_codegen import deferred_codegen
 from .masking import without_padding
 from .memory import as_kind, copy, lanes_of, size_of, store_native, table, view
 from .microkernel import MOST_VECTORS
@@ -18,7 +19,6 @@ from .operands import (
     CHUNK,
     DV_ROWS,
     HEAD_DIM,
-    KEPT,
     KV_HEADS,
     KV_LEN,
     LOG_SUM,
@@ -30,9 +30,10 @@ from .operands import (
     STRIP,
     STRIPS,
     TILES,
-    TOGETHER,
+    TILES_AT_ONCE,
+    TILES_PER_TASK,
     V_HEAD_DIM,
-    WORK,
+    WORKSPACE_BYTES,
     K,
     O,
     Q,
@@ -42,18 +43,17 @@ from .operands import (
     next_task,
     part,
     query_of,
-    received,
+    unpack_call,
 )
-from .packing import ask_for_rows, round_up, unpack_lanes
-from .team import run
-from .tile import attend, is_fresh, workspace
-from .tiles import close_tiles, forget_values, open_tiles
+from .packing import prefetch_rows, round_up, unpack_lanes
+from .parallel import run
+from .query_tile import attend, is_fresh, workspace
 
 AHEAD = 64
 """Rows of the next head that are asked for before it is its turn."""
 
 
-@internal
+@deferred_codegen
 def tile_of(sizes, head, n, kind):
     """Tile n of a key/value head; heads are counted through all of the batch.
 
@@ -68,8 +68,8 @@ def tile_of(sizes, head, n, kind):
     return Tile(b, kv, strip * sizes[STRIP] + begin * unit, lanes, end - begin)
 
 
-@internal
-def finish(operands, sizes, tile, m, l, o, scratch):
+@deferred_codegen
+def write_output(operands, sizes, tile, m, l, o, scratch):
     """Divide by the sums of weights and write output and softmax state; the output of a query without keys is zero."""
     for n in range(l.size):
         if operands[SOFTMAX_STATE, ADDRESS] and n < tile.lanes:
@@ -80,7 +80,7 @@ def finish(operands, sizes, tile, m, l, o, scratch):
     unpack_lanes(operands, O, sizes, tile, sizes[V_HEAD_DIM], o, l, scratch)
 
 
-@internal
+@deferred_codegen
 def state_at(address, vectors, dv_rows, kind):
     """(m, l, o) of a tile, of so many vectors, at an address."""
     unit = lanes_of(kind)
@@ -89,7 +89,7 @@ def state_at(address, vectors, dv_rows, kind):
     return state[:width], state[most : most + width], state[2 * most : 2 * most + dv_rows * width]
 
 
-@internal
+@deferred_codegen
 def attend_tiles(operands, sizes, numbers, head, first, last, work, states, kind, stored):
     """Tiles [first, last) of a head, chunk by chunk of its keys: what one tile has read is in the cache for the next one.
 
@@ -102,7 +102,7 @@ def attend_tiles(operands, sizes, numbers, head, first, last, work, states, kind
     begin, end = without_padding(operands, sizes, head // sizes[KV_HEADS])
     for k0 in range(begin, max(end, begin + 1), sizes[CHUNK]):
         k1 = min(k0 + sizes[CHUNK], end)
-        forget_values(work.place, k0)
+        reset_transposed_values(work.transposed_address, k0)
         for n in range(first, last):
             tile = tile_of(sizes, head, n // splits, kind)
             m, l, o = state_at(kept + (n - first) * size, tile.vectors, dv_rows, kind)
@@ -115,29 +115,29 @@ def attend_tiles(operands, sizes, numbers, head, first, last, work, states, kind
                 if is_fresh(m):
                     o[:] = 0
                 if splits == 1:
-                    finish(operands, sizes, tile, m, l, o, work.scratch)
+                    write_output(operands, sizes, tile, m, l, o, work.scratch)
 
 
-@internal
-def ask_for_head(operands, sizes, head, kind):
+@deferred_codegen
+def prefetch_head(operands, sizes, head, kind):
     """Prefetch what a key/value head's first tile begins with."""
     b, kv = head // sizes[KV_HEADS], head % sizes[KV_HEADS]
     h, rows = kv * (sizes[Q_HEADS] // sizes[KV_HEADS]), min(AHEAD, sizes[KV_LEN])
-    ask_for_rows(operands, Q, sizes, b, h, min(AHEAD, sizes[Q_LEN]), sizes[HEAD_DIM], kind)
-    ask_for_rows(operands, K, sizes, b, kv, rows, sizes[HEAD_DIM], kind)
-    ask_for_rows(operands, V, sizes, b, kv, rows, sizes[V_HEAD_DIM], kind)
+    prefetch_rows(operands, Q, sizes, b, h, min(AHEAD, sizes[Q_LEN]), sizes[HEAD_DIM], kind)
+    prefetch_rows(operands, K, sizes, b, kv, rows, sizes[HEAD_DIM], kind)
+    prefetch_rows(operands, V, sizes, b, kv, rows, sizes[V_HEAD_DIM], kind)
 
 
-@internal
+@deferred_codegen
 def attend_heads(arguments, thread, kind, stored):
     """What one thread does: take the next task, some tiles of a head, until there is none."""
-    operands, sizes, numbers, counters, memory, states = received(arguments)
-    work = workspace(sizes, memory + thread * sizes[WORK], kind)
-    of_head, together, kept = sizes[STRIPS] * sizes[TILES] * sizes[SPLITS], sizes[TOGETHER], sizes[KEPT]
+    operands, sizes, numbers, counters, memory, states = unpack_call(arguments)
+    work = workspace(sizes, memory + thread * sizes[WORKSPACE_BYTES], kind)
+    of_head, together, kept = sizes[STRIPS] * sizes[TILES] * sizes[SPLITS], sizes[TILES_PER_TASK], sizes[TILES_AT_ONCE]
     tasks = round_up(of_head, together) // together
     count = sizes[BATCH] * sizes[KV_HEADS] * tasks
     if stored is not None:
-        open_tiles()
+        configure_amx()
     following = next_task(counters, sizes, thread, count)
     while following < count:
         task, following = following, next_task(counters, sizes, thread, count)
@@ -145,17 +145,17 @@ def attend_heads(arguments, thread, kind, stored):
         last = min(first + together, of_head)
         for n in range(first, last, kept):
             if tasks == 1 and n + kept >= last and following < count:
-                ask_for_head(operands, sizes, following, kind)
+                prefetch_head(operands, sizes, following, kind)
             attend_tiles(operands, sizes, numbers, head, n, min(n + kept, last), work, states, kind, stored)
     if stored is not None:
-        close_tiles()
+        release_amx()
 
 
-@internal
+@deferred_codegen
 def merge_tiles(arguments, thread, kind, _):
     """What one thread does of the second pass: merge the parts of the next tile into the first of them."""
-    operands, sizes, _, counters, memory, states = received(arguments)
-    work = workspace(sizes, memory + thread * sizes[WORK], kind)
+    operands, sizes, _, counters, memory, states = unpack_call(arguments)
+    work = workspace(sizes, memory + thread * sizes[WORKSPACE_BYTES], kind)
     splits, most, dv_rows = sizes[SPLITS], MOST_VECTORS * lanes_of(kind), sizes[DV_ROWS]
     size = (2 + dv_rows) * most
     top, factor = work.packed[:most], work.s[:most]
@@ -182,7 +182,7 @@ def merge_tiles(arguments, thread, kind, _):
                     first[at + n] = (first[at + n] if p else 0) + factor[n] * parts[p, at + n]
         copy(top, first[:width])
         m, l, o = state_at(first.ctypes.data, tile.vectors, dv_rows, kind)
-        finish(operands, sizes, tile, m, l, o, work.scratch)
+        write_output(operands, sizes, tile, m, l, o, work.scratch)
 
 
 def forward(plan, call, threads):

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .bias import add_bias
-from .hiding import hide
-from .internal import internal
+from .boolean_mask import apply_mask
+from .deferred_codegen import deferred_codegen
 from .memory import as_kind, bytes_of, lanes_of, load_byte, prefetch, read, view
 from .operands import (
     ADDRESS,
@@ -43,7 +43,7 @@ class Band(NamedTuple):
     last_most: int
 
 
-@internal
+@deferred_codegen
 def visible(sizes, lane, lanes, begin, end, first, last):
     """The band of so many lanes among the keys [begin, end), in these arrays. Lanes beyond the last do as the last does."""
     if sizes[Q_LEN] - 1 + sizes[LOW] <= begin < end <= sizes[HIGH] + 1:  # No band, or one that takes in all.
@@ -64,13 +64,13 @@ def visible(sizes, lane, lanes, begin, end, first, last):
     return Band(first, last, first_least, first_most, last_least, last_most)
 
 
-@internal
+@deferred_codegen
 def same_for_all_queries(operands):
     """Whether the mask is one row of keys for each batch element, as padding is."""
     return operands[MASK, BY_ROW] == 0 and operands[MASK, BY_HEAD] == 0
 
 
-@internal
+@deferred_codegen
 def without_padding(operands, sizes, b):
     """[first, last) of the keys that a mask of one row leaves, so that what lies outside costs nothing."""
     begin, end = np.int64(0), sizes[KV_LEN]
@@ -83,7 +83,7 @@ def without_padding(operands, sizes, b):
     return begin, end
 
 
-@internal
+@deferred_codegen
 def seen_through_mask(operands, sizes, tile, k0, keys):
     """Whether the mask lets a tile's queries see (any, all) of the keys. Only contiguous rows are looked at."""
     if operands[MASK, ADDRESS] == 0:
@@ -108,26 +108,28 @@ def seen_through_mask(operands, sizes, tile, k0, keys):
     return some, every
 
 
-@internal
-def is_scattered(operands, which, sizes, keys, kind):
+@deferred_codegen
+def is_scattered(operands, operand, sizes, keys, kind):
     """Whether a tile's rows of bias or mask lie apart, so that the processor does not foresee where the next one begins."""
-    size = 1 if which == MASK else bytes_of(sizes[STORAGE], kind)
-    return operands[which, ADDRESS] != 0 and operands[which, BY_COLUMN] == size and operands[which, BY_ROW] > keys * size
+    size = 1 if operand == MASK else bytes_of(sizes[STORAGE], kind)
+    return (
+        operands[operand, ADDRESS] != 0 and operands[operand, BY_COLUMN] == size and operands[operand, BY_ROW] > keys * size
+    )
 
 
-@internal
-def ask_for_lanes(operands, which, sizes, tile, first, last, k0, keys, kind):
+@deferred_codegen
+def prefetch_lanes(operands, operand, sizes, tile, first, last, k0, keys, kind):
     """Prefetch bias or mask for lanes [first, last) of a tile."""
-    size = 1 if which == MASK else bytes_of(sizes[STORAGE], kind)
+    size = 1 if operand == MASK else bytes_of(sizes[STORAGE], kind)
     for n in range(first, last):
         h, i = query_of(sizes, tile.kv, tile.lane + n)
-        address = address_of(operands, which, tile.b, h, i, k0)
+        address = address_of(operands, operand, tile.b, h, i, k0)
         for at in range(0, keys * size, LINE):
             prefetch(address + at)
 
 
-@internal
-def adjust(operands, sizes, tile, band, k0, keys, rows, masked, s, scratch):
+@deferred_codegen
+def apply_bias_and_masks(operands, sizes, tile, band, k0, keys, rows, masked, s, scratch):
     """Bias, mask and band on a tile of scores (rows, lanes), of which `keys` rows are keys from k0 on.
 
     Rows beyond the keys become -inf. `scratch` is as in `pack_lanes`.
@@ -137,7 +139,7 @@ def adjust(operands, sizes, tile, band, k0, keys, rows, masked, s, scratch):
     if operands[BIAS, ADDRESS]:
         add_bias(operands, sizes, tile, k0, keys, s, scratch)
     if masked:
-        hide(operands, sizes, tile, k0, keys, s, scratch)
+        apply_mask(operands, sizes, tile, k0, keys, s, scratch)
     if band.first_most > k0 or band.last_least < k0 + keys:
         for j in range(keys):
             key = np.int32(k0 + j)
@@ -147,8 +149,8 @@ def adjust(operands, sizes, tile, band, k0, keys, rows, masked, s, scratch):
     s[keys * width : rows * width] = nothing
 
 
-@internal
-def adjust_row(operands, sizes, b, kv, lane, k0, first, last, s):
+@deferred_codegen
+def apply_bias_and_masks_to_row(operands, sizes, b, kv, lane, k0, first, last, s):
     """Bias, mask and band on one query's scores for the keys from k0 on; it may see the keys [first, last)."""
     h, i = query_of(sizes, kv, lane)
     nothing, storage = as_kind(-np.inf, s[0]), sizes[STORAGE]

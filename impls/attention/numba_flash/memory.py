@@ -11,8 +11,8 @@ from numba.core import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
-from .half import narrow, widen
-from .internal import internal
+from .deferred_codegen import deferred_codegen
+from .half_precision import narrow, widen
 from .simd import INTP, simd
 
 NATIVE, BFLOAT16, FLOAT16 = range(3)
@@ -45,7 +45,7 @@ def store_native(typing, address, value):
 
 
 @intrinsic
-def load_half(typing, address, is_bfloat16):
+def load_half_precision(typing, address, is_bfloat16):
     """The float32 of a half-precision number at an address."""
 
     def generate(context, builder, signature, arguments):
@@ -57,7 +57,7 @@ def load_half(typing, address, is_bfloat16):
 
 
 @intrinsic
-def store_half(typing, address, value, is_bfloat16):
+def store_half_precision(typing, address, value, is_bfloat16):
     """Round a float32 to the nearest half-precision number, ties to even, and write it."""
 
     def generate(context, builder, signature, arguments):
@@ -133,7 +133,7 @@ def table(typing, address, rows, columns, kind):
     return types.Array(kind, 2, "C")(types.intp, types.intp, types.intp, kind), generate
 
 
-@internal
+@deferred_codegen
 def cut(address, count, kind):
     """(such an array, the next multiple of 64 bytes behind it)."""
     array = view(address, count, kind)
@@ -160,21 +160,21 @@ def as_kind(typing, value, kind):
     return kind(value, kind), generate
 
 
-@internal
+@deferred_codegen
 def read(address, storage, kind):
     """The stored number at an address in the type of `kind`."""
     if storage == NATIVE:
         return load_native(address, kind)
-    return as_kind(load_half(address, storage == BFLOAT16), kind)
+    return as_kind(load_half_precision(address, storage == BFLOAT16), kind)
 
 
-@internal
+@deferred_codegen
 def write(address, value, storage):
     """Round a number to its stored form, to the nearest, ties to even."""
     if storage == NATIVE:
         store_native(address, value)
     else:
-        store_half(address, as_kind(value, numba.float32(0)), storage == BFLOAT16)
+        store_half_precision(address, as_kind(value, numba.float32(0)), storage == BFLOAT16)
 
 
 @intrinsic
@@ -187,20 +187,20 @@ def size_of(typing, kind):
     return types.intp(kind), generate
 
 
-@internal
+@deferred_codegen
 def bytes_of(storage, kind):
     """Bytes of a stored number."""
     return size_of(kind) if storage == NATIVE else 2
 
 
-@internal
+@deferred_codegen
 def multiply(x, factor):
     """x *= factor. An expression of arrays would make another one, and compile messages about shapes that do not fit."""
     for n in range(x.size):
         x[n] *= factor
 
 
-@internal
+@deferred_codegen
 def copy(source, target):
     """target[:] = source, which would do the same."""
     for n in range(target.size):

@@ -34,7 +34,7 @@ IN_REGISTERS = (2, 4, 8)
 """Vectors of a row for which `dots` holds the other operand in registers."""
 
 
-def _products(rows: int, widths: tuple[int, ...], widened: bool = False, halves: bool = False):
+def _products(rows: int, widths: tuple[int, ...], widened: bool = False, two_sums: bool = False):
     """`f(vectors, depth, a, a_row, a_step, b, b_row, c, c_row, add, kind, stored)`: C = A B, or C += A B when `add`.
 
     a, b, c are addresses; strides count elements of the type of `kind`, b_row those of `stored`. A is (rows, depth) with
@@ -45,7 +45,7 @@ def _products(rows: int, widths: tuple[int, ...], widened: bool = False, halves:
     numbers, b_row pairs. With `widened`, A is in the type that is computed with, and the type says in which form B alone is:
     see `Simd.load_stored`.
 
-    With `halves`, sums are of two halves, both in registers, for half of the rows at a time; otherwise of parts of so many
+    With `two_sums`, sums are of two halves, both in registers, for half of the rows at a time; otherwise of parts of so many
     terms as `MOST_TERMS`. Sums of bfloat16 numbers, which are coarser anyway, are whole.
     """
 
@@ -57,10 +57,10 @@ def _products(rows: int, widths: tuple[int, ...], widened: bool = False, halves:
             unit = simd(str(kind))
             for vectors in each_of(builder, arguments[0], widths):
                 whole = widened or stored == types.int16
-                sets = 2 if halves and not whole else 1
+                sets = 2 if two_sums and not whole else 1
                 body = partial(_product, unit, rows, vectors, stored, widened, sets)
                 name = f"product_{rows}x{vectors}x{sets}_{kind}_{stored}_{widened}"
-                parts = _whole if halves or whole else _parts
+                parts = _whole if two_sums or whole else _parts
                 for part in parts(builder, arguments[1:-2], unit.size):
                     subroutine(builder, name, part, body)
             return context.get_dummy_value()
@@ -95,7 +95,7 @@ def _product(unit, rows, vectors, stored, widened, sets, builder, arguments):
     paired = not widened and stored == types.int16
     c, b = unit.pointer(builder, c), unit.stored_pointer(builder, b, types.int32 if paired else stored)
     a = builder.inttoptr(a, ir.IntType(16).as_pointer()) if paired else unit.pointer(builder, a)
-    multiply_add = unit.add_pairs if paired else unit.fma
+    multiply_add = unit.dot_bf16_pairs if paired else unit.fma
 
     def add_term(sums, k):
         row = builder.gep(b, [builder.mul(k, b_row)])
@@ -134,9 +134,9 @@ def _product(unit, rows, vectors, stored, widened, sets, builder, arguments):
 
 
 product = _products(ROWS, WIDTHS)
-product_of_halves = _products(ROWS, WIDTHS, halves=True)
-line = _products(1, (1, 2, 4, 8), widened=True)
-lines = _products(4, (1, 2, 4), widened=True)
+product_two_sums = _products(ROWS, WIDTHS, two_sums=True)
+gemv = _products(1, (1, 2, 4, 8), widened=True)
+gemm_4_rows = _products(4, (1, 2, 4), widened=True)
 
 
 @intrinsic

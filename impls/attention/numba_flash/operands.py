@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .internal import internal
+from .deferred_codegen import deferred_codegen
 from .memory import fetch_add, table, view
 
 (
     BATCH, Q_HEADS, KV_HEADS, Q_LEN, KV_LEN, HEAD_DIM, V_HEAD_DIM, LOW, HIGH, STORAGE,
-    TILE_KEYS, STRIP, STRIPS, TILES, SPLITS, TOGETHER, KEPT, CHUNK, D_ROWS, DV_ROWS, WORK, DIRECT, LEFT, TURNED, THREADS,
-    SIZES,
+    TILE_KEYS, STRIP, STRIPS, TILES, SPLITS, TILES_PER_TASK, TILES_AT_ONCE, CHUNK, D_ROWS, DV_ROWS,
+    WORKSPACE_BYTES, DIRECT, SPILL_BYTES, TRANSPOSED_ROW, THREADS, SIZES,
 ) = range(26)  # fmt: skip
 """Places in the array of sizes. LOW and HIGH are the band: query i may see key j when LOW <= j - i <= HIGH. From
 TILE_KEYS on they are the plan: see `plan`."""
@@ -52,8 +52,8 @@ def call_size(threads):
     return COUNTERS + threads * 8
 
 
-@internal
-def received(arguments):
+@deferred_codegen
+def unpack_call(arguments):
     """What a call brings: operands, sizes, numbers, addresses of counters, workspaces and states.
 
     `numbers` are the scale and the softcap, 0 for none.
@@ -64,19 +64,19 @@ def received(arguments):
     return operands, sizes, numbers, arguments + COUNTERS * 8, call[WORKSPACE], call[STATES]
 
 
-@internal
+@deferred_codegen
 def pass_of(arguments):
     """Which pass of a call it is, from 0 on."""
     return view(arguments, COUNTERS, np.int64(0))[PASS]
 
 
-@internal
+@deferred_codegen
 def part(begin, end, n, parts):
     """Part n of [begin, end), cut into so many of nearly the same length."""
     return begin + (end - begin) * n // parts, begin + (end - begin) * (n + 1) // parts
 
 
-@internal
+@deferred_codegen
 def next_task(counters, sizes, thread, count):
     """The number of a thread's next task, or `count` when there is none left.
 
@@ -92,21 +92,21 @@ def next_task(counters, sizes, thread, count):
     return count
 
 
-@internal
-def address_of(operands, which, b, h, row, column):
+@deferred_codegen
+def address_of(operands, operand, b, h, row, column):
     """The address of an element of an operand."""
-    x = operands[which]
+    x = operands[operand]
     return x[ADDRESS] + b * x[BY_BATCH] + h * x[BY_HEAD] + row * x[BY_ROW] + column * x[BY_COLUMN]
 
 
-@internal
+@deferred_codegen
 def query_of(sizes, kv, lane):
     """(head, row) of the query of a lane: lanes count the queries of a key/value head, one query head after the other."""
     head = lane // sizes[Q_LEN]
     return kv * (sizes[Q_HEADS] // sizes[KV_HEADS]) + head, lane - head * sizes[Q_LEN]
 
 
-@internal
+@deferred_codegen
 def query_after(sizes, h, i):
     """(head, row) of the query of the lane after that of (h, i), without a division."""
     return (h, i + 1) if i + 1 < sizes[Q_LEN] else (h + 1, np.int64(0))

@@ -2,26 +2,26 @@
 
 import numpy as np
 
-from .internal import internal
+from .deferred_codegen import deferred_codegen
 from .memory import NATIVE, bytes_of, lanes_of, prefetch
 from .operands import BY_COLUMN, BY_ROW, Q_LEN, STORAGE, address_of, query_after, query_of
-from .rows import load_row, store_row, transpose
+from .rows import load_row, store_row, transpose_block
 from .simd import LINE
 
 
-@internal
+@deferred_codegen
 def round_up(n, multiple):
     return (n + multiple - 1) // multiple * multiple
 
 
-@internal
-def lie_as_they_are(operands, which, sizes, row, columns, unit, size):
+@deferred_codegen
+def rows_are_contiguous(operands, operand, sizes, row, columns, unit, size):
     """Whether the rows of a vector's queries, from `row` on, are one head's, and each is whole vectors of stored numbers."""
-    return row + unit <= sizes[Q_LEN] and columns % unit == 0 and operands[which, BY_COLUMN] == size
+    return row + unit <= sizes[Q_LEN] and columns % unit == 0 and operands[operand, BY_COLUMN] == size
 
 
-@internal
-def rows_of_lanes(operands, which, sizes, tile, n0, column, columns, copied):
+@deferred_codegen
+def rows_of_lanes(operands, operand, sizes, tile, n0, column, columns, copied):
     """(address, numbers from one to the next, how they are stored) of the rows of a vector's queries, those from lane n0 on.
 
     The operand has a row for each query; so many columns are wanted, from `column` on. Rows that are not one head's, or not
@@ -31,13 +31,13 @@ def rows_of_lanes(operands, which, sizes, tile, n0, column, columns, copied):
     unit, storage = lanes_of(copied[0]), sizes[STORAGE]
     padded, size = round_up(columns, unit), bytes_of(storage, copied[0])
     h, i = query_of(sizes, tile.kv, tile.lane + n0)
-    if n0 + unit <= tile.lanes and lie_as_they_are(operands, which, sizes, i, columns, unit, size):
-        return address_of(operands, which, tile.b, h, i, column), operands[which, BY_ROW] // size, storage
+    if n0 + unit <= tile.lanes and rows_are_contiguous(operands, operand, sizes, i, columns, unit, size):
+        return address_of(operands, operand, tile.b, h, i, column), operands[operand, BY_ROW] // size, storage
     for n in range(unit):
         row = copied[n * padded : (n + 1) * padded]
         if n0 + n < tile.lanes:
-            address = address_of(operands, which, tile.b, h, i, column)
-            load_row(address, operands[which, BY_COLUMN], columns, storage, row.ctypes.data, copied[0])
+            address = address_of(operands, operand, tile.b, h, i, column)
+            load_row(address, operands[operand, BY_COLUMN], columns, storage, row.ctypes.data, copied[0])
             row[columns:] = 0
             h, i = query_after(sizes, h, i)
         else:
@@ -45,8 +45,8 @@ def rows_of_lanes(operands, which, sizes, tile, n0, column, columns, copied):
     return np.int64(copied.ctypes.data), padded, np.int64(NATIVE)
 
 
-@internal
-def pack_lanes(operands, which, sizes, tile, column, columns, factor, out, scratch):
+@deferred_codegen
+def pack_lanes(operands, operand, sizes, tile, column, columns, factor, out, scratch):
     """out[d, n] = factor times element column + d of the row of lane n of a tile; zeros beyond the last lane and column.
 
     out is (columns rounded up to whole vectors, width), scratch (1 + that many columns, lanes of a vector).
@@ -55,30 +55,30 @@ def pack_lanes(operands, which, sizes, tile, column, columns, factor, out, scrat
     factors, rows = scratch[:unit], scratch[unit:]
     factors[:] = factor
     for n0 in range(0, width, unit):
-        source, apart, storage = rows_of_lanes(operands, which, sizes, tile, n0, column, columns, rows)
+        source, apart, storage = rows_of_lanes(operands, operand, sizes, tile, n0, column, columns, rows)
         for d0 in range(0, padded, unit):
             at, target = source + d0 * bytes_of(storage, out[0]), out.ctypes.data + (d0 * width + n0) * out.itemsize
-            transpose(at, apart, storage, factors.ctypes.data, target, width, out[0])
+            transpose_block(at, apart, storage, factors.ctypes.data, target, width, out[0])
 
 
-@internal
-def ask_for_rows(operands, which, sizes, b, h, rows, columns, kind):
+@deferred_codegen
+def prefetch_rows(operands, operand, sizes, b, h, rows, columns, kind):
     """Prefetch the first rows of a head, so that they are there when it is its turn."""
     size = bytes_of(sizes[STORAGE], kind)
-    if operands[which, BY_COLUMN] == size:
+    if operands[operand, BY_COLUMN] == size:
         for row in range(rows):
-            address = address_of(operands, which, b, h, row, 0)
+            address = address_of(operands, operand, b, h, row, 0)
             for at in range(0, columns * size, LINE):
                 prefetch(address + at)
 
 
-@internal
-def copy_block(operands, which, sizes, b, kv, row, rows, column, columns, out, out_rows, out_columns):
+@deferred_codegen
+def copy_block(operands, operand, sizes, b, kv, row, rows, column, columns, out, out_rows, out_columns):
     """A block of keys or values in the type that is computed with, zeros where it goes beyond the array."""
     source, by_row, by_column = (
-        address_of(operands, which, b, kv, row, column),
-        operands[which, BY_ROW],
-        operands[which, BY_COLUMN],
+        address_of(operands, operand, b, kv, row, column),
+        operands[operand, BY_ROW],
+        operands[operand, BY_COLUMN],
     )
     target, apart = out.ctypes.data, out_columns * out.itemsize
     for r in range(rows):
@@ -89,27 +89,27 @@ def copy_block(operands, which, sizes, b, kv, row, rows, column, columns, out, o
     out[rows * out_columns : out_rows * out_columns] = 0
 
 
-@internal
-def unpack_lanes(operands, which, sizes, tile, columns, x, factors, scratch):
+@deferred_codegen
+def unpack_lanes(operands, operand, sizes, tile, columns, x, factors, scratch):
     """The inverse of `pack_lanes`: element d of the row of lane n = factors[n] x[d, n], rounded to its stored form.
 
     x is (columns rounded up to whole vectors, width), scratch as in `pack_lanes`.
     """
     unit = lanes_of(x[0])
     padded, width = round_up(columns, unit), tile.vectors * unit
-    storage, step, size = sizes[STORAGE], operands[which, BY_COLUMN], x.itemsize
+    storage, step, size = sizes[STORAGE], operands[operand, BY_COLUMN], x.itemsize
     native = storage == NATIVE
     for n0 in range(0, tile.lanes, unit):
         h, i = query_of(sizes, tile.kv, tile.lane + n0)
-        target, apart = address_of(operands, which, tile.b, h, i, 0), operands[which, BY_ROW] // size
-        direct = native and n0 + unit <= tile.lanes and lie_as_they_are(operands, which, sizes, i, columns, unit, size)
+        target, apart = address_of(operands, operand, tile.b, h, i, 0), operands[operand, BY_ROW] // size
+        direct = native and n0 + unit <= tile.lanes and rows_are_contiguous(operands, operand, sizes, i, columns, unit, size)
         if not direct:
             target, apart = scratch.ctypes.data, padded
         for d0 in range(0, padded, unit):
             source = x.ctypes.data + (d0 * width + n0) * size
-            transpose(source, width, NATIVE, factors.ctypes.data + n0 * size, target + d0 * size, apart, x[0])
+            transpose_block(source, width, NATIVE, factors.ctypes.data + n0 * size, target + d0 * size, apart, x[0])
         if not direct:
             for n in range(min(unit, tile.lanes - n0)):
-                row = address_of(operands, which, tile.b, h, i, 0)
+                row = address_of(operands, operand, tile.b, h, i, 0)
                 store_row(scratch.ctypes.data + n * padded * size, columns, storage, row, step, x[0])
                 h, i = query_after(sizes, h, i)

@@ -6,12 +6,12 @@ import numpy as np
 
 from harness.problem import Problem
 
+from .amx import DEPTH, SIDE
 from .memory import NATIVE, STORAGE
 from .microkernel import MOST_VECTORS, ROWS
 from .operands import SIZES
-from .processor import first_level_cache, has_bfloat16_products, second_level_cache, tiles
+from .processor import amx, first_level_cache, has_bfloat16_products, second_level_cache
 from .simd import LINE, simd
-from .tiles import DEPTH, SIDE
 
 MANY_HEADS = 8
 """Heads for each thread from which on a task is a whole head: its keys and values stay in one thread's cache then."""
@@ -19,7 +19,7 @@ MANY_HEADS = 8
 WHOLE = 16
 """A tile's keys are a multiple of this, so of whole micro-kernels and vectors."""
 
-TOGETHER = 8
+TILES_PER_TASK = 8
 """Tiles that go through a long head's keys together: what is beyond the second-level cache is read once for all."""
 
 SHORT_TILE = 32
@@ -77,23 +77,23 @@ def plan_forward(problem: Problem, threads: int, tile_keys: int | None = None, s
         parts = -(-4 * threads // max(count, 1))
         splits = max(1, min(parts, problem.kv_len // LEAST_SPLIT)) if count < 2 * threads else 1
     state = (2 + shape.dv_rows) * shape.width
-    in_tiles = problem.dtype == "bfloat16" and bool(tiles())
+    in_tiles = problem.dtype == "bfloat16" and bool(amx())
     if in_tiles and tile_keys is None and tile > DEPTH:
         tile -= tile % DEPTH
     chunk = keys_of_a_chunk(problem, tile)
     chunked = splits == 1 and chunk < problem.kv_len
-    kept = max(1, min(TOGETHER, count // (4 * threads)))  # Every thread should have some tasks.
-    turns = in_tiles and splits == 1 and kept > 1 and problem.v_head_dim % SIDE == 0  # Once for all that are kept.
-    kept = kept if chunked or turns else 1
-    turned = 2 * (-(-min(chunk, problem.kv_len) // DEPTH) + 1) * DEPTH if turns else 0
+    kept = max(1, min(TILES_PER_TASK, count // (4 * threads)))  # Every thread should have some tasks.
+    transposes = in_tiles and splits == 1 and kept > 1 and problem.v_head_dim % SIDE == 0  # Once for all that are kept.
+    kept = kept if chunked or transposes else 1
+    transposed = 2 * (-(-min(chunk, problem.kv_len) // DEPTH) + 1) * DEPTH if transposes else 0
     together = max(1, shape.strips * shape.tiles) if heads >= MANY_HEADS * threads else kept
     native = STORAGE[problem.dtype] == NATIVE
     copied = [(ROWS if native else tile) * problem.head_dim, tile * (ROWS if native else shape.dv_rows)]
     scratch = shape.unit * (1 + max(shape.d_rows, shape.dv_rows))
     rows = [shape.d_rows * shape.width, tile * shape.width, *copied, scratch, shape.width, shape.width]
-    work = _bytes([*rows, kept * state], shape) + (LINE + shape.dv_rows * turned if turns else 0)
+    work = _bytes([*rows, kept * state], shape) + (LINE + shape.dv_rows * transposed if transposes else 0)
     chunks = (together, kept, chunk if chunked else max(problem.kv_len, 1))
-    sizes = _sizes(problem, shape, tile, splits, work, threads, chunks=chunks, turned=turned)
+    sizes = _sizes(problem, shape, tile, splits, work, threads, chunks=chunks, transposed=transposed)
     return Plan(_kinds(problem, shape), sizes, work, count * splits * state * shape.size if splits > 1 else 0)
 
 
@@ -134,11 +134,11 @@ def plan_backward(problem: Problem, threads: int, tile_keys: int | None = None, 
     # By a tile, from chunk to chunk: D, and the third bytes of dq where that is stored in two.
     left = shape.width * shape.size + (0 if STORAGE[problem.dtype] == NATIVE else shape.d_rows * shape.width)
     tasks, owners = (threads, threads) if splits == 1 else (heads * splits, heads)
-    lefts, row = owners * shape.strips * shape.tiles * left, (shape.d_rows + shape.dv_rows) * shape.size
-    chunk = problem.kv_len if direct else keys_of_sums(problem, work * threads + lefts, tasks, row)
+    spills, row = owners * shape.strips * shape.tiles * left, (shape.d_rows + shape.dv_rows) * shape.size
+    chunk = problem.kv_len if direct else keys_of_gradient_chunk(problem, work * threads + spills, tasks, row)
     if chunk >= problem.kv_len:
-        left = lefts = 0
-    states = 0 if direct else tasks * -(-min(chunk, problem.kv_len) // ROWS) * ROWS * row + lefts
+        left = spills = 0
+    states = 0 if direct else tasks * -(-min(chunk, problem.kv_len) // ROWS) * ROWS * row + spills
     sizes = _sizes(problem, shape, tile, splits, work, threads, chunks=(1, 1, max(chunk, 1)), direct=direct, left=left)
     return Plan(_kinds(problem, shape), sizes, work, states)
 
@@ -165,16 +165,16 @@ def _keys_backward(problem: Problem, shape: _Shape) -> int:
 
 
 def keys_of_a_chunk(problem: Problem, tile: int) -> int:
-    """Keys that half of the second-level cache holds with their values, and those turned around for tiles, in whole tiles.
+    """Keys that half of the second-level cache holds with their values, and those transposed for tiles, in whole tiles.
 
     The other half is for scores, and for the queries and states of the tiles that go through them.
     """
     size = {"float64": 8, "float32": 4}.get(problem.dtype, 2)
-    columns = problem.head_dim + problem.v_head_dim * (2 if problem.dtype == "bfloat16" and tiles() else 1)
+    columns = problem.head_dim + problem.v_head_dim * (2 if problem.dtype == "bfloat16" and amx() else 1)
     return max(1, second_level_cache() // 2 // max(1, columns * size) // tile) * tile
 
 
-def keys_of_sums(problem: Problem, taken: int, tasks: int, bytes_of_a_key: int) -> int:
+def keys_of_gradient_chunk(problem: Problem, taken: int, tasks: int, bytes_of_a_key: int) -> int:
     """Keys whose dk and dv, of so many bytes each, every task adds up at a time, in whole micro-kernels and vectors.
 
     As many as half of the keys' own size has room for beside what is taken: then the workspace, together with the output and
@@ -240,14 +240,14 @@ def _sizes(
     chunks: tuple[int, int, int] = (1, 1, 1),
     direct: bool = False,
     left: int = 0,
-    turned: int = 0,
+    transposed: int = 0,
 ) -> np.ndarray:
     low, high = problem.band
     sizes = [
         *(problem.batch, problem.q_heads, problem.kv_heads, problem.q_len, problem.kv_len),
         *(problem.head_dim, problem.v_head_dim, low, high, STORAGE[problem.dtype]),
         *(tile, shape.strip, shape.strips, shape.tiles, splits, *chunks),
-        *(shape.d_rows, shape.dv_rows, work, direct, left, turned, threads),
+        *(shape.d_rows, shape.dv_rows, work, direct, left, transposed, threads),
     ]
     assert len(sizes) == SIZES
     return np.array(sizes, np.int64)

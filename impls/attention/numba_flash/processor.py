@@ -58,22 +58,22 @@ _REQUEST, _TILE_STATE = 0x1023, 18
 
 
 @cache
-def tiles() -> str:
+def amx() -> str:
     """Who multiplies matrix tiles of bfloat16 numbers: the "processor" (AMX), vectors instead ("emulated"), or nobody ("").
 
-    The environment variable NUMBA_FLASH_TILES says "off" or "emulated" where the processor should not.
+    The environment variable NUMBA_FLASH_AMX says "off" or "emulated" where the processor should not.
     """
-    wanted = os.environ.get("NUMBA_FLASH_TILES", "")
+    wanted = os.environ.get("NUMBA_FLASH_AMX", "")
     if wanted not in ("", "off", "emulated"):
-        raise ValueError(f"NUMBA_FLASH_TILES must be off, emulated or empty, not {wanted!r}")
+        raise ValueError(f"NUMBA_FLASH_AMX must be off, emulated or empty, not {wanted!r}")
     if wanted == "off" or not has_bfloat16_products():
         return ""
     if wanted:
         return wanted
-    return "processor" if {"amx-tile", "amx-bf16"} <= features() and _may_use_tiles() else ""
+    return "processor" if {"amx-tile", "amx-bf16"} <= features() and _may_use_amx() else ""
 
 
-def _may_use_tiles() -> bool:
+def _may_use_amx() -> bool:
     """Ask Linux for tile registers, which a process has only on demand."""
     if sys.platform != "linux":
         return False
@@ -95,7 +95,7 @@ def second_level_cache() -> int:
 @cache
 def _cache(level: str, kind: str) -> int:
     for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        *which, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
-        if which == [level, kind] and size.endswith("K"):
+        *operand, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
+        if operand == [level, kind] and size.endswith("K"):
             return int(size[:-1]) * 1024
     return 0

@@ -1,10 +1,10 @@
-"""Rows of stored numbers, and square blocks of them turned around: whole vectors at a time where they are contiguous."""
+"""Rows of stored numbers, and square blocks of them transposed: whole vectors at a time where they are contiguous."""
 
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .internal import internal
+from .deferred_codegen import deferred_codegen
 from .memory import (
     BFLOAT16,
     FLOAT16,
@@ -67,14 +67,14 @@ def _store_vectors(typing, source, destination, count, storage, kind):
 
 
 @intrinsic
-def transpose(typing, source, source_row, storage, factors, destination, destination_row, kind):
-    """A square block of lanes x lanes numbers, each row times a vector of factors, turned around in registers.
+def transpose_block(typing, source, source_row, storage, factors, destination, destination_row, kind):
+    """A square block of lanes x lanes numbers, each row times a vector of factors, transposed in registers.
 
     Addresses; rows apart in elements. The source is as `storage` says, the destination of the type of `kind`.
     """
 
     def generate(context, builder, signature, arguments):
-        subroutine(builder, f"transpose_{kind}", arguments[:-1], body)
+        subroutine(builder, f"transpose_block_{kind}", arguments[:-1], body)
         return context.get_dummy_value()
 
     def body(builder, arguments):
@@ -86,14 +86,14 @@ def transpose(typing, source, source_row, storage, factors, destination, destina
             pointer = unit.stored_pointer(builder, source, stored)
             places = [builder.mul(source_row, INTP(n)) for n in range(unit.lanes)]
             rows = [builder.fmul(unit.load_stored(builder, pointer, place, stored), factor) for place in places]
-            rows = turned(builder, unit.lanes, rows)
+            rows = transposed(builder, unit.lanes, rows)
             for n, row in enumerate(rows):
                 unit.store(builder, row, destination, builder.mul(destination_row, INTP(n)))
 
     return types.void(*[types.intp] * 6, kind), generate
 
 
-def turned(builder, lanes, rows):
+def transposed(builder, lanes, rows):
     """The columns of a square of vectors."""
     step = 1
     while step < lanes:  # Rows n and n + step exchange the off-diagonal blocks of their 2 step x 2 step squares.
@@ -108,7 +108,7 @@ def turned(builder, lanes, rows):
     return rows
 
 
-@internal
+@deferred_codegen
 def load_row(source, step, count, storage, destination, kind):
     """`count` stored numbers, `step` bytes apart, to contiguous ones of the type of `kind`. Addresses."""
     size = size_of(kind)
@@ -117,7 +117,7 @@ def load_row(source, step, count, storage, destination, kind):
         store_native(destination + c * size, read(source + c * step, storage, kind))
 
 
-@internal
+@deferred_codegen
 def store_row(source, count, storage, destination, step, kind):
     """The inverse of `load_row`: rounded to the nearest stored number, ties to even."""
     size = size_of(kind)

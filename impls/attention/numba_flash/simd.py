@@ -10,7 +10,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 
-from . import half
+from . import half_precision
 from .processor import fuses, vector_bytes
 
 INT32 = ir.IntType(32)
@@ -75,12 +75,12 @@ class Simd:
         kind = _STORED[str(stored)]
         place = builder.bitcast(builder.gep(pointer, [index]), ir.VectorType(kind, self.lanes).as_pointer())
         bits = builder.load(place, align=kind.width // 8)
-        return (half.from_bfloat16 if str(stored) == "int16" else half.from_float16)(builder, bits)
+        return (half_precision.from_bfloat16 if str(stored) == "int16" else half_precision.from_float16)(builder, bits)
 
     def store_stored(self, builder, value, pointer, index, stored):
         """The inverse of `load_stored`, for numbers: to the nearest, ties to even."""
         if str(stored) in _STORED:
-            value = (half.to_bfloat16 if str(stored) == "int16" else half.to_float16)(builder, value)
+            value = (half_precision.to_bfloat16 if str(stored) == "int16" else half_precision.to_float16)(builder, value)
         place = builder.bitcast(builder.gep(pointer, [index]), value.type.as_pointer())
         builder.store(value, place, align=value.type.element.width // 8 if str(stored) in _STORED else self.size)
 
@@ -130,25 +130,25 @@ class Simd:
         """To the nearest whole number."""
         return self._call(builder, "rint", a)
 
-    def add_pairs(self, builder, a, b, c):
+    def dot_bf16_pairs(self, builder, a, b, c):
         """c + the sum of the two products of each lane's pairs of bfloat16 numbers, in vectors of int32 (VDPBF16PS)."""
         kind = ir.FunctionType(self.vector, [self.vector, self.integers, self.integers])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512bf16.dpbf16ps.512")
         return builder.call(function, [c, a, b])
 
-    def halves(self, builder, first, second):
+    def round_to_bf16(self, builder, first, second):
         """Two vectors rounded to bfloat16, the second behind the first (VCVTNE2PS2BF16)."""
         kind = ir.FunctionType(ir.VectorType(_INT16, 2 * self.lanes), [self.vector, self.vector])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512bf16.cvtne2ps2bf16.512")
         return builder.call(function, [second, first])
 
-    def pair(self, builder, first, second):
+    def pack_bf16(self, builder, first, second):
         """Two vectors rounded to bfloat16, lane by lane in one int32, the first in its lower half."""
-        both = self.halves(builder, first, second)
-        turns = ir.Constant(
+        both = self.round_to_bf16(builder, first, second)
+        order = ir.Constant(
             ir.VectorType(INT32, 2 * self.lanes), [i // 2 + i % 2 * self.lanes for i in range(2 * self.lanes)]
         )
-        return builder.bitcast(builder.shuffle_vector(both, ir.Constant(both.type, ir.Undefined), turns), self.integers)
+        return builder.bitcast(builder.shuffle_vector(both, ir.Constant(both.type, ir.Undefined), order), self.integers)
 
     @property
     def scales(self):

@@ -59,7 +59,7 @@ def tanh_and_slope(unit, builder, x):
 
 
 @intrinsic
-def soften(typing, s, count, softcap, slope, kind):
+def apply_softcap(typing, s, count, softcap, slope, kind):
     """Scores at address s become capped ones; `slope`, unless 0, gets 1 - tanh².
 
     `count` is a multiple of a vector's lanes.
@@ -68,7 +68,7 @@ def soften(typing, s, count, softcap, slope, kind):
     signature = types.void(types.intp, types.intp, kind, types.intp, kind)
 
     def generate(context, builder, signature, arguments):
-        subroutine(builder, f"soften_{kind}", arguments[:-1], body)
+        subroutine(builder, f"apply_softcap_{kind}", arguments[:-1], body)
         return context.get_dummy_value()
 
     def body(builder, arguments):

@@ -2,11 +2,11 @@
 
 A tile register has 16 rows of 64 bytes. TDPBF16PS adds to one, of 16 x 16 float32 numbers, the product of two others: A of
 16 rows of 32 bfloat16 numbers, and B of 16 rows of pairs, for 16 columns. Keys are such an A as they lie, and packed queries
-and weights such a B (see `pairs`). For the second product values must be turned around, so that a row has one of their
+and weights such a B (see `bf16_packing`). For the second product values must be transposed, so that a row has one of their
 columns for successive keys. That is done once for all tiles of queries that go through a chunk of keys together.
 
 Where there are no such registers the same products can be made of vectors, so that all the rest is tested on any processor
-that has the conversions: see `processor.tiles`.
+that has the conversions: see `processor.amx`.
 """
 
 import numpy as np
@@ -14,13 +14,13 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .internal import internal
+from .bf16_packing import copy_bf16_rows
+from .deferred_codegen import deferred_codegen
 from .memory import view
 from .microkernel import WIDTHS
-from .operands import BY_COLUMN, BY_ROW, KV_LEN, TURNED, address_of
-from .pairs import copy_rows_of_pairs
-from .processor import tiles
-from .rows import turned
+from .operands import BY_COLUMN, BY_ROW, KV_LEN, TRANSPOSED_ROW, address_of
+from .processor import amx
+from .rows import transposed
 from .simd import INT32, INTP, LINE, each_of, simd, subroutine
 
 SIDE = 16
@@ -109,17 +109,17 @@ class _Emulated:
             left = unit.splat(builder, builder.load(builder.gep(pairs, [k.index])))
             right = builder.load(self._row(builder, b, k.index, unit.integers), align=4)
             sums = self._row(builder, c, row.index, unit.vector)
-            builder.store(unit.add_pairs(builder, left, right, builder.load(sums, align=4)), sums, align=4)
+            builder.store(unit.dot_bf16_pairs(builder, left, right, builder.load(sums, align=4)), sums, align=4)
 
 
-_OPERATIONS = {"processor": Registers, "emulated": _Emulated}.get(tiles())
+_OPERATIONS = {"processor": Registers, "emulated": _Emulated}.get(amx())
 
-TILES = _OPERATIONS is not None
+AMX = _OPERATIONS is not None
 """Whether pairs of bfloat16 numbers are multiplied in tiles. Numba does not compile what is behind an `if` of a constant."""
 
 
 @intrinsic
-def open_tiles(typing):
+def configure_amx(typing):
     """Before the first product of a thread."""
 
     def generate(context, builder, signature, arguments):
@@ -131,7 +131,7 @@ def open_tiles(typing):
 
 
 @intrinsic
-def close_tiles(typing):
+def release_amx(typing):
     """After its last."""
 
     def generate(context, builder, signature, arguments):
@@ -143,7 +143,7 @@ def close_tiles(typing):
 
 
 @intrinsic
-def tile_product(typing, count, steps, a, a_row, b, b_row, c, c_row, add):
+def amx_gemm(typing, count, steps, a, a_row, b, b_row, c, c_row, add):
     """C = A B, or C += A B when `add`: 16 rows of C, of `count` times 16 float32 numbers, over `steps` times 32 numbers.
 
     Addresses, and bytes between rows. A is (16, 32 steps) with contiguous rows, B (16 steps, 16 count) of pairs.
@@ -151,14 +151,14 @@ def tile_product(typing, count, steps, a, a_row, b, b_row, c, c_row, add):
 
     def generate(context, builder, signature, arguments):
         for number in each_of(builder, arguments[0], WIDTHS):
-            subroutine(builder, f"tile_product_{number}", arguments[1:], product_of(_OPERATIONS(), number))
+            subroutine(builder, f"amx_gemm_{number}", arguments[1:], amx_gemm_body(_OPERATIONS(), number))
         return context.get_dummy_value()
 
     return types.void(*[types.intp] * 8, types.boolean), generate
 
 
-def product_of(operations, count):
-    """The body of `tile_product`: a register for A, and for each 16 columns one for B and one for C."""
+def amx_gemm_body(operations, count):
+    """The body of `amx_gemm`: a register for A, and for each 16 columns one for B and one for C."""
 
     def body(builder, arguments):
         steps, a, a_row, b, b_row, c, c_row, add = arguments
@@ -185,18 +185,18 @@ def product_of(operations, count):
 
 
 @intrinsic
-def _turn(typing, source, source_row, out, out_row):
+def _transpose(typing, source, source_row, out, out_row):
     """out[c, j] = source[j, c] for 32 rows and 16 columns of two-byte numbers. Addresses, and bytes between rows."""
 
     def generate(context, builder, signature, arguments):
-        subroutine(builder, "turn_block", arguments, turn_block)
+        subroutine(builder, "transpose_bf16_block", arguments, transpose_block_body)
         return context.get_dummy_value()
 
     return types.void(*[types.intp] * 4), generate
 
 
-def turn_block(builder, arguments):
-    """The body of `_turn`: pairs of rows are vectors of four-byte numbers, of which a square is turned around."""
+def transpose_block_body(builder, arguments):
+    """The body of `_transpose`: pairs of rows are vectors of four-byte numbers, of which a square is transposed."""
     source, source_row, out, out_row = arguments
     half, whole = ir.VectorType(ir.IntType(16), SIDE), ir.VectorType(INT32, SIDE)
 
@@ -206,34 +206,34 @@ def turn_block(builder, arguments):
 
     high = ir.Constant(whole, [16] * SIDE)
     pairs = [builder.or_(row(j), builder.shl(row(j + 1), high)) for j in range(0, DEPTH, 2)]
-    for c, column in enumerate(turned(builder, SIDE, pairs)):
+    for c, column in enumerate(transposed(builder, SIDE, pairs)):
         address = builder.add(out, builder.mul(out_row, INTP(c)))
         builder.store(column, builder.inttoptr(address, whole.as_pointer()), align=2)
 
 
-@internal
-def forget_values(place, k0):
-    """From now on `place`, unless it is zero, is for the values of the keys from k0 on."""
-    if place:
-        view(place, 2, k0)[:] = k0
+@deferred_codegen
+def reset_transposed_values(address, k0):
+    """From now on `address`, unless it is zero, is for the values of the keys from k0 on."""
+    if address:
+        view(address, 2, k0)[:] = k0
 
 
-@internal
-def turned_values(operands, which, sizes, b, kv, k0, keys, columns, copied, place):
-    """The address of the values of `keys` keys, from k0 on, turned around: [c, j], rows `sizes[TURNED]` bytes apart.
+@deferred_codegen
+def transposed_values(operands, operand, sizes, b, kv, k0, keys, columns, copied, address):
+    """The address of the values of `keys` keys, from k0 on, transposed: [c, j], rows `sizes[TRANSPOSED_ROW]` bytes apart.
 
-    Before them, at `place`: the first key that they are for, and the one up to which they have been turned by now, in blocks
-    of 32. `copied` is the address of scratch for a block. `columns` is a multiple of 16.
+    Before them, at `address`: the first key that they are for, and the end of the keys transposed so far, in blocks of 32.
+    `copied` is the address of scratch for a block. `columns` is a multiple of 16.
     """
-    state, rows, apart = view(place, 2, k0), place + LINE, sizes[TURNED]
+    state, rows, apart = view(address, 2, k0), address + LINE, sizes[TRANSPOSED_ROW]
     while state[1] < k0 + keys:
         j = state[1]
-        source, row = address_of(operands, which, b, kv, j, 0), operands[which, BY_ROW]
-        if operands[which, BY_COLUMN] != 2 or j + DEPTH > sizes[KV_LEN]:
+        source, row = address_of(operands, operand, b, kv, j, 0), operands[operand, BY_ROW]
+        if operands[operand, BY_COLUMN] != 2 or j + DEPTH > sizes[KV_LEN]:
             count = min(DEPTH, sizes[KV_LEN] - j)
-            copy_rows_of_pairs(operands, which, sizes, b, kv, j, count, columns, copied, np.int64(DEPTH))
+            copy_bf16_rows(operands, operand, sizes, b, kv, j, count, columns, copied, np.int64(DEPTH))
             source, row = copied, np.int64(columns * 2)
         for c in range(0, columns, SIDE):
-            _turn(source + c * 2, row, rows + c * apart + (j - state[0]) * 2, apart)
+            _transpose(source + c * 2, row, rows + c * apart + (j - state[0]) * 2, apart)
         state[1] += DEPTH
     return rows + (k0 - state[0]) * 2

@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .bf16_packing import pack_row_pairs, split_scale
+from .deferred_codegen import deferred_codegen
 from .exponential import softmax
-from .internal import internal
-from .masking import adjust, ask_for_lanes, is_scattered, seen_through_mask, visible
+from .gemm import gemm_output, gemm_scores
+from .masking import apply_bias_and_masks, is_scattered, prefetch_lanes, seen_through_mask, visible
 from .memory import NATIVE, as_kind, cut, lanes_of, multiply
 from .microkernel import MOST_VECTORS, ROWS
 from .operands import (
@@ -19,21 +21,19 @@ from .operands import (
     D_ROWS,
     DV_ROWS,
     HEAD_DIM,
-    KEPT,
     MASK,
     STORAGE,
     TILE_KEYS,
-    TURNED,
+    TILES_AT_ONCE,
+    TRANSPOSED_ROW,
     V_HEAD_DIM,
     K,
     Q,
     V,
 )
 from .packing import round_up
-from .pairs import pair_rows, parts_of
-from .products import columns_by_lanes, keys_by_lanes
-from .softcap import soften
-from .turning import load_columns
+from .softcap import apply_softcap
+from .transpose import load_columns
 
 AT_ONCE = 2 * ROWS
 """Keys for whose products a share of the bias is asked for: a processor has some 24 requests under way, and then waits."""
@@ -53,11 +53,11 @@ class Workspace(NamedTuple):
     first: np.ndarray
     last: np.ndarray
     states: np.ndarray
-    place: int
-    """The address of values turned around for matrix tiles, or zero."""
+    transposed_address: int
+    """The address of values transposed for matrix tiles, or zero."""
 
 
-@internal
+@deferred_codegen
 def workspace(sizes, address, kind):
     """A `Workspace`, cut out of a thread's memory, each part at a multiple of 64 bytes."""
     unit, native = lanes_of(kind), sizes[STORAGE] == NATIVE
@@ -69,26 +69,28 @@ def workspace(sizes, address, kind):
     scratch, address = cut(address, unit * (1 + max(sizes[D_ROWS], sizes[DV_ROWS])), kind)
     first, address = cut(address, width, np.int32(0))
     last, address = cut(address, width, np.int32(0))
-    states, address = cut(address, sizes[KEPT] * (2 + sizes[DV_ROWS]) * width, kind)
-    return Workspace(packed, s, keys, values, scratch, first, last, states, address if sizes[TURNED] else np.int64(0))
+    states, address = cut(address, sizes[TILES_AT_ONCE] * (2 + sizes[DV_ROWS]) * width, kind)
+    return Workspace(
+        packed, s, keys, values, scratch, first, last, states, address if sizes[TRANSPOSED_ROW] else np.int64(0)
+    )
 
 
-@internal
+@deferred_codegen
 def raw_scores(operands, sizes, tile, k0, keys, packed, copied, s, masked, stored):
-    """The tile's scores as `keys_by_lanes` has them. Bias and mask, which will be applied to them, are prefetched."""
+    """The tile's scores as `gemm_scores` has them. Bias and mask, which will be applied to them, are prefetched."""
     depth, lanes, width, kind = sizes[HEAD_DIM], tile.lanes, tile.vectors * lanes_of(s[0]), s[0]
     if masked and is_scattered(operands, MASK, sizes, keys, kind):
-        ask_for_lanes(operands, MASK, sizes, tile, 0, lanes, k0, keys, kind)
+        prefetch_lanes(operands, MASK, sizes, tile, 0, lanes, k0, keys, kind)
     scattered = is_scattered(operands, BIAS, sizes, keys, kind)
     part = AT_ONCE if scattered else keys
     for r in range(0, keys, part):
         if scattered:
             first, last = lanes * r // keys, lanes * min(r + part, keys) // keys
-            ask_for_lanes(operands, BIAS, sizes, tile, first, last, k0, keys, kind)
-        keys_by_lanes(operands, K, sizes, tile, k0 + r, min(part, keys - r), depth, packed, copied, s[r * width :], stored)
+            prefetch_lanes(operands, BIAS, sizes, tile, first, last, k0, keys, kind)
+        gemm_scores(operands, K, sizes, tile, k0 + r, min(part, keys - r), depth, packed, copied, s[r * width :], stored)
 
 
-@internal
+@deferred_codegen
 def scores(operands, sizes, tile, band, k0, keys, packed, rest, softcap, copied, s, slope, scratch, stored):
     """The tile's scores for the keys from k0 on, with everything that comes before the softmax.
 
@@ -103,12 +105,12 @@ def scores(operands, sizes, tile, band, k0, keys, packed, rest, softcap, copied,
     if rest != 1:
         multiply(s[: rows * width], rest)
     if softcap > 0:
-        soften(s.ctypes.data, rows * width, softcap, slope, kind)
-    adjust(operands, sizes, tile, band, k0, keys, rows, not every, s, scratch)
+        apply_softcap(s.ctypes.data, rows * width, softcap, slope, kind)
+    apply_bias_and_masks(operands, sizes, tile, band, k0, keys, rows, not every, s, scratch)
     return rows
 
 
-@internal
+@deferred_codegen
 def is_fresh(m):
     """Whether a state has seen no key; what its o is does not matter then."""
     fresh = True
@@ -117,7 +119,7 @@ def is_fresh(m):
     return fresh
 
 
-@internal
+@deferred_codegen
 def attend(operands, sizes, tile, begin, end, scale, softcap, work, m, l, o, stored):
     """Fold the keys [begin, end) into the state of a tile's queries.
 
@@ -130,7 +132,7 @@ def attend(operands, sizes, tile, begin, end, scale, softcap, work, m, l, o, sto
     if band.first_least >= band.last_most:
         return
     # Half precision is multiplied by a power of two, which does not round; scores by what is left of the scale.
-    power, rest = parts_of(scale) if stored is not None else (scale, as_kind(1, kind))
+    power, rest = split_scale(scale) if stored is not None else (scale, as_kind(1, kind))
     load_columns(operands, Q, sizes, tile, sizes[HEAD_DIM], power, packed, work.scratch, stored)
     fresh = is_fresh(m)  # Then o is overwritten, and not added to.
     for k0 in range(band.first_least, band.last_most, step):
@@ -143,7 +145,7 @@ def attend(operands, sizes, tile, begin, end, scale, softcap, work, m, l, o, sto
         o_rows = 0 if fresh else o.size // width
         softmax(tile.vectors, s.ctypes.data, rows, m.ctypes.data, l.ctypes.data, o.ctypes.data, o_rows, kind)
         if stored is not None:
-            pair_rows(s.ctypes.data, rows, width, kind)
-        columns, copied, place = sizes[V_HEAD_DIM], work.copied_values, work.place
-        columns_by_lanes(operands, V, sizes, tile, k0, keys, columns, s, copied, place, o, not fresh, stored)
+            pack_row_pairs(s.ctypes.data, rows, width, kind)
+        columns, copied, transposed_address = sizes[V_HEAD_DIM], work.copied_values, work.transposed_address
+        gemm_output(operands, V, sizes, tile, k0, keys, columns, s, copied, transposed_address, o, not fresh, stored)
         fresh = False

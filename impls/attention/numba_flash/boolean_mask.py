@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .internal import internal
+from .deferred_codegen import deferred_codegen
 from .memory import lanes_of, load_byte, view
 from .operands import BY_COLUMN, MASK, address_of, query_after, query_of
 from .simd import INT32, simd, subroutine
@@ -33,14 +33,14 @@ def _load_booleans(typing, address):
 
 
 @intrinsic
-def _hide_rows(typing, s, width, count, words, kind):
+def _mask_rows(typing, s, width, count, words, kind):
     """Of `count` vectors of scores, `width` elements apart, lane n of the j-th is -inf unless bit j of words[n] is set.
 
     Addresses. `words` are as many as a vector has lanes.
     """
 
     def generate(context, builder, signature, arguments):
-        subroutine(builder, f"hide_rows_{kind}", arguments[:-1], body)
+        subroutine(builder, f"mask_rows_{kind}", arguments[:-1], body)
         return context.get_dummy_value()
 
     def body(builder, arguments):
@@ -58,7 +58,7 @@ def _hide_rows(typing, s, width, count, words, kind):
     return types.void(*[types.intp] * 4, kind), generate
 
 
-@internal
+@deferred_codegen
 def bits_at(address, step, count):
     """The bits of `count` booleans, `step` bytes apart; at most 32."""
     if count == BITS and step == 1:
@@ -70,8 +70,8 @@ def bits_at(address, step, count):
     return bits
 
 
-@internal
-def hide(operands, sizes, tile, k0, keys, s, scratch):
+@deferred_codegen
+def apply_mask(operands, sizes, tile, k0, keys, s, scratch):
     """The mask on a tile's scores for the keys from k0 on. `scratch` has room for two vectors of numbers of eight bytes."""
     unit, step = lanes_of(s[0]), operands[MASK, BY_COLUMN]
     width = tile.vectors * unit
@@ -86,4 +86,4 @@ def hide(operands, sizes, tile, k0, keys, s, scratch):
             count = min(BITS, keys - j)
             for n in range(unit):
                 words[n] = bits_at(rows[n] + j * step, step, count) if rows[n] else np.uint32(0)
-            _hide_rows(s.ctypes.data + (j * width + n0) * s.itemsize, width, count, words.ctypes.data, s[0])
+            _mask_rows(s.ctypes.data + (j * width + n0) * s.itemsize, width, count, words.ctypes.data, s[0])

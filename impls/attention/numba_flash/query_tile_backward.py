@@ -1,6 +1,6 @@
 """One tile of queries, backward: what is kept of it, and its part of the gradients from a block of keys.
 
-The formulas are in `backward.py`. Scores are (keys, queries) as in the forward pass (`tile.py`), and so are their gradients:
+The formulas are in `backward.py`. Scores are (keys, queries) as in `query_tile.py`, and so are their gradients:
 dq is a product like the output, with queries along the lanes, while dk and dv need queries row by row as well.
 """
 
@@ -8,8 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .bf16_packing import interleave_lanes, pack_row_pairs, round_rows
+from .deferred_codegen import deferred_codegen
+from .dq_spill import reload, spill
 from .exponential import LOG2E, weights
-from .internal import internal
+from .gemm import gemm_gradients, gemm_output, gemm_scores
 from .memory import (
     as_kind,
     copy,
@@ -41,15 +44,12 @@ from .operands import (
     query_of,
 )
 from .packing import pack_lanes, unpack_lanes
-from .pairs import interleave_lanes, pair_rows, round_rows
-from .products import add_keys_by_columns, columns_by_lanes, keys_by_lanes
+from .query_tile import scores
 from .rows import load_row
-from .tile import scores
-from .turning import load_columns
-from .unfinished import leave, take_up
+from .transpose import load_columns
 
-NOWHERE = 0
-"""No place for keys that are turned around: each of them meets a tile of queries once."""
+NOT_TRANSPOSED = 0
+"""No place for keys that are transposed: each of them meets a tile of queries once."""
 
 
 class Workspace(NamedTuple):
@@ -76,7 +76,7 @@ class Workspace(NamedTuple):
     delta: np.ndarray
 
 
-@internal
+@deferred_codegen
 def workspace(sizes, address, kind, stored):
     """A `Workspace`, cut out of a thread's memory."""
     width, tile, d, dv = MOST_VECTORS * lanes_of(kind), sizes[TILE_KEYS], sizes[D_ROWS], sizes[DV_ROWS]
@@ -97,7 +97,7 @@ def workspace(sizes, address, kind, stored):
     return Workspace(qt, q, dot, do, dqt, s, ds, slope, spare, first, last, state, delta)
 
 
-@internal
+@deferred_codegen
 def rows_beside(columns, address, stored):
     """(rows of as many numbers as the columns, what is free behind them).
 
@@ -109,22 +109,22 @@ def rows_beside(columns, address, stored):
     return cut(address, columns.size, columns[0])
 
 
-@internal
-def load_rows(operands, which, sizes, tile, columns, out, padded, stored):
+@deferred_codegen
+def load_rows(operands, operand, sizes, tile, columns, out, padded, stored):
     """out[n] = the row of lane n, zeros beyond the last lane and column; pairs of two unless `stored` is None."""
     if stored is not None:
-        interleave_lanes(operands, which, sizes, tile, columns, out.ctypes.data, padded, out[0])
+        interleave_lanes(operands, operand, sizes, tile, columns, out.ctypes.data, padded, out[0])
         return
     h, i = query_of(sizes, tile.kv, tile.lane)
     for n in range(tile.lanes):
-        address, to = address_of(operands, which, tile.b, h, i, 0), out.ctypes.data + n * padded * out.itemsize
-        load_row(address, operands[which, BY_COLUMN], columns, sizes[STORAGE], to, out[0])
+        address, to = address_of(operands, operand, tile.b, h, i, 0), out.ctypes.data + n * padded * out.itemsize
+        load_row(address, operands[operand, BY_COLUMN], columns, sizes[STORAGE], to, out[0])
         out[n * padded + columns : (n + 1) * padded] = 0
         h, i = query_after(sizes, h, i)
     out[tile.lanes * padded : tile.vectors * lanes_of(out[0]) * padded] = 0
 
 
-@internal
+@deferred_codegen
 def load_softmax_state(operands, sizes, tile, tops, logs):
     """Each lane's m and -log2 l; inf and 0, which make every weight zero, where there is nothing to attend to."""
     tops[:] = np.inf
@@ -138,7 +138,7 @@ def load_softmax_state(operands, sizes, tile, tops, logs):
         h, i = query_after(sizes, h, i)
 
 
-@internal
+@deferred_codegen
 def load_output_sums(operands, sizes, tile, dot, ot, delta, scratch):
     """delta[n] = Σ_c do[n, c] o[n, c]. The former is left in `dot` by lanes; `ot` is scratch for the latter."""
     one, columns, width = as_kind(1, delta[0]), sizes[V_HEAD_DIM], delta.size
@@ -150,22 +150,22 @@ def load_output_sums(operands, sizes, tile, dot, ot, delta, scratch):
             delta[n] += dot[c * width + n] * ot[c * width + n]
 
 
-@internal
+@deferred_codegen
 def open_tile(operands, sizes, tile, work, left, power, is_first, is_last, stored):
     """All that a chunk needs of a tile's queries, and their dq as far as it has got.
 
-    `left` is the address of what the tile leaves from one chunk to the next: D, then thirds of dq (see `unfinished.py`).
+    `left` is the address of what the tile leaves from one chunk to the next: D, then thirds of dq (see `dq_spill.py`).
     """
     kind, scratch, width = work.s[0], work.spare, tile.vectors * lanes_of(work.s[0])
-    d, v_dim, delta, lefts = sizes[HEAD_DIM], sizes[V_HEAD_DIM], work.delta[:width], view(left, width, kind)
+    d, v_dim, delta, spills = sizes[HEAD_DIM], sizes[V_HEAD_DIM], work.delta[:width], view(left, width, kind)
     if is_first:
         load_output_sums(operands, sizes, tile, work.dot, work.dqt, delta, scratch)
         if not is_last:
-            copy(delta, lefts)
+            copy(delta, spills)
         work.dqt[:] = 0
     else:
-        copy(lefts, delta)
-        take_up(address_of_dq(operands, sizes, tile), sizes, tile.lanes, width, work.dqt, left + lefts.nbytes)
+        copy(spills, delta)
+        reload(address_of_dq(operands, sizes, tile), sizes, tile.lanes, width, work.dqt, left + spills.nbytes)
     load_softmax_state(operands, sizes, tile, work.state[:width], work.state[width : 2 * width])
     if stored is not None or not is_first:
         load_columns(operands, DO, sizes, tile, v_dim, as_kind(1, kind), work.dot, scratch, stored)
@@ -174,7 +174,7 @@ def open_tile(operands, sizes, tile, work, left, power, is_first, is_last, store
     load_rows(operands, DO, sizes, tile, v_dim, work.do, sizes[DV_ROWS], stored)
 
 
-@internal
+@deferred_codegen
 def close_tile(operands, sizes, tile, work, left, is_last):
     """Write dq, or put it away until the next chunk."""
     width = tile.vectors * lanes_of(work.s[0])
@@ -183,16 +183,16 @@ def close_tile(operands, sizes, tile, work, left, is_last):
         unpack_lanes(operands, DQ, sizes, tile, sizes[HEAD_DIM], work.dqt, work.delta, work.spare)
     else:
         thirds = left + width * work.s.itemsize
-        leave(address_of_dq(operands, sizes, tile), sizes, tile.lanes, width, work.dqt, thirds)
+        spill(address_of_dq(operands, sizes, tile), sizes, tile.lanes, width, work.dqt, thirds)
 
 
-@internal
+@deferred_codegen
 def address_of_dq(operands, sizes, tile):
     h, i = query_of(sizes, tile.kv, tile.lane)
     return address_of(operands, DQ, tile.b, h, i, 0)
 
 
-@internal
+@deferred_codegen
 def differentiate_block(operands, sizes, tile, band, k0, keys, scale, rest, softcap, work, dk, dv, stored):
     """Add up what a tile's queries and so many keys from k0 on give: the formulas of `backward.py` one after the other.
 
@@ -204,7 +204,7 @@ def differentiate_block(operands, sizes, tile, band, k0, keys, scale, rest, soft
     rows = scores(operands, sizes, tile, band, k0, keys, qt, rest, softcap, copied, s, slope_at, copied, stored)
     if rows == 0:
         return
-    keys_by_lanes(operands, V, sizes, tile, k0, keys, v_dim, dot, copied, ds, stored)
+    gemm_scores(operands, V, sizes, tile, k0, keys, v_dim, dot, copied, ds, stored)
     weights(tile.vectors, s.ctypes.data, ds.ctypes.data, rows, state.ctypes.data, delta.ctypes.data, scale, kind)
     if softcap > 0:
         for n in range(rows * width):
@@ -214,7 +214,7 @@ def differentiate_block(operands, sizes, tile, band, k0, keys, scale, rest, soft
         ds_rows = p_rows + rows * width * 2
         round_rows(p_rows, rows * width, p_rows, kind)
         round_rows(ds.ctypes.data, rows * width, ds_rows, kind)
-        pair_rows(ds.ctypes.data, rows, width, kind)
-    add_keys_by_columns(p_rows, rows, width, do.ctypes.data, sizes[DV_ROWS], dv, sizes[DV_ROWS], kind, stored)
-    add_keys_by_columns(ds_rows, rows, width, q.ctypes.data, sizes[D_ROWS], dk, sizes[D_ROWS], kind, stored)
-    columns_by_lanes(operands, K, sizes, tile, k0, keys, d, ds, copied, NOWHERE, dqt, True, stored)
+        pack_row_pairs(ds.ctypes.data, rows, width, kind)
+    gemm_gradients(p_rows, rows, width, do.ctypes.data, sizes[DV_ROWS], dv, sizes[DV_ROWS], kind, stored)
+    gemm_gradients(ds_rows, rows, width, q.ctypes.data, sizes[D_ROWS], dk, sizes[D_ROWS], kind, stored)
+    gemm_output(operands, K, sizes, tile, k0, keys, d, ds, copied, NOT_TRANSPOSED, dqt, True, stored)

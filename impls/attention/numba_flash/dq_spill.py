@@ -6,7 +6,7 @@ far below what a finished number is rounded to.
 
 import numpy as np
 
-from .internal import internal
+from .deferred_codegen import deferred_codegen
 from .memory import NATIVE, copy, view
 from .operands import HEAD_DIM, STORAGE
 
@@ -14,13 +14,13 @@ BYTE, TWO_BYTES, LAST, ROUNDING = np.array([8, 16, 0xFF, 0x80], np.uint32)
 """Bits of one byte and of two, the last byte of a whole number, and half of what its third byte counts."""
 
 
-@internal
+@deferred_codegen
 def pieces_of(columns, lanes, width):
     """(how many, numbers of each, numbers from one to the next): a tile's columns, all at once where they are contiguous."""
     return (1, columns * lanes, columns * width) if lanes == width else (columns, lanes, width)
 
 
-@internal
+@deferred_codegen
 def split(bits, first, third):
     """The first two bytes of numbers of four, and the third, to which they are rounded.
 
@@ -32,15 +32,15 @@ def split(bits, first, third):
         third[n] = bits[n] + ROUNDING >> BYTE & LAST
 
 
-@internal
+@deferred_codegen
 def join(first, third, bits):
     """The inverse of `split`."""
     for n in range(first.size):
         bits[n] = np.uint32(first[n]) << TWO_BYTES | np.uint32(third[n]) << BYTE
 
 
-@internal
-def leave(target, sizes, lanes, width, dqt, thirds):
+@deferred_codegen
+def spill(target, sizes, lanes, width, dqt, thirds):
     """Put away a tile's dq until the next chunk, column by column: the tile's rows of dq, at `target`, are contiguous.
 
     Where they are numbers of two bytes, these are the first two of a float32, and its third is left at `thirds`: rounded to
@@ -58,9 +58,9 @@ def leave(target, sizes, lanes, width, dqt, thirds):
             split(bits[n * apart :], put[n * length : (n + 1) * length], third[n * apart :])
 
 
-@internal
-def take_up(source, sizes, lanes, width, dqt, thirds):
-    """What `leave` has put away, into dqt."""
+@deferred_codegen
+def reload(source, sizes, lanes, width, dqt, thirds):
+    """What `spill` has put away, into dqt."""
     pieces, length, apart = pieces_of(sizes[HEAD_DIM], lanes, width)
     if sizes[STORAGE] == NATIVE:
         put = view(source, pieces * length, dqt[0])

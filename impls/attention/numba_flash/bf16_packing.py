@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .internal import internal
+from .deferred_codegen import deferred_codegen
 from .memory import as_kind, copy, lanes_of, view
 from .operands import BY_COLUMN, address_of, query_after, query_of
 from .packing import round_up
@@ -20,22 +20,22 @@ from .simd import INT32, INTP, simd, subroutine
 _INT16 = ir.IntType(16)
 
 
-@internal
-def parts_of(scale):
+@deferred_codegen
+def split_scale(scale):
     """(power of two, the rest), whose product is the scale; the rest has its sign and lies between 1 and 2 but for that."""
     mantissa, exponent = math.frexp(scale)
     return as_kind(math.ldexp(1.0, exponent - 1), scale), as_kind(2 * mantissa, scale)
 
 
 @intrinsic
-def pair_rows(typing, x, rows, width, kind):
+def pack_row_pairs(typing, x, rows, width, kind):
     """Pairs of rows of x at that address, (rows, width), rounded to bfloat16, in place: (rows / 2, width) of int32.
 
-    See `Simd.pair`. `rows` is even, `width` whole vectors.
+    See `Simd.pack_bf16`. `rows` is even, `width` whole vectors.
     """
 
     def generate(context, builder, signature, arguments):
-        subroutine(builder, f"pair_rows_{kind}", arguments[:-1], body)
+        subroutine(builder, f"pack_row_pairs_{kind}", arguments[:-1], body)
         return context.get_dummy_value()
 
     def body(builder, arguments):
@@ -50,7 +50,7 @@ def pair_rows(typing, x, rows, width, kind):
                 low = unit.load(builder, x, builder.add(first, at))
                 high = unit.load(builder, x, builder.add(builder.add(first, width), at))
                 target = builder.gep(out, [builder.add(builder.mul(pair.index, width), at)])
-                both = unit.pair(builder, low, high)
+                both = unit.pack_bf16(builder, low, high)
                 builder.store(both, builder.bitcast(target, both.type.as_pointer()), align=4)
 
     return types.void(*[types.intp] * 3, kind), generate
@@ -71,7 +71,7 @@ def round_rows(typing, x, count, out, kind):
         with cgutils.for_range(builder, builder.udiv(count, INTP(2 * unit.lanes))) as loop:
             at = builder.mul(loop.index, INTP(2 * unit.lanes))
             first, second = unit.load(builder, x, at), unit.load(builder, x, builder.add(at, INTP(unit.lanes)))
-            both = unit.halves(builder, first, second)
+            both = unit.round_to_bf16(builder, first, second)
             builder.store(both, builder.bitcast(builder.gep(out, [at]), both.type.as_pointer()), align=2)
 
     return types.void(*[types.intp] * 3, kind), generate
@@ -85,18 +85,18 @@ def interleave(typing, first, second, out, count, kind):
         first, second, out, count, _ = arguments
         unit = simd(str(kind))
         whole = builder.udiv(count, INTP(unit.lanes))
-        halves = ir.VectorType(_INT16, unit.lanes)
-        turns = [i // 2 + i % 2 * unit.lanes for i in range(2 * unit.lanes)]
+        numbers = ir.VectorType(_INT16, unit.lanes)
+        order = [i // 2 + i % 2 * unit.lanes for i in range(2 * unit.lanes)]
         with cgutils.for_range(builder, whole) as loop:
             at = builder.mul(loop.index, INTP(unit.lanes))
             rows = [
                 builder.load(
-                    builder.bitcast(builder.gep(builder.inttoptr(row, _INT16.as_pointer()), [at]), halves.as_pointer()),
+                    builder.bitcast(builder.gep(builder.inttoptr(row, _INT16.as_pointer()), [at]), numbers.as_pointer()),
                     align=2,
                 )
                 for row in (first, second)
             ]
-            both = builder.shuffle_vector(*rows, ir.Constant(ir.VectorType(INT32, 2 * unit.lanes), turns))
+            both = builder.shuffle_vector(*rows, ir.Constant(ir.VectorType(INT32, 2 * unit.lanes), order))
             target = builder.gep(builder.inttoptr(out, INT32.as_pointer()), [at])
             builder.store(both, builder.bitcast(target, both.type.as_pointer()), align=4)
         return builder.mul(whole, INTP(unit.lanes))
@@ -123,8 +123,8 @@ def store_bits(typing, address, bits):
     return types.void(types.intp, types.uint16), generate
 
 
-@internal
-def copy_numbers(source, step, count, out, out_count):
+@deferred_codegen
+def copy_bf16(source, step, count, out, out_count):
     """`count` numbers of two bytes, `step` bytes apart, then zeros up to `out_count`. Addresses."""
     target = view(out, out_count, np.uint16(0))
     if step == 2:
@@ -135,39 +135,42 @@ def copy_numbers(source, step, count, out, out_count):
     target[count:] = 0
 
 
-@internal
-def copy_rows_of_pairs(operands, which, sizes, b, kv, row, rows, columns, out, out_rows):
+@deferred_codegen
+def copy_bf16_rows(operands, operand, sizes, b, kv, row, rows, columns, out, out_rows):
     """Rows of keys or values as they are stored, with an even number of columns; zeros beyond the array. An address."""
-    padded, step = round_up(columns, 2), operands[which, BY_COLUMN]
+    padded, step = round_up(columns, 2), operands[operand, BY_COLUMN]
     for r in range(out_rows):
-        source = address_of(operands, which, b, kv, row + r, 0)
-        copy_numbers(source, step, columns if r < rows else 0, out + r * padded * 2, padded)
+        source = address_of(operands, operand, b, kv, row + r, 0)
+        copy_bf16(source, step, columns if r < rows else 0, out + r * padded * 2, padded)
 
 
-@internal
-def interleave_rows(operands, which, sizes, b, kv, row, rows, columns, out, out_columns, kind):
+@deferred_codegen
+def interleave_rows(operands, operand, sizes, b, kv, row, rows, columns, out, out_columns, kind):
     """out[j, c] = elements c of rows 2j and 2j + 1 of keys or values; zeros beyond the array. An address."""
-    step = operands[which, BY_COLUMN]
+    step = operands[operand, BY_COLUMN]
     for j in range(0, rows, 2):
-        first, target = address_of(operands, which, b, kv, row + j, 0), out + j // 2 * out_columns * 4
-        second = address_of(operands, which, b, kv, row + j + 1, 0) if j + 1 < rows else 0
-        interleave_two(first, second, step, columns, target, out_columns, kind)
+        first, target = address_of(operands, operand, b, kv, row + j, 0), out + j // 2 * out_columns * 4
+        second = address_of(operands, operand, b, kv, row + j + 1, 0) if j + 1 < rows else 0
+        interleave_pair(first, second, step, columns, target, out_columns, kind)
 
 
-@internal
-def interleave_lanes(operands, which, sizes, tile, columns, out, out_columns, kind):
+@deferred_codegen
+def interleave_lanes(operands, operand, sizes, tile, columns, out, out_columns, kind):
     """out[j, c] = elements c of the rows of lanes 2j and 2j + 1 of a tile; zeros beyond both. An address."""
-    step, (h, i) = operands[which, BY_COLUMN], query_of(sizes, tile.kv, tile.lane)
+    step, (h, i) = operands[operand, BY_COLUMN], query_of(sizes, tile.kv, tile.lane)
     for n in range(0, tile.lanes, 2):
-        first, (h, i) = address_of(operands, which, tile.b, h, i, 0), query_after(sizes, h, i)
-        second, (h, i) = address_of(operands, which, tile.b, h, i, 0) if n + 1 < tile.lanes else 0, query_after(sizes, h, i)
-        interleave_two(first, second, step, columns, out + n // 2 * out_columns * 4, out_columns, kind)
+        first, (h, i) = address_of(operands, operand, tile.b, h, i, 0), query_after(sizes, h, i)
+        second, (h, i) = (
+            address_of(operands, operand, tile.b, h, i, 0) if n + 1 < tile.lanes else 0,
+            query_after(sizes, h, i),
+        )
+        interleave_pair(first, second, step, columns, out + n // 2 * out_columns * 4, out_columns, kind)
     done = (tile.lanes + 1) // 2 * out_columns
     view(out, tile.vectors * lanes_of(kind) // 2 * out_columns, np.int32(0))[done:] = 0
 
 
-@internal
-def interleave_two(first, second, step, columns, out, out_columns, kind):
+@deferred_codegen
+def interleave_pair(first, second, step, columns, out, out_columns, kind):
     """out[c] = elements c, `step` bytes apart, of two rows; zeros beyond the last one. Addresses, the second may be zero."""
     done = interleave(first, second, out, columns, kind) if step == 2 and second else 0
     for c in range(done, out_columns):

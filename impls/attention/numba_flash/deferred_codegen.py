@@ -17,7 +17,7 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 
-class _Part(JITCodeLibrary):
+class _DeferredLibrary(JITCodeLibrary):
     """A function and those that it calls, linked but neither optimised nor translated to machine code."""
 
     def _optimize_final_module(self):
@@ -34,11 +34,11 @@ def _compiled(typing, function, arguments):
     cpu_target.options.parse_as_flags(flags, {"nopython": True, "error_model": "numpy", "_nrt": False})
     flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
     target = cpu_target.target_context
-    part = _Part(target.codegen(), function.__qualname__)
+    part = _DeferredLibrary(target.codegen(), function.__qualname__)
     return compile_internal(typing, target, part, function, arguments, None, flags, {})
 
 
-def internal(function: Callable) -> Callable:
+def deferred_codegen(function: Callable) -> Callable:
     """Decorator for them. Arguments are passed by position.
 
     Whether a function has raised is not looked at: a kernel runs on threads that have nobody to raise to.
