@@ -14,13 +14,13 @@ from harness.conformance import checks
 from harness.inputs import make_inputs
 from harness.problem import Problem
 from harness.reference import expected
-from impls.attention.numba_flash import plan
-from impls.attention.numba_flash.amx import Registers, amx_gemm_body
 from impls.attention.numba_flash.attention import Fused
-from impls.attention.numba_flash.microkernel import ROWS
-from impls.attention.numba_flash.operands import CHUNK, SPLITS, TILE_KEYS
-from impls.attention.numba_flash.processor import amx, has_bfloat16_products
-from impls.attention.numba_flash.simd import INTP
+from impls.attention.numba_flash.layout import plan
+from impls.attention.numba_flash.layout.sizes import CHUNK, SPLITS, TILE_KEYS
+from impls.attention.numba_flash.runtime.llvm import INTP
+from impls.attention.numba_flash.runtime.processor import amx, has_bfloat16_products
+from impls.attention.numba_flash.simd.amx import Registers, amx_gemm_body
+from impls.attention.numba_flash.simd.microkernel import ROWS
 from tests.unit.plain import admitted
 
 # Vectors of 16, 8 and 4 float32: AVX-512 without its instructions for bfloat16, AVX2, and what every x86-64 processor has.
@@ -375,10 +375,10 @@ from harness.conformance import checks
 from harness.inputs import make_inputs
 from harness.problem import Problem
 from harness.reference import expected
-from impls.attention.numba_flash import simd
 from impls.attention.numba_flash.attention import Fused
+from impls.attention.numba_flash.simd.vectors import simd
 
-assert simd.simd("float32").lanes == {lanes}
+assert simd("float32").lanes == {lanes}
 for changes in (
     {{"q_len": 37, "head_dim": 20}},
     {{"q_len": 1, "head_dim": 16}},
@@ -417,9 +417,9 @@ from harness.conformance import checks
 from harness.inputs import make_inputs
 from harness.problem import Problem
 from harness.reference import expected
-from impls.attention.numba_flash import plan
 from impls.attention.numba_flash.attention import Fused
-from impls.attention.numba_flash.operands import TRANSPOSED_ROW
+from impls.attention.numba_flash.layout import plan
+from impls.attention.numba_flash.layout.sizes import TRANSPOSED_ROW
 
 plan.second_level_cache = lambda: 60 * 1024
 for changes in (

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import impls.attention.numba_flash
-from impls.attention.numba_flash.sources import PACKAGE, hash_of_sources
+from impls.attention.numba_flash.runtime.sources import PACKAGE, hash_of_sources
 
 
 def test_the_hash_is_of_the_whole_package():

@@ -9,11 +9,11 @@ import numpy as np
 
 from harness.problem import Problem
 
-from . import operands as places
-from .backward import backward
-from .decode import decode
-from .forward import forward
-from .plan import WHOLE, Plan, plan_backward, plan_decode, plan_forward, suits_decode
+from .layout.plan import WHOLE, Plan, plan_backward, plan_decode, plan_forward, suits_decode
+from .passes.backward import backward
+from .passes.decode import decode
+from .passes.forward import forward
+from .runtime import call as places
 
 
 class Fused:
