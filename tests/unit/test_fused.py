@@ -16,7 +16,6 @@ from harness.problem import Problem
 from harness.reference import expected
 from impls.attention.numba_flash.attention import Fused
 from impls.attention.numba_flash.layout import plan
-from impls.attention.numba_flash.layout.sizes import CHUNK, SPLITS, TILE_KEYS
 from impls.attention.numba_flash.runtime.llvm import INTP
 from impls.attention.numba_flash.runtime.processor import amx, has_bfloat16_products
 from impls.attention.numba_flash.simd.amx import Registers, amx_gemm_body
@@ -55,7 +54,7 @@ def forward(problem, threads, seed=5):
 def test_keys_in_parts(name, threads):
     problem = Problem(**{"batch": 1, "q_heads": 2, **WITH_PARTS[name]})
     inputs, o, _, kernels = forward(problem, threads)
-    assert kernels.plan_forward.sizes[SPLITS] > 1 or threads == 1
+    assert kernels.plan_forward.sizes["splits"] > 1 or threads == 1
     for output in o, kernels.forward(inputs.q, inputs.k, inputs.v, **inputs.extras):
         found = checks.accuracy({"o": output}, expected(problem, inputs))
         assert found.correct, checks.finding(found)
@@ -305,9 +304,9 @@ def test_gradients_in_chunks(name, threads, monkeypatch):
     """dk and dv chunk by chunk of the keys, while dq waits in its own memory, whether a task is a head or a part of one."""
     sizes = {"batch": 1, "q_heads": 3, "q_len": 110, "kv_len": 203, "head_dim": 18, **BACKWARD_IN_CHUNKS[name]}
     problem = Problem(**{"kv_heads": sizes["q_heads"], **sizes}, direction="backward")
-    monkeypatch.setattr(plan, "LEAST_SUMS", 32)
+    monkeypatch.setattr(plan, "MIN_CHUNK_KEYS", 32)
     inputs, o, state, kernels = forward(problem, threads)
-    assert kernels.plan_backward.sizes[CHUNK] < problem.kv_len / 3
+    assert kernels.plan_backward.sizes["chunk_keys"] < problem.kv_len / 3
     arguments = inputs.q, inputs.k, inputs.v, o, state, inputs.do
     outputs = dict(zip(("dq", "dk", "dv"), kernels.backward(*arguments, **inputs.extras), strict=True))
     found = checks.accuracy(outputs, expected(problem, inputs))
@@ -339,7 +338,7 @@ def test_sums_of_gradients_take_little_memory(dtype, threads, heads):
     problem = Problem(q_heads=heads, q_len=8192, kv_len=8192, head_dim=64, dtype=dtype, direction="backward")
     planned = plan.plan_backward(problem, threads)
     bytes_of_dq = problem.q_heads * problem.q_len * (problem.head_dim + 4)
-    chunk = planned.sizes[CHUNK] * (problem.head_dim + problem.v_head_dim) * 4
+    chunk = planned.sizes["chunk_keys"] * (problem.head_dim + problem.v_head_dim) * 4
     tasks = 2 * threads + heads if heads < 2 * threads else threads
     assert planned.states <= 1.01 * bytes_of_dq + tasks * chunk
 
@@ -359,7 +358,7 @@ def test_gradients_take_less_than_the_keys_and_a_half(dtype, length, head_dim, c
     planned, size = plan.plan_backward(problem, threads=2), 2 if dtype == "bfloat16" else 4
     keys = problem.kv_heads * length * head_dim * size
     saved = keys + problem.q_heads * length * 2 * 4
-    limit = 1.5 if planned.sizes[CHUNK] > plan.LEAST_SUMS else 1.55
+    limit = 1.5 if planned.sizes["chunk_keys"] > plan.MIN_CHUNK_KEYS else 1.55
     assert planned.work * 2 + planned.states + saved < limit * keys
 
 
@@ -419,7 +418,6 @@ from harness.problem import Problem
 from harness.reference import expected
 from impls.attention.numba_flash.attention import Fused
 from impls.attention.numba_flash.layout import plan
-from impls.attention.numba_flash.layout.sizes import TRANSPOSED_ROW
 
 plan.second_level_cache = lambda: 60 * 1024
 for changes in (
@@ -436,7 +434,7 @@ for changes in (
     sizes = {"batch": 2, "q_heads": 4, "kv_heads": 2, "q_len": 200, "kv_len": 213, "head_dim": 32, **changes}
     problem = Problem(**sizes, dtype="bfloat16", direction="backward")
     inputs, kernels = make_inputs(problem, 1), Fused(problem, 1, tile_keys=80)
-    assert (kernels.plan_forward.sizes[TRANSPOSED_ROW] > 0) == (problem.v_head_dim % 16 == 0)
+    assert (kernels.plan_forward.sizes["transposed_row"] > 0) == (problem.v_head_dim % 16 == 0)
     state = kernels.new_softmax_state()
     o = kernels.forward(inputs.q, inputs.k, inputs.v, **inputs.extras, softmax_state=state)
     found = checks.accuracy({"o": o}, expected(problem.replace(direction="forward"), inputs))
@@ -551,7 +549,7 @@ def test_keys_in_chunks(name, monkeypatch):
     inputs, _, whole, _ = forward(problem, 1)
     monkeypatch.setattr(plan, "second_level_cache", lambda: 12 * 1024)
     _, o, state, kernels = forward(problem, 1)
-    assert kernels.plan_forward.sizes[CHUNK] < problem.kv_len
+    assert kernels.plan_forward.sizes["chunk_keys"] < problem.kv_len
     found = checks.accuracy({"o": o}, expected(problem, inputs))
     assert found.correct, checks.finding(found)
     np.testing.assert_array_equal(np.isinf(state), np.isinf(whole))
@@ -583,7 +581,7 @@ def test_tiles_are_of_whole_micro_kernels(kilobytes, monkeypatch):
     for dtype in ("float32", "float64"):
         problem = Problem(q_len=64, kv_len=1000, head_dim=32, dtype=dtype)
         for one in plan.plan_forward(problem, 2), plan.plan_backward(problem, 2):
-            assert one.sizes[TILE_KEYS] % ROWS == 0
+            assert one.sizes["tile_keys"] % ROWS == 0
 
 
 @pytest.mark.parametrize("keys", [0, 8, 100])

@@ -9,11 +9,14 @@ import numpy as np
 
 from harness.problem import Problem
 
-from .layout.plan import WHOLE, Plan, plan_backward, plan_decode, plan_forward, suits_decode
+from .layout.plan import KEYS_MULTIPLE, Plan, plan_backward, plan_decode, plan_forward, suits_decode
 from .passes.backward import backward
 from .passes.decode import decode
 from .passes.forward import forward
-from .runtime import call as places
+from .runtime.call import CALL, OPERAND, new_call
+
+_ADDRESS, _STRIDES = OPERAND.word("address"), OPERAND.word("by_batch")
+"""The words of an operand: its address, then four strides."""
 
 
 class Fused:
@@ -24,12 +27,11 @@ class Fused:
     """
 
     def __init__(self, problem: Problem, threads: int | None = None, tile_keys: int | None = None):
-        if tile_keys is not None and (tile_keys < WHOLE or tile_keys % WHOLE):
-            raise ValueError(f"tile_keys must be a multiple of {WHOLE}, not {tile_keys}")
+        if tile_keys is not None and (tile_keys < KEYS_MULTIPLE or tile_keys % KEYS_MULTIPLE):
+            raise ValueError(f"tile_keys must be a multiple of {KEYS_MULTIPLE}, not {tile_keys}")
         self.problem = problem
         self.threads = threads or numba.get_num_threads()
         self.dtype = np.dtype(ml_dtypes.bfloat16 if problem.dtype == "bfloat16" else problem.dtype)
-        self._numbers = np.array([problem.scale, problem.softcap or 0])
         self.plan_forward = plan_forward(problem, self.threads, tile_keys)
         self.plan_backward = plan_backward(problem, self.threads, tile_keys)
         self.plan_decode = plan_decode(problem, self.threads, tile_keys) if suits_decode(problem) else None
@@ -80,10 +82,10 @@ class Fused:
 
     def _new_call(self, plan: Plan):
         """The array of a call (see `operands`) but for the operands' addresses, and the strides of those not contiguous."""
-        call = np.zeros(places.call_size(self.threads), np.int64)
-        call[places.SIZES_AT], call[places.NUMBERS_AT] = plan.sizes.ctypes.data, self._numbers.ctypes.data
+        call = new_call(self.threads)
+        call[CALL.word("sizes")] = plan.sizes.ctypes.data
         for operand in self._operands.values():
-            at = operand.at + places.BY_BATCH
+            at = operand.at + _STRIDES
             call[at : at + len(operand.strides)] = operand.strides
         return call
 
@@ -104,8 +106,8 @@ class Fused:
         if x.strides != operand.strides:
             if any(stride % x.itemsize for stride in x.strides):  # A field of records: kernels count strides in elements.
                 x = np.ascontiguousarray(x)
-            call[at + places.BY_BATCH : at + places.BY_BATCH + x.ndim] = x.strides
-        call[at + places.ADDRESS] = _address(x)
+            call[at + _STRIDES : at + _STRIDES + x.ndim] = x.strides
+        call[at + _ADDRESS] = _address(x)
         return x
 
 
@@ -119,7 +121,7 @@ class _Operand(NamedTuple):
 
 
 def _operands(problem: Problem, dtype: np.dtype, state_dtype: np.dtype) -> dict[str, _Operand]:
-    """All operands, in the order of their places."""
+    """All operands, by name."""
     scores = (problem.batch, problem.q_heads, problem.q_len, problem.kv_len)
     inputs = {"q": problem.q_shape, "k": problem.k_shape, "v": problem.v_shape, "o": problem.o_shape}
     expected = {
@@ -130,8 +132,8 @@ def _operands(problem: Problem, dtype: np.dtype, state_dtype: np.dtype) -> dict[
         **{f"d{name}": (inputs[name], dtype) for name in "oqkv"},
     }
     return {
-        name: _Operand(shape, kind, _contiguous(shape, kind.itemsize), places.OPERANDS + 5 * place)
-        for place, (name, (shape, kind)) in enumerate(expected.items())
+        name: _Operand(shape, kind, _contiguous(shape, kind.itemsize), CALL.word(name))
+        for name, (shape, kind) in expected.items()
     }
 
 

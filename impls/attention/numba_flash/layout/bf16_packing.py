@@ -6,7 +6,6 @@ scale is divided so that nothing is rounded twice.
 
 import numpy as np
 
-from ..runtime.call import BY_COLUMN, BY_ROW
 from ..runtime.deferred_codegen import deferred_codegen
 from ..runtime.memory import view
 from ..simd.bf16 import copy_bf16, interleave_pair
@@ -19,30 +18,30 @@ from .packing import pack_lanes, round_up, rows_are_contiguous
 @deferred_codegen
 def copy_bf16_rows(operands, operand, sizes, b, kv, row, rows, columns, out, out_rows):
     """Rows of keys or values as they are stored, with an even number of columns; zeros beyond the array. An address."""
-    padded, step = round_up(columns, 2), operands[operand, BY_COLUMN]
+    padded, step = round_up(columns, 2), operand.by_column
     for r in range(out_rows):
-        source = address_of(operands, operand, b, kv, row + r, 0)
+        source = address_of(operand, b, kv, row + r, 0)
         copy_bf16(source, step, columns if r < rows else 0, out + r * padded * 2, padded)
 
 
 @deferred_codegen
 def interleave_rows(operands, operand, sizes, b, kv, row, rows, columns, out, out_columns, kind):
     """out[j, c] = elements c of rows 2j and 2j + 1 of keys or values; zeros beyond the array. An address."""
-    step = operands[operand, BY_COLUMN]
+    step = operand.by_column
     for j in range(0, rows, 2):
-        first, target = address_of(operands, operand, b, kv, row + j, 0), out + j // 2 * out_columns * 4
-        second = address_of(operands, operand, b, kv, row + j + 1, 0) if j + 1 < rows else 0
+        first, target = address_of(operand, b, kv, row + j, 0), out + j // 2 * out_columns * 4
+        second = address_of(operand, b, kv, row + j + 1, 0) if j + 1 < rows else 0
         interleave_pair(first, second, step, columns, target, out_columns, kind)
 
 
 @deferred_codegen
 def interleave_lanes(operands, operand, sizes, tile, columns, out, out_columns, kind):
     """out[j, c] = elements c of the rows of lanes 2j and 2j + 1 of a tile; zeros beyond both. An address."""
-    step, (h, i) = operands[operand, BY_COLUMN], query_of(sizes, tile.kv, tile.lane)
+    step, (h, i) = operand.by_column, query_of(sizes, tile.kv, tile.lane)
     for n in range(0, tile.lanes, 2):
-        first, (h, i) = address_of(operands, operand, tile.b, h, i, 0), query_after(sizes, h, i)
+        first, (h, i) = address_of(operand, tile.b, h, i, 0), query_after(sizes, h, i)
         second, (h, i) = (
-            address_of(operands, operand, tile.b, h, i, 0) if n + 1 < tile.lanes else 0,
+            address_of(operand, tile.b, h, i, 0) if n + 1 < tile.lanes else 0,
             query_after(sizes, h, i),
         )
         interleave_pair(first, second, step, columns, out + n // 2 * out_columns * 4, out_columns, kind)
@@ -61,7 +60,7 @@ def pack_pairs(operands, operand, sizes, tile, columns, factor, out, scratch):
     padded, width = round_up(columns, 2 * unit), tile.vectors * unit
     for n0 in range(0, width, unit):
         h, i = query_of(sizes, tile.kv, tile.lane + n0)
-        source, apart = address_of(operands, operand, tile.b, h, i, 0), operands[operand, BY_ROW]
+        source, apart = address_of(operand, tile.b, h, i, 0), operand.by_row
         if (
             n0 + unit > tile.lanes
             or columns < padded
@@ -70,8 +69,8 @@ def pack_pairs(operands, operand, sizes, tile, columns, factor, out, scratch):
             source, apart = scratch, padded * 2
             for n in range(unit):
                 count = columns if n0 + n < tile.lanes else 0
-                row = address_of(operands, operand, tile.b, h, i, 0)
-                copy_bf16(row, operands[operand, BY_COLUMN], count, scratch + n * apart, padded)
+                row = address_of(operand, tile.b, h, i, 0)
+                copy_bf16(row, operand.by_column, count, scratch + n * apart, padded)
                 h, i = query_after(sizes, h, i)
         for d in range(0, padded // 2, unit):
             transpose_pairs(source + d * 4, apart, factor, out + (d * width + n0) * 4, width * 4)

@@ -2,14 +2,12 @@
 
 import numpy as np
 
-from ..runtime.call import BY_COLUMN, BY_ROW
 from ..runtime.deferred_codegen import deferred_codegen
-from ..runtime.llvm import LINE
+from ..runtime.llvm import CACHE_LINE
 from ..runtime.memory import prefetch
 from ..simd.stored import NATIVE, bytes_of, lanes_of, load_row, store_row
 from ..simd.transpose import transpose_block
 from .operands import address_of, query_after, query_of
-from .sizes import Q_LEN, STORAGE
 
 
 @deferred_codegen
@@ -20,7 +18,7 @@ def round_up(n, multiple):
 @deferred_codegen
 def rows_are_contiguous(operands, operand, sizes, row, columns, unit, size):
     """Whether the rows of a vector's queries, from `row` on, are one head's, and each is whole vectors of stored numbers."""
-    return row + unit <= sizes[Q_LEN] and columns % unit == 0 and operands[operand, BY_COLUMN] == size
+    return row + unit <= sizes.q_len and columns % unit == 0 and operand.by_column == size
 
 
 @deferred_codegen
@@ -31,16 +29,16 @@ def rows_of_lanes(operands, operand, sizes, tile, n0, column, columns, copied):
     whole vectors, are copied in the type that is computed with: (lanes of a vector, columns up to whole vectors), with zeros
     beyond the last of both.
     """
-    unit, storage = lanes_of(copied[0]), sizes[STORAGE]
+    unit, storage = lanes_of(copied[0]), sizes.storage
     padded, size = round_up(columns, unit), bytes_of(storage, copied[0])
     h, i = query_of(sizes, tile.kv, tile.lane + n0)
     if n0 + unit <= tile.lanes and rows_are_contiguous(operands, operand, sizes, i, columns, unit, size):
-        return address_of(operands, operand, tile.b, h, i, column), operands[operand, BY_ROW] // size, storage
+        return address_of(operand, tile.b, h, i, column), operand.by_row // size, storage
     for n in range(unit):
         row = copied[n * padded : (n + 1) * padded]
         if n0 + n < tile.lanes:
-            address = address_of(operands, operand, tile.b, h, i, column)
-            load_row(address, operands[operand, BY_COLUMN], columns, storage, row.ctypes.data, copied[0])
+            address = address_of(operand, tile.b, h, i, column)
+            load_row(address, operand.by_column, columns, storage, row.ctypes.data, copied[0])
             row[columns:] = 0
             h, i = query_after(sizes, h, i)
         else:
@@ -67,11 +65,11 @@ def pack_lanes(operands, operand, sizes, tile, column, columns, factor, out, scr
 @deferred_codegen
 def prefetch_rows(operands, operand, sizes, b, h, rows, columns, kind):
     """Prefetch the first rows of a head, so that they are there when it is its turn."""
-    size = bytes_of(sizes[STORAGE], kind)
-    if operands[operand, BY_COLUMN] == size:
+    size = bytes_of(sizes.storage, kind)
+    if operand.by_column == size:
         for row in range(rows):
-            address = address_of(operands, operand, b, h, row, 0)
-            for at in range(0, columns * size, LINE):
+            address = address_of(operand, b, h, row, 0)
+            for at in range(0, columns * size, CACHE_LINE):
                 prefetch(address + at)
 
 
@@ -79,13 +77,13 @@ def prefetch_rows(operands, operand, sizes, b, h, rows, columns, kind):
 def copy_block(operands, operand, sizes, b, kv, row, rows, column, columns, out, out_rows, out_columns):
     """A block of keys or values in the type that is computed with, zeros where it goes beyond the array."""
     source, by_row, by_column = (
-        address_of(operands, operand, b, kv, row, column),
-        operands[operand, BY_ROW],
-        operands[operand, BY_COLUMN],
+        address_of(operand, b, kv, row, column),
+        operand.by_row,
+        operand.by_column,
     )
     target, apart = out.ctypes.data, out_columns * out.itemsize
     for r in range(rows):
-        load_row(source + r * by_row, by_column, columns, sizes[STORAGE], target + r * apart, out[0])
+        load_row(source + r * by_row, by_column, columns, sizes.storage, target + r * apart, out[0])
     if columns < out_columns:
         for r in range(rows):
             out[r * out_columns + columns : (r + 1) * out_columns] = 0
@@ -100,11 +98,11 @@ def unpack_lanes(operands, operand, sizes, tile, columns, x, factors, scratch):
     """
     unit = lanes_of(x[0])
     padded, width = round_up(columns, unit), tile.vectors * unit
-    storage, step, size = sizes[STORAGE], operands[operand, BY_COLUMN], x.itemsize
+    storage, step, size = sizes.storage, operand.by_column, x.itemsize
     native = storage == NATIVE
     for n0 in range(0, tile.lanes, unit):
         h, i = query_of(sizes, tile.kv, tile.lane + n0)
-        target, apart = address_of(operands, operand, tile.b, h, i, 0), operands[operand, BY_ROW] // size
+        target, apart = address_of(operand, tile.b, h, i, 0), operand.by_row // size
         direct = native and n0 + unit <= tile.lanes and rows_are_contiguous(operands, operand, sizes, i, columns, unit, size)
         if not direct:
             target, apart = scratch.ctypes.data, padded
@@ -113,6 +111,6 @@ def unpack_lanes(operands, operand, sizes, tile, columns, x, factors, scratch):
             transpose_block(source, width, NATIVE, factors.ctypes.data + n0 * size, target + d0 * size, apart, x[0])
         if not direct:
             for n in range(min(unit, tile.lanes - n0)):
-                row = address_of(operands, operand, tile.b, h, i, 0)
+                row = address_of(operand, tile.b, h, i, 0)
                 store_row(scratch.ctypes.data + n * padded * size, columns, storage, row, step, x[0])
                 h, i = query_after(sizes, h, i)

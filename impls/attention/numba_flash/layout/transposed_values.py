@@ -2,15 +2,13 @@
 
 import numpy as np
 
-from ..runtime.call import BY_COLUMN, BY_ROW
 from ..runtime.deferred_codegen import deferred_codegen
-from ..runtime.llvm import LINE
+from ..runtime.llvm import CACHE_LINE
 from ..runtime.memory import view
 from ..simd.amx import DEPTH, SIDE
 from ..simd.transpose import transpose_bf16_block
 from .bf16_packing import copy_bf16_rows
 from .operands import address_of
-from .sizes import KV_LEN, TRANSPOSED_ROW
 
 
 @deferred_codegen
@@ -22,17 +20,17 @@ def reset_transposed_values(address, k0):
 
 @deferred_codegen
 def transposed_values(operands, operand, sizes, b, kv, k0, keys, columns, copied, address):
-    """The address of the values of `keys` keys, from k0 on, transposed: [c, j], rows `sizes[TRANSPOSED_ROW]` bytes apart.
+    """The address of the values of `keys` keys, from k0 on, transposed: [c, j], rows `sizes.transposed_row` bytes apart.
 
     Before them, at `address`: the first key that they are for, and the end of the keys transposed so far, in blocks of 32.
     `copied` is the address of scratch for a block. `columns` is a multiple of 16.
     """
-    state, rows, apart = view(address, 2, k0), address + LINE, sizes[TRANSPOSED_ROW]
+    state, rows, apart = view(address, 2, k0), address + CACHE_LINE, sizes.transposed_row
     while state[1] < k0 + keys:
         j = state[1]
-        source, row = address_of(operands, operand, b, kv, j, 0), operands[operand, BY_ROW]
-        if operands[operand, BY_COLUMN] != 2 or j + DEPTH > sizes[KV_LEN]:
-            count = min(DEPTH, sizes[KV_LEN] - j)
+        source, row = address_of(operand, b, kv, j, 0), operand.by_row
+        if operand.by_column != 2 or j + DEPTH > sizes.kv_len:
+            count = min(DEPTH, sizes.kv_len - j)
             copy_bf16_rows(operands, operand, sizes, b, kv, j, count, columns, copied, np.int64(DEPTH))
             source, row = copied, np.int64(columns * 2)
         for c in range(0, columns, SIDE):

@@ -15,26 +15,7 @@ two bytes, the first two do, and the third is left beside them: see `dq_spill.py
 
 from ..layout.operands import address_of, next_task, unpack_call
 from ..layout.packing import round_up
-from ..layout.sizes import (
-    BATCH,
-    CHUNK,
-    D_ROWS,
-    DIRECT,
-    DV_ROWS,
-    HEAD_DIM,
-    KV_HEADS,
-    KV_LEN,
-    SPILL_BYTES,
-    SPLITS,
-    STORAGE,
-    STRIPS,
-    THREADS,
-    TILE_KEYS,
-    TILES,
-    V_HEAD_DIM,
-    WORKSPACE_BYTES,
-)
-from ..runtime.call import BY_COLUMN, DK, DV, pass_of
+from ..runtime.call import pass_of
 from ..runtime.deferred_codegen import deferred_codegen
 from ..runtime.memory import as_kind, size_of, view
 from ..runtime.parallel import run
@@ -53,13 +34,13 @@ BLOCK = 64
 @deferred_codegen
 def chunks_of(sizes):
     """How many chunks a head's keys are; one if there are none, since dq is written with the last."""
-    return max(1, round_up(sizes[KV_LEN], sizes[CHUNK]) // sizes[CHUNK])
+    return max(1, round_up(sizes.kv_len, sizes.chunk_keys) // sizes.chunk_keys)
 
 
 @deferred_codegen
 def chunk_of(sizes, n):
     """[first, last) of the keys of chunk n."""
-    return n * sizes[CHUNK], min((n + 1) * sizes[CHUNK], sizes[KV_LEN])
+    return n * sizes.chunk_keys, min((n + 1) * sizes.chunk_keys, sizes.kv_len)
 
 
 @deferred_codegen
@@ -68,14 +49,14 @@ def differentiate(operands, sizes, tile, chunk, begin, end, scale, softcap, work
 
     dk and dv are the addresses of sums for the chunk's keys; `left` is as in `open_tile`.
     """
-    kind, step, width = work.s[0], sizes[TILE_KEYS], tile.vectors * lanes_of(work.s[0])
+    kind, step, width = work.s[0], sizes.tile_keys, tile.vectors * lanes_of(work.s[0])
     band = visible(sizes, tile.lane, tile.lanes, begin, end, work.first[:width], work.last[:width])
     if band.first_least >= band.last_most:  # No key is seen, and the first chunk is the one to say so.
         if chunk == 0:
             work.dqt[:] = 0
             close_tile(operands, sizes, tile, work, left, True)
         return
-    opening, closing = band.first_least // sizes[CHUNK], (band.last_most - 1) // sizes[CHUNK]
+    opening, closing = band.first_least // sizes.chunk_keys, (band.last_most - 1) // sizes.chunk_keys
     if chunk < opening or closing < chunk:
         return
     power, rest = split_scale(scale) if stored is not None else (scale, as_kind(1, kind))  # As in the forward pass.
@@ -84,7 +65,7 @@ def differentiate(operands, sizes, tile, chunk, begin, end, scale, softcap, work
     first, last = max(band.first_least, start), min(band.last_most, stop)
     for k0 in range(first // ROWS * ROWS, last, step):  # Sums are of whole micro-kernels.
         at = (k0 - start) * size_of(kind)
-        dk_at, dv_at = dk + at * sizes[D_ROWS], dv + at * sizes[DV_ROWS]
+        dk_at, dv_at = dk + at * sizes.d_rows, dv + at * sizes.dv_rows
         differentiate_block(
             operands, sizes, tile, band, k0, min(step, last - k0), scale, rest, softcap, work, dk_at, dv_at, stored
         )
@@ -94,22 +75,22 @@ def differentiate(operands, sizes, tile, chunk, begin, end, scale, softcap, work
 @deferred_codegen
 def size_of_sums(sizes, kind):
     """Bytes of a task's sums of dk and of dv."""
-    rows = min(sizes[CHUNK], round_up(sizes[KV_LEN], ROWS))
-    return rows * sizes[D_ROWS] * size_of(kind), rows * sizes[DV_ROWS] * size_of(kind)
+    rows = min(sizes.chunk_keys, round_up(sizes.kv_len, ROWS))
+    return rows * sizes.d_rows * size_of(kind), rows * sizes.dv_rows * size_of(kind)
 
 
 @deferred_codegen
 def differentiate_heads(arguments, thread, kind, stored):
     """What one thread does: take the next head, or the next part of a head's queries for a chunk, until there is none."""
-    operands, sizes, numbers, counters, memory, states = unpack_call(arguments)
-    scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
-    work = workspace(sizes, memory + thread * sizes[WORKSPACE_BYTES], kind, stored)
+    operands, sizes, counters, memory, states = unpack_call(arguments)
+    scale, softcap = as_kind(sizes.scale, kind), as_kind(sizes.softcap, kind)
+    work = workspace(sizes, memory + thread * sizes.workspace_bytes, kind, stored)
     if stored is not None:
         configure_amx()
-    splits, tiles = sizes[SPLITS], sizes[STRIPS] * sizes[TILES]
+    splits, tiles = sizes.splits, sizes.strips * sizes.strip_tiles
     bytes_of_dk, bytes_of_dv = size_of_sums(sizes, kind)
-    count = sizes[BATCH] * sizes[KV_HEADS] * splits
-    sums, spills = states, states + (count if splits > 1 else sizes[THREADS]) * (bytes_of_dk + bytes_of_dv)
+    count = sizes.batch * sizes.kv_heads * splits
+    sums, spills = states, states + (count if splits > 1 else sizes.threads) * (bytes_of_dk + bytes_of_dv)
     first_chunk = 0 if splits == 1 else pass_of(arguments) // 2
     last_chunk = chunks_of(sizes) if splits == 1 else first_chunk + 1
     while True:
@@ -117,24 +98,24 @@ def differentiate_heads(arguments, thread, kind, stored):
         if n == count:
             break
         head = n // splits
-        b, kv = head // sizes[KV_HEADS], head % sizes[KV_HEADS]
-        if sizes[DIRECT]:
-            dk, dv = address_of(operands, DK, b, kv, 0, 0), address_of(operands, DV, b, kv, 0, 0)
+        b, kv = head // sizes.kv_heads, head % sizes.kv_heads
+        if sizes.in_place:
+            dk, dv = address_of(operands.dk, b, kv, 0, 0), address_of(operands.dv, b, kv, 0, 0)
         else:
             dk = sums + (n if splits > 1 else thread) * (bytes_of_dk + bytes_of_dv)
             dv = dk + bytes_of_dk
-        left = spills + (head if splits > 1 else thread) * tiles * sizes[SPILL_BYTES]
+        left = spills + (head if splits > 1 else thread) * tiles * sizes.spill_bytes
         begin, end = without_padding(operands, sizes, b)
         for chunk in range(first_chunk, last_chunk):
             view(dk, bytes_of_dk // size_of(kind), kind)[:] = 0
             view(dv, bytes_of_dv // size_of(kind), kind)[:] = 0
             for number in range(n % splits, tiles, splits):
-                tile, at = tile_of(sizes, head, number, kind), left + number * sizes[SPILL_BYTES]
+                tile, at = tile_of(sizes, head, number, kind), left + number * sizes.spill_bytes
                 differentiate(operands, sizes, tile, chunk, begin, end, scale, softcap, work, at, dk, dv, stored)
-            if not sizes[DIRECT] and splits == 1:
+            if not sizes.in_place and splits == 1:
                 start, stop = chunk_of(sizes, chunk)
-                store_sums(operands, DK, sizes, b, kv, start, stop, sizes[HEAD_DIM], dk, sizes[D_ROWS], kind)
-                store_sums(operands, DV, sizes, b, kv, start, stop, sizes[V_HEAD_DIM], dv, sizes[DV_ROWS], kind)
+                store_sums(operands, operands.dk, sizes, b, kv, start, stop, sizes.head_dim, dk, sizes.d_rows, kind)
+                store_sums(operands, operands.dv, sizes, b, kv, start, stop, sizes.v_head_dim, dv, sizes.dv_rows, kind)
     if stored is not None:
         release_amx()
 
@@ -143,28 +124,28 @@ def differentiate_heads(arguments, thread, kind, stored):
 def store_sums(operands, operand, sizes, b, kv, first, last, columns, sums, row, kind):
     """Rows [first, last) of dk or dv, rounded to their stored form, from sums at an address, `row` elements apart."""
     for j in range(first, last):
-        target, source = address_of(operands, operand, b, kv, j, 0), sums + (j - first) * row * size_of(kind)
-        store_row(source, columns, sizes[STORAGE], target, operands[operand, BY_COLUMN], kind)
+        target, source = address_of(operand, b, kv, j, 0), sums + (j - first) * row * size_of(kind)
+        store_row(source, columns, sizes.storage, target, operand.by_column, kind)
 
 
 @deferred_codegen
 def reduce_heads(arguments, thread, kind, _):
     """What one thread does of a chunk's second pass: add the parts of the next block of rows into the first of them."""
-    operands, sizes, _, counters, _, states = unpack_call(arguments)
-    splits, (bytes_of_dk, bytes_of_dv) = sizes[SPLITS], size_of_sums(sizes, kind)
+    operands, sizes, counters, _, states = unpack_call(arguments)
+    splits, (bytes_of_dk, bytes_of_dv) = sizes.splits, size_of_sums(sizes, kind)
     start, stop = chunk_of(sizes, pass_of(arguments) // 2)
     blocks = round_up(stop - start, BLOCK) // BLOCK
-    count = sizes[BATCH] * sizes[KV_HEADS] * blocks
+    count = sizes.batch * sizes.kv_heads * blocks
     while True:
         n = next_task(counters, sizes, thread, count)
         if n == count:
             break
         head, block = n // blocks, n % blocks * BLOCK
         last = min(block + BLOCK, stop - start)
-        b, kv, sums = head // sizes[KV_HEADS], head % sizes[KV_HEADS], states + head * splits * (bytes_of_dk + bytes_of_dv)
+        b, kv, sums = head // sizes.kv_heads, head % sizes.kv_heads, states + head * splits * (bytes_of_dk + bytes_of_dv)
         for operand, behind, row, columns in (
-            (DK, 0, sizes[D_ROWS], sizes[HEAD_DIM]),
-            (DV, bytes_of_dk, sizes[DV_ROWS], sizes[V_HEAD_DIM]),
+            (operands.dk, 0, sizes.d_rows, sizes.head_dim),
+            (operands.dv, bytes_of_dk, sizes.dv_rows, sizes.v_head_dim),
         ):
             at = sums + behind + block * row * size_of(kind)
             total = view(at, (last - block) * row, kind)
@@ -177,9 +158,9 @@ def reduce_heads(arguments, thread, kind, _):
 
 def backward(plan, call, threads):
     """dq, dk and dv."""
-    if plan.sizes[SPLITS] == 1:
+    if plan.sizes["splits"] == 1:
         passes = [(differentiate_heads, plan.kinds)]
     else:
-        chunks = max(1, -(-plan.sizes[KV_LEN] // plan.sizes[CHUNK]))
+        chunks = max(1, -(-plan.sizes["kv_len"] // plan.sizes["chunk_keys"]))
         passes = [(differentiate_heads, plan.kinds), (reduce_heads, (plan.kinds[0], None))] * chunks
     run(passes, call, plan.work, plan.states, threads)

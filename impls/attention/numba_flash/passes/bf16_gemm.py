@@ -3,9 +3,7 @@
 from ..layout.bf16_packing import copy_bf16_rows, interleave_rows
 from ..layout.operands import address_of
 from ..layout.packing import round_up
-from ..layout.sizes import TRANSPOSED_ROW
 from ..layout.transposed_values import transposed_values
-from ..runtime.call import BY_COLUMN, BY_ROW
 from ..runtime.deferred_codegen import deferred_codegen
 from ..simd.amx import AMX, DEPTH, SIDE, amx_gemm
 from ..simd.microkernel import ROWS, product
@@ -18,16 +16,16 @@ def gemm_scores_bf16(operands, operand, sizes, tile, k0, keys, depth, right, cop
     b, kv, vectors, kind = tile.b, tile.kv, tile.vectors, out[0]
     rows, pairs, width = round_up(keys, ROWS), (depth + 1) // 2, vectors * lanes_of(kind)
     row_size = width * 4
-    by_row, of_pairs = operands[operand, BY_ROW], operands[operand, BY_COLUMN] == 2 and depth % 2 == 0
+    by_row, of_pairs = operand.by_row, operand.by_column == 2 and depth % 2 == 0
     done = 0
     if AMX:
         done = keys // SIDE * SIDE if of_pairs and depth % DEPTH == 0 else 0
         for r in range(0, done, SIDE):
-            a, c = address_of(operands, operand, b, kv, k0 + r, 0), out.ctypes.data + r * row_size
+            a, c = address_of(operand, b, kv, k0 + r, 0), out.ctypes.data + r * row_size
             amx_gemm(vectors, depth // DEPTH, a, by_row, right.ctypes.data, row_size, c, row_size, False)
     direct = keys // ROWS * ROWS if of_pairs else 0
     for r in range(done, direct, ROWS):
-        a, c = address_of(operands, operand, b, kv, k0 + r, 0), out.ctypes.data + r * row_size
+        a, c = address_of(operand, b, kv, k0 + r, 0), out.ctypes.data + r * row_size
         product(vectors, pairs, a, by_row // 2, 2, right.ctypes.data, width, c, width, False, kind, stored)
     if direct < rows:
         copy_bf16_rows(operands, operand, sizes, b, kv, k0 + direct, keys - direct, depth, copied.ctypes.data, rows - direct)
@@ -45,7 +43,7 @@ def gemm_output_bf16(operands, operand, sizes, tile, k0, keys, columns, s, copie
     if AMX and done > 0:
         a, apart = (
             transposed_values(operands, operand, sizes, b, kv, k0, done, columns, copied.ctypes.data, transposed_address),
-            sizes[TRANSPOSED_ROW],
+            sizes.transposed_row,
         )
         for c in range(0, columns, SIDE):
             o = out.ctypes.data + c * row_size

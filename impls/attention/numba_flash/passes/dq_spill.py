@@ -6,7 +6,6 @@ far below what a finished number is rounded to.
 
 import numpy as np
 
-from ..layout.sizes import HEAD_DIM, STORAGE
 from ..runtime.deferred_codegen import deferred_codegen
 from ..runtime.memory import copy, view
 from ..simd.stored import NATIVE
@@ -47,8 +46,8 @@ def spill(target, sizes, lanes, width, dqt, thirds):
     Where they are numbers of two bytes, these are the first two of a float32, and its third is left at `thirds`: rounded to
     that, it is still far more exact than what it will be.
     """
-    pieces, length, apart = pieces_of(sizes[HEAD_DIM], lanes, width)
-    if sizes[STORAGE] == NATIVE:
+    pieces, length, apart = pieces_of(sizes.head_dim, lanes, width)
+    if sizes.storage == NATIVE:
         put = view(target, pieces * length, dqt[0])
         for n in range(pieces):
             copy(dqt[n * apart :], put[n * length : (n + 1) * length])
@@ -62,8 +61,8 @@ def spill(target, sizes, lanes, width, dqt, thirds):
 @deferred_codegen
 def reload(source, sizes, lanes, width, dqt, thirds):
     """What `spill` has put away, into dqt."""
-    pieces, length, apart = pieces_of(sizes[HEAD_DIM], lanes, width)
-    if sizes[STORAGE] == NATIVE:
+    pieces, length, apart = pieces_of(sizes.head_dim, lanes, width)
+    if sizes.storage == NATIVE:
         put = view(source, pieces * length, dqt[0])
         for n in range(pieces):
             copy(put[n * length :], dqt[n * apart : n * apart + length])

@@ -8,34 +8,16 @@ import math
 
 import numpy as np
 
-from ..layout.operands import LOG_SUM, MAXIMUM, Tile, address_of, next_task, query_of, unpack_call
+from ..layout.operands import Tile, address_of, next_task, query_of, unpack_call
 from ..layout.packing import prefetch_rows, round_up, unpack_lanes
-from ..layout.sizes import (
-    BATCH,
-    CHUNK,
-    DV_ROWS,
-    HEAD_DIM,
-    KV_HEADS,
-    KV_LEN,
-    Q_HEADS,
-    Q_LEN,
-    SPLITS,
-    STRIP,
-    STRIPS,
-    TILES,
-    TILES_AT_ONCE,
-    TILES_PER_TASK,
-    V_HEAD_DIM,
-    WORKSPACE_BYTES,
-)
 from ..layout.transposed_values import reset_transposed_values
-from ..runtime.call import ADDRESS, SOFTMAX_STATE, K, O, Q, V, part
+from ..runtime.call import LOG_SUM, MAXIMUM, part
 from ..runtime.deferred_codegen import deferred_codegen
 from ..runtime.memory import as_kind, copy, size_of, store_native, table, view
 from ..runtime.parallel import run
 from ..scores.band import without_padding
 from ..simd.amx import configure_amx, release_amx
-from ..simd.microkernel import MOST_VECTORS
+from ..simd.microkernel import MAX_VECTORS
 from ..simd.stored import lanes_of
 from .query_tile import attend, is_fresh, workspace
 
@@ -50,48 +32,48 @@ def tile_of(sizes, head, n, kind):
     The last tile of a strip comes first, the longest under a causal mask. The vectors of a strip are dealt out evenly: 8 are
     3 + 3 + 2, and no vector but the last of a strip is partly empty.
     """
-    unit, tiles = lanes_of(kind), sizes[TILES]
-    b, kv, strip, tile = head // sizes[KV_HEADS], head % sizes[KV_HEADS], n // tiles, tiles - 1 - n % tiles
-    vectors = round_up(sizes[STRIP], unit) // unit
+    unit, tiles = lanes_of(kind), sizes.strip_tiles
+    b, kv, strip, tile = head // sizes.kv_heads, head % sizes.kv_heads, n // tiles, tiles - 1 - n % tiles
+    vectors = round_up(sizes.strip_lanes, unit) // unit
     begin, end = vectors * tile // tiles, vectors * (tile + 1) // tiles
-    lanes = min(end * unit, sizes[STRIP]) - begin * unit
-    return Tile(b, kv, strip * sizes[STRIP] + begin * unit, lanes, end - begin)
+    lanes = min(end * unit, sizes.strip_lanes) - begin * unit
+    return Tile(b, kv, strip * sizes.strip_lanes + begin * unit, lanes, end - begin)
 
 
 @deferred_codegen
 def write_output(operands, sizes, tile, m, l, o, scratch):
     """Divide by the sums of weights and write output and softmax state; the output of a query without keys is zero."""
     for n in range(l.size):
-        if operands[SOFTMAX_STATE, ADDRESS] and n < tile.lanes:
+        if operands.softmax_state.address and n < tile.lanes:
             h, i = query_of(sizes, tile.kv, tile.lane + n)
-            store_native(address_of(operands, SOFTMAX_STATE, tile.b, h, i, MAXIMUM), m[n])
-            store_native(address_of(operands, SOFTMAX_STATE, tile.b, h, i, LOG_SUM), as_kind(math.log(l[n]), l[0]))
+            store_native(address_of(operands.softmax_state, tile.b, h, i, MAXIMUM), m[n])
+            store_native(address_of(operands.softmax_state, tile.b, h, i, LOG_SUM), as_kind(math.log(l[n]), l[0]))
         l[n] = 1 / l[n] if l[n] != 0 else 0
-    unpack_lanes(operands, O, sizes, tile, sizes[V_HEAD_DIM], o, l, scratch)
+    unpack_lanes(operands, operands.o, sizes, tile, sizes.v_head_dim, o, l, scratch)
 
 
 @deferred_codegen
 def state_at(address, vectors, dv_rows, kind):
     """(m, l, o) of a tile, of so many vectors, at an address."""
     unit = lanes_of(kind)
-    width, most = vectors * unit, MOST_VECTORS * unit
+    width, most = vectors * unit, MAX_VECTORS * unit
     state = view(address, (2 + dv_rows) * most, kind)
     return state[:width], state[most : most + width], state[2 * most : 2 * most + dv_rows * width]
 
 
 @deferred_codegen
-def attend_tiles(operands, sizes, numbers, head, first, last, work, states, kind, stored):
+def attend_tiles(operands, sizes, head, first, last, work, states, kind, stored):
     """Tiles [first, last) of a head, chunk by chunk of its keys: what one tile has read is in the cache for the next one.
 
     With keys in parts, each part of a tile counts as one.
     """
-    splits, dv_rows, of_head = sizes[SPLITS], sizes[DV_ROWS], sizes[STRIPS] * sizes[TILES] * sizes[SPLITS]
-    size = (2 + dv_rows) * MOST_VECTORS * lanes_of(kind) * size_of(kind)
+    splits, dv_rows, of_head = sizes.splits, sizes.dv_rows, sizes.strips * sizes.strip_tiles * sizes.splits
+    size = (2 + dv_rows) * MAX_VECTORS * lanes_of(kind) * size_of(kind)
     kept = np.int64(work.states.ctypes.data) if splits == 1 else states + (head * of_head + first) * size
-    scale, softcap = as_kind(numbers[0], kind), as_kind(numbers[1], kind)
-    begin, end = without_padding(operands, sizes, head // sizes[KV_HEADS])
-    for k0 in range(begin, max(end, begin + 1), sizes[CHUNK]):
-        k1 = min(k0 + sizes[CHUNK], end)
+    scale, softcap = as_kind(sizes.scale, kind), as_kind(sizes.softcap, kind)
+    begin, end = without_padding(operands, sizes, head // sizes.kv_heads)
+    for k0 in range(begin, max(end, begin + 1), sizes.chunk_keys):
+        k1 = min(k0 + sizes.chunk_keys, end)
         reset_transposed_values(work.transposed_address, k0)
         for n in range(first, last):
             tile = tile_of(sizes, head, n // splits, kind)
@@ -111,21 +93,21 @@ def attend_tiles(operands, sizes, numbers, head, first, last, work, states, kind
 @deferred_codegen
 def prefetch_head(operands, sizes, head, kind):
     """Prefetch what a key/value head's first tile begins with."""
-    b, kv = head // sizes[KV_HEADS], head % sizes[KV_HEADS]
-    h, rows = kv * (sizes[Q_HEADS] // sizes[KV_HEADS]), min(AHEAD, sizes[KV_LEN])
-    prefetch_rows(operands, Q, sizes, b, h, min(AHEAD, sizes[Q_LEN]), sizes[HEAD_DIM], kind)
-    prefetch_rows(operands, K, sizes, b, kv, rows, sizes[HEAD_DIM], kind)
-    prefetch_rows(operands, V, sizes, b, kv, rows, sizes[V_HEAD_DIM], kind)
+    b, kv = head // sizes.kv_heads, head % sizes.kv_heads
+    h, rows = kv * (sizes.q_heads // sizes.kv_heads), min(AHEAD, sizes.kv_len)
+    prefetch_rows(operands, operands.q, sizes, b, h, min(AHEAD, sizes.q_len), sizes.head_dim, kind)
+    prefetch_rows(operands, operands.k, sizes, b, kv, rows, sizes.head_dim, kind)
+    prefetch_rows(operands, operands.v, sizes, b, kv, rows, sizes.v_head_dim, kind)
 
 
 @deferred_codegen
 def attend_heads(arguments, thread, kind, stored):
     """What one thread does: take the next task, some tiles of a head, until there is none."""
-    operands, sizes, numbers, counters, memory, states = unpack_call(arguments)
-    work = workspace(sizes, memory + thread * sizes[WORKSPACE_BYTES], kind)
-    of_head, together, kept = sizes[STRIPS] * sizes[TILES] * sizes[SPLITS], sizes[TILES_PER_TASK], sizes[TILES_AT_ONCE]
+    operands, sizes, counters, memory, states = unpack_call(arguments)
+    work = workspace(sizes, memory + thread * sizes.workspace_bytes, kind)
+    of_head, together, kept = sizes.strips * sizes.strip_tiles * sizes.splits, sizes.task_tiles, sizes.chunk_tiles
     tasks = round_up(of_head, together) // together
-    count = sizes[BATCH] * sizes[KV_HEADS] * tasks
+    count = sizes.batch * sizes.kv_heads * tasks
     if stored is not None:
         configure_amx()
     following = next_task(counters, sizes, thread, count)
@@ -136,7 +118,7 @@ def attend_heads(arguments, thread, kind, stored):
         for n in range(first, last, kept):
             if tasks == 1 and n + kept >= last and following < count:
                 prefetch_head(operands, sizes, following, kind)
-            attend_tiles(operands, sizes, numbers, head, n, min(n + kept, last), work, states, kind, stored)
+            attend_tiles(operands, sizes, head, n, min(n + kept, last), work, states, kind, stored)
     if stored is not None:
         release_amx()
 
@@ -144,13 +126,13 @@ def attend_heads(arguments, thread, kind, stored):
 @deferred_codegen
 def merge_tiles(arguments, thread, kind, _):
     """What one thread does of the second pass: merge the parts of the next tile into the first of them."""
-    operands, sizes, _, counters, memory, states = unpack_call(arguments)
-    work = workspace(sizes, memory + thread * sizes[WORKSPACE_BYTES], kind)
-    splits, most, dv_rows = sizes[SPLITS], MOST_VECTORS * lanes_of(kind), sizes[DV_ROWS]
+    operands, sizes, counters, memory, states = unpack_call(arguments)
+    work = workspace(sizes, memory + thread * sizes.workspace_bytes, kind)
+    splits, most, dv_rows = sizes.splits, MAX_VECTORS * lanes_of(kind), sizes.dv_rows
     size = (2 + dv_rows) * most
     top, factor = work.packed[:most], work.s[:most]
-    of_head = sizes[STRIPS] * sizes[TILES]
-    count = sizes[BATCH] * sizes[KV_HEADS] * of_head
+    of_head = sizes.strips * sizes.strip_tiles
+    count = sizes.batch * sizes.kv_heads * of_head
     while True:
         task = next_task(counters, sizes, thread, count)
         if task == count:

@@ -6,11 +6,9 @@ cannot multiply, the block is copied first. Half types that it can are in `bf16_
 
 from ..layout.operands import address_of
 from ..layout.packing import copy_block, round_up
-from ..layout.sizes import STORAGE
-from ..runtime.call import BY_COLUMN, BY_ROW
 from ..runtime.deferred_codegen import deferred_codegen
 from ..runtime.memory import size_of
-from ..simd.microkernel import MOST_VECTORS, ROWS, product, product_two_sums
+from ..simd.microkernel import MAX_VECTORS, ROWS, product, product_two_sums
 from ..simd.stored import NATIVE, lanes_of
 from .bf16_gemm import gemm_output_bf16, gemm_scores_bf16
 
@@ -26,10 +24,10 @@ def gemm_scores(operands, operand, sizes, tile, k0, keys, depth, right, copied, 
         return
     b, kv, vectors = tile.b, tile.kv, tile.vectors
     kind, size, width = out[0], out.itemsize, vectors * lanes_of(out[0])
-    rows, direct = round_up(keys, ROWS), keys // ROWS * ROWS if sizes[STORAGE] == NATIVE else 0
-    row, column = operands[operand, BY_ROW] // size, operands[operand, BY_COLUMN] // size
+    rows, direct = round_up(keys, ROWS), keys // ROWS * ROWS if sizes.storage == NATIVE else 0
+    row, column = operand.by_row // size, operand.by_column // size
     for r in range(0, direct, ROWS):
-        a, c = address_of(operands, operand, b, kv, k0 + r, 0), out.ctypes.data + r * width * size
+        a, c = address_of(operand, b, kv, k0 + r, 0), out.ctypes.data + r * width * size
         product_two_sums(vectors, depth, a, row, column, right.ctypes.data, width, c, width, False, kind, None)
     if direct < rows:
         copy_block(operands, operand, sizes, b, kv, k0 + direct, keys - direct, 0, depth, copied, rows - direct, depth)
@@ -50,10 +48,10 @@ def gemm_output(operands, operand, sizes, tile, k0, keys, columns, s, copied, tr
         return
     b, kv, vectors = tile.b, tile.kv, tile.vectors
     kind, size, width = s[0], s.itemsize, vectors * lanes_of(s[0])
-    direct = columns // ROWS * ROWS if sizes[STORAGE] == NATIVE else 0
-    row, column = operands[operand, BY_ROW] // size, operands[operand, BY_COLUMN] // size
+    direct = columns // ROWS * ROWS if sizes.storage == NATIVE else 0
+    row, column = operand.by_row // size, operand.by_column // size
     for c in range(0, direct, ROWS):
-        a, o = address_of(operands, operand, b, kv, k0, c), out.ctypes.data + c * width * size
+        a, o = address_of(operand, b, kv, k0, c), out.ctypes.data + c * width * size
         product(vectors, keys, a, column, row, s.ctypes.data, width, o, width, add, kind, None)
     if direct < columns:
         padded = round_up(columns, ROWS) - direct
@@ -72,7 +70,7 @@ def gemm_gradients(s, rows, width, right, columns, out, out_row, kind, stored):
     """
     unit, size = lanes_of(kind), size_of(kind)
     vectors = columns // unit
-    parts = (vectors + MOST_VECTORS - 1) // MOST_VECTORS
+    parts = (vectors + MAX_VECTORS - 1) // MAX_VECTORS
     depth, a_step, a_size = (width // 2, 2, 2) if stored is not None else (width, 1, size)
     for p in range(parts):
         first, last = vectors * p // parts, vectors * (p + 1) // parts

@@ -11,8 +11,6 @@ import numpy as np
 
 from ..layout.bf16_packing import load_columns
 from ..layout.packing import round_up
-from ..layout.sizes import D_ROWS, DV_ROWS, HEAD_DIM, STORAGE, TILE_KEYS, TILES_AT_ONCE, TRANSPOSED_ROW, V_HEAD_DIM
-from ..runtime.call import BIAS, MASK, K, Q, V
 from ..runtime.deferred_codegen import deferred_codegen
 from ..runtime.memory import as_kind, cut, multiply
 from ..scores.band import seen_through_mask, visible
@@ -21,8 +19,8 @@ from ..scores.prefetch import is_scattered, prefetch_lanes
 from ..scores.softcap import apply_softcap
 from ..scores.softmax import softmax
 from ..simd.bf16 import pack_row_pairs, split_scale
-from ..simd.microkernel import MOST_VECTORS, ROWS
-from ..simd.stored import NATIVE, lanes_of
+from ..simd.microkernel import MAX_VECTORS, ROWS
+from ..simd.stored import NATIVE, bytes_of, lanes_of
 from .gemm import gemm_output, gemm_scores
 
 AT_ONCE = 2 * ROWS
@@ -50,34 +48,35 @@ class Workspace(NamedTuple):
 @deferred_codegen
 def workspace(sizes, address, kind):
     """A `Workspace`, cut out of a thread's memory, each part at a multiple of 64 bytes."""
-    unit, native = lanes_of(kind), sizes[STORAGE] == NATIVE
-    width, tile = MOST_VECTORS * unit, sizes[TILE_KEYS]
-    packed, address = cut(address, sizes[D_ROWS] * width, kind)
+    unit, native = lanes_of(kind), sizes.storage == NATIVE
+    width, tile = MAX_VECTORS * unit, sizes.tile_keys
+    packed, address = cut(address, sizes.d_rows * width, kind)
     s, address = cut(address, tile * width, kind)
-    keys, address = cut(address, (ROWS if native else tile) * sizes[HEAD_DIM], kind)
-    values, address = cut(address, tile * (ROWS if native else sizes[DV_ROWS]), kind)
-    scratch, address = cut(address, unit * (1 + max(sizes[D_ROWS], sizes[DV_ROWS])), kind)
+    keys, address = cut(address, (ROWS if native else tile) * sizes.head_dim, kind)
+    values, address = cut(address, tile * (ROWS if native else sizes.dv_rows), kind)
+    scratch, address = cut(address, unit * (1 + max(sizes.d_rows, sizes.dv_rows)), kind)
     first, address = cut(address, width, np.int32(0))
     last, address = cut(address, width, np.int32(0))
-    states, address = cut(address, sizes[TILES_AT_ONCE] * (2 + sizes[DV_ROWS]) * width, kind)
-    return Workspace(
-        packed, s, keys, values, scratch, first, last, states, address if sizes[TRANSPOSED_ROW] else np.int64(0)
-    )
+    states, address = cut(address, sizes.chunk_tiles * (2 + sizes.dv_rows) * width, kind)
+    return Workspace(packed, s, keys, values, scratch, first, last, states, address if sizes.transposed_row else np.int64(0))
 
 
 @deferred_codegen
 def raw_scores(operands, sizes, tile, k0, keys, packed, copied, s, masked, stored):
     """The tile's scores as `gemm_scores` has them. Bias and mask, which will be applied to them, are prefetched."""
-    depth, lanes, width, kind = sizes[HEAD_DIM], tile.lanes, tile.vectors * lanes_of(s[0]), s[0]
-    if masked and is_scattered(operands, MASK, sizes, keys, kind):
-        prefetch_lanes(operands, MASK, sizes, tile, 0, lanes, k0, keys, kind)
-    scattered = is_scattered(operands, BIAS, sizes, keys, kind)
+    depth, lanes, width, kind = sizes.head_dim, tile.lanes, tile.vectors * lanes_of(s[0]), s[0]
+    if masked and is_scattered(operands.mask, 1, keys):
+        prefetch_lanes(operands.mask, 1, sizes, tile, 0, lanes, k0, keys)
+    size = bytes_of(sizes.storage, kind)
+    scattered = is_scattered(operands.bias, size, keys)
     part = AT_ONCE if scattered else keys
     for r in range(0, keys, part):
         if scattered:
             first, last = lanes * r // keys, lanes * min(r + part, keys) // keys
-            prefetch_lanes(operands, BIAS, sizes, tile, first, last, k0, keys, kind)
-        gemm_scores(operands, K, sizes, tile, k0 + r, min(part, keys - r), depth, packed, copied, s[r * width :], stored)
+            prefetch_lanes(operands.bias, size, sizes, tile, first, last, k0, keys)
+        gemm_scores(
+            operands, operands.k, sizes, tile, k0 + r, min(part, keys - r), depth, packed, copied, s[r * width :], stored
+        )
 
 
 @deferred_codegen
@@ -116,14 +115,14 @@ def attend(operands, sizes, tile, begin, end, scale, softcap, work, m, l, o, sto
     m and l are (lanes of its vectors,), o is (output rows, that many); see `softmax` for what they mean. Keys that no query
     of the tile can see are not touched.
     """
-    packed, s, kind, step = work.packed, work.s, m[0], sizes[TILE_KEYS]
+    packed, s, kind, step = work.packed, work.s, m[0], sizes.tile_keys
     width = tile.vectors * lanes_of(kind)
     band = visible(sizes, tile.lane, tile.lanes, begin, end, work.first[:width], work.last[:width])
     if band.first_least >= band.last_most:
         return
     # Half precision is multiplied by a power of two, which does not round; scores by what is left of the scale.
     power, rest = split_scale(scale) if stored is not None else (scale, as_kind(1, kind))
-    load_columns(operands, Q, sizes, tile, sizes[HEAD_DIM], power, packed, work.scratch, stored)
+    load_columns(operands, operands.q, sizes, tile, sizes.head_dim, power, packed, work.scratch, stored)
     fresh = is_fresh(m)  # Then o is overwritten, and not added to.
     for k0 in range(band.first_least, band.last_most, step):
         keys = min(step, band.last_most - k0)
@@ -136,6 +135,8 @@ def attend(operands, sizes, tile, begin, end, scale, softcap, work, m, l, o, sto
         softmax(tile.vectors, s.ctypes.data, rows, m.ctypes.data, l.ctypes.data, o.ctypes.data, o_rows, kind)
         if stored is not None:
             pack_row_pairs(s.ctypes.data, rows, width, kind)
-        columns, copied, transposed_address = sizes[V_HEAD_DIM], work.copied_values, work.transposed_address
-        gemm_output(operands, V, sizes, tile, k0, keys, columns, s, copied, transposed_address, o, not fresh, stored)
+        columns, copied, transposed_address = sizes.v_head_dim, work.copied_values, work.transposed_address
+        gemm_output(
+            operands, operands.v, sizes, tile, k0, keys, columns, s, copied, transposed_address, o, not fresh, stored
+        )
         fresh = False

@@ -9,16 +9,15 @@ from typing import NamedTuple
 import numpy as np
 
 from ..layout.bf16_packing import interleave_lanes, load_columns
-from ..layout.operands import LOG_SUM, MAXIMUM, address_of, query_after, query_of
+from ..layout.operands import address_of, query_after, query_of
 from ..layout.packing import pack_lanes, unpack_lanes
-from ..layout.sizes import D_ROWS, DV_ROWS, HEAD_DIM, STORAGE, TILE_KEYS, V_HEAD_DIM
-from ..runtime.call import BY_COLUMN, DO, DQ, SOFTMAX_STATE, K, O, Q, V
+from ..runtime.call import LOG_SUM, MAXIMUM
 from ..runtime.deferred_codegen import deferred_codegen
 from ..runtime.memory import as_kind, copy, cut, load_native, view
 from ..scores.softmax import weights
 from ..simd.bf16 import pack_row_pairs, round_rows
 from ..simd.exponential import LOG2E
-from ..simd.microkernel import MOST_VECTORS
+from ..simd.microkernel import MAX_VECTORS
 from ..simd.stored import lanes_of, load_row
 from .dq_spill import reload, spill
 from .gemm import gemm_gradients, gemm_output, gemm_scores
@@ -55,7 +54,7 @@ class Workspace(NamedTuple):
 @deferred_codegen
 def workspace(sizes, address, kind, stored):
     """A `Workspace`, cut out of a thread's memory."""
-    width, tile, d, dv = MOST_VECTORS * lanes_of(kind), sizes[TILE_KEYS], sizes[D_ROWS], sizes[DV_ROWS]
+    width, tile, d, dv = MAX_VECTORS * lanes_of(kind), sizes.tile_keys, sizes.d_rows, sizes.dv_rows
     qt, address = cut(address, d * width, kind)
     q, address = rows_beside(qt, address, stored)
     dot, address = cut(address, dv * width, kind)
@@ -93,8 +92,8 @@ def load_rows(operands, operand, sizes, tile, columns, out, padded, stored):
         return
     h, i = query_of(sizes, tile.kv, tile.lane)
     for n in range(tile.lanes):
-        address, to = address_of(operands, operand, tile.b, h, i, 0), out.ctypes.data + n * padded * out.itemsize
-        load_row(address, operands[operand, BY_COLUMN], columns, sizes[STORAGE], to, out[0])
+        address, to = address_of(operand, tile.b, h, i, 0), out.ctypes.data + n * padded * out.itemsize
+        load_row(address, operand.by_column, columns, sizes.storage, to, out[0])
         out[n * padded + columns : (n + 1) * padded] = 0
         h, i = query_after(sizes, h, i)
     out[tile.lanes * padded : tile.vectors * lanes_of(out[0]) * padded] = 0
@@ -107,9 +106,9 @@ def load_softmax_state(operands, sizes, tile, tops, logs):
     logs[:] = 0
     h, i = query_of(sizes, tile.kv, tile.lane)
     for n in range(tile.lanes):
-        log_sum = load_native(address_of(operands, SOFTMAX_STATE, tile.b, h, i, LOG_SUM), logs[0])
+        log_sum = load_native(address_of(operands.softmax_state, tile.b, h, i, LOG_SUM), logs[0])
         if log_sum != -np.inf:
-            tops[n] = load_native(address_of(operands, SOFTMAX_STATE, tile.b, h, i, MAXIMUM), tops[0])
+            tops[n] = load_native(address_of(operands.softmax_state, tile.b, h, i, MAXIMUM), tops[0])
             logs[n] = -LOG2E * log_sum
         h, i = query_after(sizes, h, i)
 
@@ -117,9 +116,9 @@ def load_softmax_state(operands, sizes, tile, tops, logs):
 @deferred_codegen
 def load_output_sums(operands, sizes, tile, dot, ot, delta, scratch):
     """delta[n] = Σ_c do[n, c] o[n, c]. The former is left in `dot` by lanes; `ot` is scratch for the latter."""
-    one, columns, width = as_kind(1, delta[0]), sizes[V_HEAD_DIM], delta.size
-    pack_lanes(operands, DO, sizes, tile, 0, columns, one, dot, scratch)
-    pack_lanes(operands, O, sizes, tile, 0, columns, one, ot, scratch)
+    one, columns, width = as_kind(1, delta[0]), sizes.v_head_dim, delta.size
+    pack_lanes(operands, operands.do, sizes, tile, 0, columns, one, dot, scratch)
+    pack_lanes(operands, operands.o, sizes, tile, 0, columns, one, ot, scratch)
     delta[:] = 0
     for c in range(columns):
         for n in range(width):
@@ -133,7 +132,7 @@ def open_tile(operands, sizes, tile, work, left, power, is_first, is_last, store
     `left` is the address of what the tile leaves from one chunk to the next: D, then thirds of dq (see `dq_spill.py`).
     """
     kind, scratch, width = work.s[0], work.spare, tile.vectors * lanes_of(work.s[0])
-    d, v_dim, delta, spills = sizes[HEAD_DIM], sizes[V_HEAD_DIM], work.delta[:width], view(left, width, kind)
+    d, v_dim, delta, spills = sizes.head_dim, sizes.v_head_dim, work.delta[:width], view(left, width, kind)
     if is_first:
         load_output_sums(operands, sizes, tile, work.dot, work.dqt, delta, scratch)
         if not is_last:
@@ -144,10 +143,10 @@ def open_tile(operands, sizes, tile, work, left, power, is_first, is_last, store
         reload(address_of_dq(operands, sizes, tile), sizes, tile.lanes, width, work.dqt, left + spills.nbytes)
     load_softmax_state(operands, sizes, tile, work.state[:width], work.state[width : 2 * width])
     if stored is not None or not is_first:
-        load_columns(operands, DO, sizes, tile, v_dim, as_kind(1, kind), work.dot, scratch, stored)
-    load_columns(operands, Q, sizes, tile, d, power, work.qt, scratch, stored)
-    load_rows(operands, Q, sizes, tile, d, work.q, sizes[D_ROWS], stored)
-    load_rows(operands, DO, sizes, tile, v_dim, work.do, sizes[DV_ROWS], stored)
+        load_columns(operands, operands.do, sizes, tile, v_dim, as_kind(1, kind), work.dot, scratch, stored)
+    load_columns(operands, operands.q, sizes, tile, d, power, work.qt, scratch, stored)
+    load_rows(operands, operands.q, sizes, tile, d, work.q, sizes.d_rows, stored)
+    load_rows(operands, operands.do, sizes, tile, v_dim, work.do, sizes.dv_rows, stored)
 
 
 @deferred_codegen
@@ -156,7 +155,7 @@ def close_tile(operands, sizes, tile, work, left, is_last):
     width = tile.vectors * lanes_of(work.s[0])
     if is_last:
         work.delta[:] = 1
-        unpack_lanes(operands, DQ, sizes, tile, sizes[HEAD_DIM], work.dqt, work.delta, work.spare)
+        unpack_lanes(operands, operands.dq, sizes, tile, sizes.head_dim, work.dqt, work.delta, work.spare)
     else:
         thirds = left + width * work.s.itemsize
         spill(address_of_dq(operands, sizes, tile), sizes, tile.lanes, width, work.dqt, thirds)
@@ -165,7 +164,7 @@ def close_tile(operands, sizes, tile, work, left, is_last):
 @deferred_codegen
 def address_of_dq(operands, sizes, tile):
     h, i = query_of(sizes, tile.kv, tile.lane)
-    return address_of(operands, DQ, tile.b, h, i, 0)
+    return address_of(operands.dq, tile.b, h, i, 0)
 
 
 @deferred_codegen
@@ -175,12 +174,12 @@ def differentiate_block(operands, sizes, tile, band, k0, keys, scale, rest, soft
     dk and dv are the addresses of these keys' sums.
     """
     qt, q, dot, do, dqt, s, ds, slope, copied, _, _, state, delta = work
-    kind, width, d, v_dim = s[0], tile.vectors * lanes_of(s[0]), sizes[HEAD_DIM], sizes[V_HEAD_DIM]
+    kind, width, d, v_dim = s[0], tile.vectors * lanes_of(s[0]), sizes.head_dim, sizes.v_head_dim
     slope_at = slope.ctypes.data
     rows = scores(operands, sizes, tile, band, k0, keys, qt, rest, softcap, copied, s, slope_at, copied, stored)
     if rows == 0:
         return
-    gemm_scores(operands, V, sizes, tile, k0, keys, v_dim, dot, copied, ds, stored)
+    gemm_scores(operands, operands.v, sizes, tile, k0, keys, v_dim, dot, copied, ds, stored)
     weights(tile.vectors, s.ctypes.data, ds.ctypes.data, rows, state.ctypes.data, delta.ctypes.data, scale, kind)
     if softcap > 0:
         for n in range(rows * width):
@@ -191,6 +190,6 @@ def differentiate_block(operands, sizes, tile, band, k0, keys, scale, rest, soft
         round_rows(p_rows, rows * width, p_rows, kind)
         round_rows(ds.ctypes.data, rows * width, ds_rows, kind)
         pack_row_pairs(ds.ctypes.data, rows, width, kind)
-    gemm_gradients(p_rows, rows, width, do.ctypes.data, sizes[DV_ROWS], dv, sizes[DV_ROWS], kind, stored)
-    gemm_gradients(ds_rows, rows, width, q.ctypes.data, sizes[D_ROWS], dk, sizes[D_ROWS], kind, stored)
-    gemm_output(operands, K, sizes, tile, k0, keys, d, ds, copied, NOT_TRANSPOSED, dqt, True, stored)
+    gemm_gradients(p_rows, rows, width, do.ctypes.data, sizes.dv_rows, dv, sizes.dv_rows, kind, stored)
+    gemm_gradients(ds_rows, rows, width, q.ctypes.data, sizes.d_rows, dk, sizes.d_rows, kind, stored)
+    gemm_output(operands, operands.k, sizes, tile, k0, keys, d, ds, copied, NOT_TRANSPOSED, dqt, True, stored)

@@ -1,38 +1,71 @@
-"""The layout of a call."""
+"""The layout of a call: one array of 64-bit words that Python fills and every thread of a kernel reads."""
 
 import numpy as np
 
 from .deferred_codegen import deferred_codegen
-from .memory import view
+from .llvm import CACHE_LINE
+from .records import Field, Record
 
-Q, K, V, O, MASK, BIAS, SOFTMAX_STATE, DO, DQ, DK, DV = range(11)
-"""Rows of the array of operands: an address (0 for none), then strides in bytes along batch, head, row and column."""
-
-
-ADDRESS, BY_BATCH, BY_HEAD, BY_ROW, BY_COLUMN = range(5)
-
-
-SIZES_AT, NUMBERS_AT, WORKSPACE, STATES, PASS, OPERANDS = range(6)
-"""Places in the array of a call: addresses of sizes and numbers, which stay the same from call to call; the addresses of the
-threads' workspaces and of the states behind them; the number of the pass; and the array of operands."""
-
-
-COUNTERS = OPERANDS + 11 * 5 + 8
-"""Then a counter of tasks for each thread, in cache lines of their own, since all threads write. Passes start with zeros."""
+OPERAND = Record(
+    "operand",
+    Field("address", "address", "the element [0, 0, 0, 0]; 0 if the operand is absent"),
+    Field("by_batch", "bytes", "from one batch element to the next"),
+    Field("by_head", "bytes", "from one head to the next"),
+    Field("by_row", "bytes", "from one query or key to the next"),
+    Field("by_column", "bytes", "from one element of a row to the next"),
+)
+"""An array of four dimensions, with any strides."""
 
 
-def call_size(threads):
-    """Numbers in the array of a call."""
-    return COUNTERS + threads * 8
+def _operand(name: str, meaning: str) -> Field:
+    return Field(name, "operand", meaning, OPERAND)
+
+
+OPERANDS = (
+    _operand("q", "queries (batch, q_heads, q_len, head_dim)"),
+    _operand("k", "keys (batch, kv_heads, kv_len, head_dim)"),
+    _operand("v", "values (batch, kv_heads, kv_len, v_head_dim)"),
+    _operand("o", "the output (batch, q_heads, q_len, v_head_dim)"),
+    _operand("mask", "booleans (batch, q_heads, q_len, kv_len)"),
+    _operand("bias", "(batch, q_heads, q_len, kv_len)"),
+    _operand("softmax_state", "of each row of scores s: m = max s and ln Σ exp(s - m), (batch, q_heads, q_len, 2)"),
+    _operand("do", "the gradient of the output"),
+    _operand("dq", "the gradient of the queries"),
+    _operand("dk", "the gradient of the keys"),
+    _operand("dv", "the gradient of the values"),
+)
+
+CALL = Record(
+    "call",
+    Field("sizes", "address", "the problem's sizes and the plan (`layout.sizes`), the same in every call"),
+    Field("workspace", "address", "the first thread's workspace; those of the other threads follow"),
+    Field("states", "address", "what tasks leave for later passes, behind the workspaces"),
+    Field("pass_number", "passes", "how many passes of this call are done"),
+    *OPERANDS,
+)
+"""What a call consists of. Behind it each thread has a counter of tasks, in a cache line of its own."""
+
+COUNTERS = CALL.bytes // 8 + CACHE_LINE // 8
+"""The word where the counters begin, a cache line behind the operands. They are zero when a pass begins."""
+
+call_at = CALL.at
+
+MAXIMUM, LOG_SUM = range(2)
+"""Columns of the softmax state: m and ln Σ exp(s - m); both -inf in a row without keys."""
+
+
+def new_call(threads: int) -> np.ndarray:
+    """The words of a call, all zero."""
+    return np.zeros(COUNTERS + threads * (CACHE_LINE // 8), np.int64)
+
+
+@deferred_codegen
+def part(begin, end, n, parts):
+    """Part n of [begin, end), which is cut into parts of nearly the same length."""
+    return begin + (end - begin) * n // parts, begin + (end - begin) * (n + 1) // parts
 
 
 @deferred_codegen
 def pass_of(arguments):
     """Which pass of a call it is, from 0 on."""
-    return view(arguments, COUNTERS, np.int64(0))[PASS]
-
-
-@deferred_codegen
-def part(begin, end, n, parts):
-    """Part n of [begin, end), cut into so many of nearly the same length."""
-    return begin + (end - begin) * n // parts, begin + (end - begin) * (n + 1) // parts
+    return call_at(arguments).pass_number

@@ -7,5 +7,5 @@ INT8, INT16, INT32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 INTP = ir.IntType(64)
 """An address, a count or a stride."""
 
-LINE = 64
+CACHE_LINE = 64
 """Bytes of a cache line, and of the longest vector."""

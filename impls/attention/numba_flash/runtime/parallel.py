@@ -14,8 +14,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from .call import COUNTERS, PASS, STATES, WORKSPACE
-from .llvm import INTP, LINE
+from .call import CALL, COUNTERS
+from .llvm import CACHE_LINE, INTP
 from .sources import digest
 
 
@@ -29,13 +29,16 @@ def _call(typing, function, arguments, thread):
     return types.void(types.intp, types.intp, types.intp), generate
 
 
+_WORKSPACE, _STATES, _PASS_NUMBER = (CALL.word(name) for name in ("workspace", "states", "pass_number"))
+
+
 def _compiled(sources):
     @numba.njit(parallel=True, cache=True)
     def launch(function, call, memory, work, threads):
         _ = sources  # Part of the cache's key.
         arguments = call.ctypes.data
-        call[WORKSPACE] = (memory.ctypes.data + LINE - 1) // LINE * LINE
-        call[STATES] = call[WORKSPACE] + work * threads
+        call[_WORKSPACE] = (memory.ctypes.data + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE
+        call[_STATES] = call[_WORKSPACE] + work * threads
         for n in range(COUNTERS, call.size):
             call[n] = 0
         for thread in numba.prange(threads):
@@ -83,7 +86,7 @@ def run(passes: list[Pass], call: np.ndarray, work: int, states: int, threads: i
 
     `call` is an array as `operands` has it, and each pass (task, the types it computes with).
     """
-    memory = np.empty(work * threads + states + LINE, np.uint8)
+    memory = np.empty(work * threads + states + CACHE_LINE, np.uint8)
     for number, (task, kinds) in enumerate(passes):
-        call[PASS] = number
+        call[_PASS_NUMBER] = number
         _launch(_compiled_for(task, kinds), call, memory, work, threads)

@@ -4,7 +4,6 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from ..layout.packing import round_up, rows_of_lanes
-from ..runtime.call import BIAS
 from ..runtime.deferred_codegen import deferred_codegen
 from ..runtime.llvm import INTP
 from ..simd.stored import BFLOAT16, bytes_of, forms, lanes_of
@@ -77,7 +76,7 @@ def add_columns(operands, sizes, tile, column, columns, out, scratch):
     unit, size = lanes_of(out[0]), out.itemsize
     padded, width = round_up(columns, unit), tile.vectors * unit
     for n0 in range(0, width, unit):
-        source, apart, storage = rows_of_lanes(operands, BIAS, sizes, tile, n0, column, columns, scratch)
+        source, apart, storage = rows_of_lanes(operands, operands.bias, sizes, tile, n0, column, columns, scratch)
         j = 0
         while j < padded:
             at, target = source + j * bytes_of(storage, out[0]), out.ctypes.data + (j * width + n0) * size

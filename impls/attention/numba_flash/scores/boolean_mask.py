@@ -13,7 +13,6 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from ..layout.operands import address_of, query_after, query_of
-from ..runtime.call import BY_COLUMN, MASK
 from ..runtime.deferred_codegen import deferred_codegen
 from ..runtime.llvm import INT32
 from ..runtime.memory import load_byte, view
@@ -76,14 +75,14 @@ def bits_at(address, step, count):
 @deferred_codegen
 def apply_mask(operands, sizes, tile, k0, keys, s, scratch):
     """The mask on a tile's scores for the keys from k0 on. `scratch` has room for two vectors of numbers of eight bytes."""
-    unit, step = lanes_of(s[0]), operands[MASK, BY_COLUMN]
+    unit, step = lanes_of(s[0]), operands.mask.by_column
     width = tile.vectors * unit
     rows = view(scratch.ctypes.data, unit, np.int64(0))
     words = view(scratch.ctypes.data + rows.nbytes, unit, np.uint32(0))
     for n0 in range(0, width, unit):
         h, i = query_of(sizes, tile.kv, tile.lane + n0)
         for n in range(unit):
-            rows[n] = address_of(operands, MASK, tile.b, h, i, k0) if n0 + n < tile.lanes else 0
+            rows[n] = address_of(operands.mask, tile.b, h, i, k0) if n0 + n < tile.lanes else 0
             h, i = query_after(sizes, h, i)
         for j in range(0, keys, BITS):
             count = min(BITS, keys - j)

@@ -3,8 +3,6 @@
 import numpy as np
 
 from ..layout.operands import address_of, query_of
-from ..layout.sizes import STORAGE
-from ..runtime.call import ADDRESS, BIAS, BY_COLUMN, MASK
 from ..runtime.deferred_codegen import deferred_codegen
 from ..runtime.memory import as_kind, load_byte
 from ..simd.stored import lanes_of, read
@@ -20,7 +18,7 @@ def apply_bias_and_masks(operands, sizes, tile, band, k0, keys, rows, masked, s,
     """
     unit, nothing = lanes_of(s[0]), as_kind(-np.inf, s[0])
     width = tile.vectors * unit
-    if operands[BIAS, ADDRESS]:
+    if operands.bias.address:
         add_bias(operands, sizes, tile, k0, keys, s, scratch)
     if masked:
         apply_mask(operands, sizes, tile, k0, keys, s, scratch)
@@ -37,13 +35,13 @@ def apply_bias_and_masks(operands, sizes, tile, band, k0, keys, rows, masked, s,
 def apply_bias_and_masks_to_row(operands, sizes, b, kv, lane, k0, first, last, s):
     """Bias, mask and band on one query's scores for the keys from k0 on; it may see the keys [first, last)."""
     h, i = query_of(sizes, kv, lane)
-    nothing, storage = as_kind(-np.inf, s[0]), sizes[STORAGE]
-    if operands[BIAS, ADDRESS]:
-        address, step = address_of(operands, BIAS, b, h, i, k0), operands[BIAS, BY_COLUMN]
+    nothing, storage = as_kind(-np.inf, s[0]), sizes.storage
+    if operands.bias.address:
+        address, step = address_of(operands.bias, b, h, i, k0), operands.bias.by_column
         for j in range(s.size):
             s[j] += read(address + j * step, storage, s[0])
-    if operands[MASK, ADDRESS]:
-        address, step = address_of(operands, MASK, b, h, i, k0), operands[MASK, BY_COLUMN]
+    if operands.mask.address:
+        address, step = address_of(operands.mask, b, h, i, k0), operands.mask.by_column
         for j in range(s.size):
             if load_byte(address + j * step) == 0:
                 s[j] = nothing

@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from ..runtime.llvm import INT8, INT32, INTP, LINE
+from ..runtime.llvm import CACHE_LINE, INT8, INT32, INTP
 from ..runtime.processor import amx
 from .microkernel import WIDTHS
 from .vectors import each_of, simd, subroutine
@@ -41,7 +41,7 @@ class Registers:
         """All eight registers are of 16 rows of 64 bytes."""
         layout = bytearray(64)
         layout[0] = 1  # The palette, of eight registers.
-        layout[16:32], layout[48:56] = [LINE, 0] * 8, [SIDE] * 8
+        layout[16:32], layout[48:56] = [CACHE_LINE, 0] * 8, [SIDE] * 8
         address = cgutils.global_constant(builder, "tile_registers", cgutils.make_bytearray(layout))
         self._call(builder, "ldtilecfg", builder.bitcast(address, _BYTES))
 
@@ -162,7 +162,7 @@ def amx_gemm_body(operations, count):
         steps, a, a_row, b, b_row, c, c_row, add = arguments
         left, *registers = range(1 + 2 * count)
         sums, right = registers[:count], registers[count:]
-        at = [INTP(LINE * n) for n in range(count)]
+        at = [INTP(CACHE_LINE * n) for n in range(count)]
         with builder.if_else(add) as (adding, starting):
             with adding:
                 for register, place in zip(sums, at, strict=True):
@@ -171,7 +171,7 @@ def amx_gemm_body(operations, count):
                 for register in sums:
                     operations.zero(builder, register)
         with cgutils.for_range(builder, steps) as loop:
-            operations.load(builder, left, builder.add(a, builder.mul(loop.index, INTP(LINE))), a_row)
+            operations.load(builder, left, builder.add(a, builder.mul(loop.index, INTP(CACHE_LINE))), a_row)
             row = builder.add(b, builder.mul(loop.index, builder.mul(b_row, INTP(SIDE))))
             for total, register, place in zip(sums, right, at, strict=True):
                 operations.load(builder, register, builder.add(row, place), b_row)

@@ -24,14 +24,14 @@ WIDTHS = (1, 2, 3)
 """Numbers of vectors that a tile of scores may have: there is a micro-kernel for each."""
 
 
-MOST_VECTORS = WIDTHS[-1]
+MAX_VECTORS = WIDTHS[-1]
 
 
 ROWS = 8 if registers() == 32 else 4
 """Rows of C in registers."""
 
 
-MOST_TERMS = 128
+MAX_TERMS = 128
 """Products that are added up in registers, then to those before them in memory: errors grow with the length of a sum, and
 what is moved with the number of sums."""
 
@@ -52,7 +52,7 @@ def _products(rows: int, widths: tuple[int, ...], widened: bool = False, two_sum
     see `Simd.load_stored`.
 
     With `two_sums`, sums are of two halves, both in registers, for half of the rows at a time; otherwise of parts of so many
-    terms as `MOST_TERMS`. Sums of bfloat16 numbers, which are coarser anyway, are whole.
+    terms as `MAX_TERMS`. Sums of bfloat16 numbers, which are coarser anyway, are whole.
     """
 
     @intrinsic
@@ -83,7 +83,7 @@ def _whole(builder, arguments, size):
 def _parts(builder, arguments, size):
     """The arguments of a product of at most so many terms, inside a loop that goes over all."""
     depth, a, a_row, a_step, b, b_row, c, c_row, add = arguments
-    most = INTP(MOST_TERMS)
+    most = INTP(MAX_TERMS)
     with cgutils.for_range_slice(builder, INTP(0), depth, most, inc=True) as (start, _):
         left = builder.sub(depth, start)
         terms = builder.select(builder.icmp_signed("<", left, most), left, most)

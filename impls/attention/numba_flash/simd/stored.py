@@ -13,7 +13,7 @@ from .vectors import each_of, simd
 NATIVE, BFLOAT16, FLOAT16 = range(3)
 
 
-STORAGE = {"float64": NATIVE, "float32": NATIVE, "bfloat16": BFLOAT16, "float16": FLOAT16}
+FORM_OF = {"float64": NATIVE, "float32": NATIVE, "bfloat16": BFLOAT16, "float16": FLOAT16}
 
 
 @intrinsic
