@@ -1,4 +1,4 @@
-"""Values transposed for AMX, once for all tiles of queries of a chunk."""
+"""Values transposed for AMX (experimental), once for all tiles of queries that go through a chunk of keys."""
 
 import numpy as np
 
@@ -6,34 +6,36 @@ from ..runtime.deferred_codegen import deferred_codegen
 from ..runtime.llvm import CACHE_LINE
 from ..runtime.memory import view
 from ..simd.amx import DEPTH, SIDE
-from ..simd.transpose import transpose_bf16_block
-from .bf16_packing import copy_bf16_rows
-from .operands import address_of
+from ..simd.matrices import Rows
+from ..simd.transpose import transpose_for_amx
+from .bf16_packing import copy_bf16_block
+from .operands import Block, address_of
 
 
 @deferred_codegen
 def reset_transposed_values(address, k0):
-    """From now on `address`, unless it is zero, is for the values of the keys from k0 on."""
+    """Begin anew, with the values of the keys from k0 on. `address` is that of the transposed values, or zero."""
     if address:
         view(address, 2, k0)[:] = k0
 
 
 @deferred_codegen
-def transposed_values(operands, operand, sizes, b, kv, k0, keys, columns, copied, address):
-    """The address of the values of `keys` keys, from k0 on, transposed: [c, j], rows `sizes.transposed_row` bytes apart.
+def transposed_values(call, values, copied, address):
+    """The address of a block of whole rows, transposed: [c, j], rows `sizes.transposed_row` bytes apart.
 
-    Before them, at `address`: the first key that they are for, and the end of the keys transposed so far, in blocks of 32.
-    `copied` is the address of scratch for a block. `columns` is a multiple of 16.
+    At `address` lie the first of the keys whose values are transposed and the end of them so far, then the values, in blocks
+    of 32 keys. `copied` is the address of scratch for a block. The number of columns is a multiple of 16.
     """
-    state, rows, apart = view(address, 2, k0), address + CACHE_LINE, sizes.transposed_row
-    while state[1] < k0 + keys:
+    state, rows, row = view(address, 2, values.row), address + CACHE_LINE, call.sizes.transposed_row
+    operand, b, h, columns = values.operand, values.b, values.h, values.columns
+    while state[1] < values.row + values.rows:
         j = state[1]
-        source, row = address_of(operand, b, kv, j, 0), operand.by_row
-        if operand.by_column != 2 or j + DEPTH > sizes.kv_len:
-            count = min(DEPTH, sizes.kv_len - j)
-            copy_bf16_rows(operands, operand, sizes, b, kv, j, count, columns, copied, np.int64(DEPTH))
-            source, row = copied, np.int64(columns * 2)
+        source = Rows(address_of(operand, b, h, j, 0), operand.by_row)
+        if operand.by_column != 2 or j + DEPTH > call.sizes.kv_len:
+            copy_bf16_block(Block(operand, b, h, j, min(DEPTH, call.sizes.kv_len - j), 0, columns), copied, DEPTH)
+            source = Rows(np.int64(copied), columns * 2)
         for c in range(0, columns, SIDE):
-            transpose_bf16_block(source + c * 2, row, rows + c * apart + (j - state[0]) * 2, apart)
+            out = Rows(rows + c * row + (j - state[0]) * 2, row)
+            transpose_for_amx(Rows(source.address + c * 2, source.row), out)
         state[1] += DEPTH
-    return rows + (k0 - state[0]) * 2
+    return rows + (values.row - state[0]) * 2

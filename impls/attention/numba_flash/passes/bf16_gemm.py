@@ -1,57 +1,60 @@
-"""The products of `gemm.py`, of bfloat16 numbers as they are: in tiles where the processor has them, or in pairs."""
+"""The products of `gemm.py` for bfloat16 numbers as they lie: in pairs, or with AMX (experimental) in tiles of them."""
 
-from ..layout.bf16_packing import copy_bf16_rows, interleave_rows
-from ..layout.operands import address_of
+from ..layout.bf16_packing import copy_bf16_block, interleave_block
+from ..layout.operands import Block, address_of
 from ..layout.packing import round_up
 from ..layout.transposed_values import transposed_values
 from ..runtime.deferred_codegen import deferred_codegen
 from ..simd.amx import AMX, DEPTH, SIDE, amx_gemm
+from ..simd.matrices import Form, Rows, Strided, Target
 from ..simd.microkernel import ROWS, product
-from ..simd.stored import lanes_of
+from ..simd.vectors import lanes_of
 
 
 @deferred_codegen
-def gemm_scores_bf16(operands, operand, sizes, tile, k0, keys, depth, right, copied, out, stored):
+def gemm_scores_bf16(call, keys, queries, out, copied):
     """`gemm.gemm_scores` of pairs."""
-    b, kv, vectors, kind = tile.b, tile.kv, tile.vectors, out[0]
-    rows, pairs, width = round_up(keys, ROWS), (depth + 1) // 2, vectors * lanes_of(kind)
-    row_size = width * 4
-    by_row, of_pairs = operand.by_row, operand.by_column == 2 and depth % 2 == 0
+    operand, b, h, depth, vectors = keys.operand, keys.b, keys.h, keys.columns, queries.vectors
+    rows, pairs, width = round_up(keys.rows, ROWS), (depth + 1) // 2, vectors * lanes_of(call.kind)
+    row_size, form = width * 4, Form(call.kind, call.stored)
+    in_pairs = operand.by_column == 2 and depth % 2 == 0
     done = 0
     if AMX:
-        done = keys // SIDE * SIDE if of_pairs and depth % DEPTH == 0 else 0
+        done = keys.rows // SIDE * SIDE if in_pairs and depth % DEPTH == 0 else 0
         for r in range(0, done, SIDE):
-            a, c = address_of(operand, b, kv, k0 + r, 0), out.ctypes.data + r * row_size
-            amx_gemm(vectors, depth // DEPTH, a, by_row, right.ctypes.data, row_size, c, row_size, False)
-    direct = keys // ROWS * ROWS if of_pairs else 0
+            left = Rows(address_of(operand, b, h, keys.row + r, 0), operand.by_row)
+            target = Target(out.ctypes.data + r * row_size, row_size, False)
+            amx_gemm(vectors, depth // DEPTH, left, Rows(queries.x.ctypes.data, row_size), target)
+    direct = keys.rows // ROWS * ROWS if in_pairs else 0
+    right = Rows(queries.x.ctypes.data, width)
     for r in range(done, direct, ROWS):
-        a, c = address_of(operand, b, kv, k0 + r, 0), out.ctypes.data + r * row_size
-        product(vectors, pairs, a, by_row // 2, 2, right.ctypes.data, width, c, width, False, kind, stored)
+        left = Strided(address_of(operand, b, h, keys.row + r, 0), operand.by_row // 2, 2)
+        product(vectors, pairs, left, right, Target(out.ctypes.data + r * row_size, width, False), form)
     if direct < rows:
-        copy_bf16_rows(operands, operand, sizes, b, kv, k0 + direct, keys - direct, depth, copied.ctypes.data, rows - direct)
+        rest = Block(operand, b, h, keys.row + direct, keys.rows - direct, 0, depth)
+        copy_bf16_block(rest, copied.ctypes.data, rows - direct)
         for r in range(direct, rows, ROWS):
-            a, c = copied.ctypes.data + (r - direct) * pairs * 4, out.ctypes.data + r * row_size
-            product(vectors, pairs, a, pairs * 2, 2, right.ctypes.data, width, c, width, False, kind, stored)
+            left = Strided(copied.ctypes.data + (r - direct) * pairs * 4, pairs * 2, 2)
+            product(vectors, pairs, left, right, Target(out.ctypes.data + r * row_size, width, False), form)
 
 
 @deferred_codegen
-def gemm_output_bf16(operands, operand, sizes, tile, k0, keys, columns, s, copied, transposed_address, out, add, stored):
+def gemm_output_bf16(call, values, weights, out, copies):
     """`gemm.gemm_output` of pairs."""
-    b, kv, vectors, kind = tile.b, tile.kv, tile.vectors, s[0]
-    width, row_size = vectors * lanes_of(kind), vectors * lanes_of(kind) * 4
-    done = keys // DEPTH * DEPTH if AMX and transposed_address else 0
+    operand, b, h, columns, vectors = values.operand, values.b, values.h, values.columns, weights.vectors
+    width, row_size, copied = vectors * lanes_of(call.kind), vectors * lanes_of(call.kind) * 4, copies.x.ctypes.data
+    done = values.rows // DEPTH * DEPTH if AMX and copies.transposed else 0
     if AMX and done > 0:
-        a, apart = (
-            transposed_values(operands, operand, sizes, b, kv, k0, done, columns, copied.ctypes.data, transposed_address),
-            sizes.transposed_row,
-        )
+        row = call.sizes.transposed_row
+        address = transposed_values(call, Block(operand, b, h, values.row, done, 0, columns), copied, copies.transposed)
         for c in range(0, columns, SIDE):
-            o = out.ctypes.data + c * row_size
-            amx_gemm(vectors, done // DEPTH, a + c * apart, apart, s.ctypes.data, row_size, o, row_size, add)
-    if done < keys:
-        left, right, padded = keys - done, s.ctypes.data + done // 2 * row_size, round_up(columns, ROWS)
-        interleave_rows(operands, operand, sizes, b, kv, k0 + done, left, columns, copied.ctypes.data, padded, kind)
-        more = add or done > 0
+            target = Target(out.x.ctypes.data + c * row_size, row_size, out.add)
+            amx_gemm(vectors, done // DEPTH, Rows(address + c * row, row), Rows(weights.x.ctypes.data, row_size), target)
+    if done < values.rows:
+        rest, padded = Block(operand, b, h, values.row + done, values.rows - done, 0, columns), round_up(columns, ROWS)
+        interleave_block(rest, copied, padded)
+        right, add = Rows(weights.x.ctypes.data + done // 2 * row_size, width), out.add or done > 0
         for c in range(0, padded, ROWS):
-            a, o = copied.ctypes.data + c * 4, out.ctypes.data + c * row_size
-            product(vectors, (left + 1) // 2, a, 2, padded * 2, right, width, o, width, more, kind, stored)
+            target = Target(out.x.ctypes.data + c * row_size, width, add)
+            left = Strided(copied + c * 4, 2, padded * 2)
+            product(vectors, (rest.rows + 1) // 2, left, right, target, Form(call.kind, call.stored))

@@ -1,7 +1,7 @@
-"""A tile's dq between one chunk of keys and the next, in the memory that will have it when it is finished.
+"""A tile's dq between one chunk of keys and the next: spilled to the array that will have it, and reloaded.
 
-Of a float32 for which there is only room for two bytes, the third is kept beside them, and the fourth rounded away: it is
-far below what a finished number is rounded to.
+Where that array stores numbers in two bytes, these hold the first two of a float32, the third is kept beside them, and the
+fourth is rounded away: it is far below what a finished dq is rounded to.
 """
 
 import numpy as np
@@ -11,12 +11,12 @@ from ..runtime.memory import copy, view
 from ..simd.stored import NATIVE
 
 BYTE, TWO_BYTES, LAST, ROUNDING = np.array([8, 16, 0xFF, 0x80], np.uint32)
-"""Bits of one byte and of two, the last byte of a whole number, and half of what its third byte counts."""
+"""Bits of one byte and of two, the last byte of an integer, and half of the unit of a third byte."""
 
 
 @deferred_codegen
 def pieces_of(columns, lanes, width):
-    """(how many, numbers of each, numbers from one to the next): a tile's columns, all at once where they are contiguous."""
+    """(pieces, numbers of a piece, numbers from one to the next) of a tile's columns, which are one piece if contiguous."""
     return (1, columns * lanes, columns * width) if lanes == width else (columns, lanes, width)
 
 
@@ -24,7 +24,7 @@ def pieces_of(columns, lanes, width):
 def split(bits, first, third):
     """The first two bytes of numbers of four, and the third, to which they are rounded.
 
-    A nan stays one: neither that of a processor nor that of a number of two bytes has bits in the fourth.
+    A nan stays a nan: neither that of a processor nor that of a number of two bytes has bits in the fourth byte.
     """
     for n in range(first.size):
         first[n] = bits[n] + ROUNDING >> TWO_BYTES
@@ -40,34 +40,33 @@ def join(first, third, bits):
 
 
 @deferred_codegen
-def spill(target, sizes, lanes, width, dqt, thirds):
-    """Put away a tile's dq until the next chunk, column by column: the tile's rows of dq, at `target`, are contiguous.
+def spill(sizes, lanes, width, dqt, rows, thirds):
+    """Spill a tile's dq, (columns, width), to the tile's rows of dq, which are contiguous, and third bytes to `thirds`.
 
-    Where they are numbers of two bytes, these are the first two of a float32, and its third is left at `thirds`: rounded to
-    that, it is still far more exact than what it will be.
+    `rows` and `thirds` are addresses.
     """
     pieces, length, apart = pieces_of(sizes.head_dim, lanes, width)
     if sizes.storage == NATIVE:
-        put = view(target, pieces * length, dqt[0])
+        out = view(rows, pieces * length, dqt[0])
         for n in range(pieces):
-            copy(dqt[n * apart :], put[n * length : (n + 1) * length])
+            copy(dqt[n * apart :], out[n * length : (n + 1) * length])
     else:
-        put, third = view(target, pieces * length, np.uint16(0)), view(thirds, pieces * apart, np.uint8(0))
+        out, third = view(rows, pieces * length, np.uint16(0)), view(thirds, pieces * apart, np.uint8(0))
         bits = view(dqt.ctypes.data, pieces * apart, np.uint32(0))
         for n in range(pieces):
-            split(bits[n * apart :], put[n * length : (n + 1) * length], third[n * apart :])
+            split(bits[n * apart :], out[n * length : (n + 1) * length], third[n * apart :])
 
 
 @deferred_codegen
-def reload(source, sizes, lanes, width, dqt, thirds):
-    """What `spill` has put away, into dqt."""
+def reload(sizes, lanes, width, dqt, rows, thirds):
+    """The inverse of `spill`."""
     pieces, length, apart = pieces_of(sizes.head_dim, lanes, width)
     if sizes.storage == NATIVE:
-        put = view(source, pieces * length, dqt[0])
+        spilled = view(rows, pieces * length, dqt[0])
         for n in range(pieces):
-            copy(put[n * length :], dqt[n * apart : n * apart + length])
+            copy(spilled[n * length :], dqt[n * apart : n * apart + length])
     else:
-        put, third = view(source, pieces * length, np.uint16(0)), view(thirds, pieces * apart, np.uint8(0))
+        spilled, third = view(rows, pieces * length, np.uint16(0)), view(thirds, pieces * apart, np.uint8(0))
         bits = view(dqt.ctypes.data, pieces * apart, np.uint32(0))
         for n in range(pieces):
-            join(put[n * length : (n + 1) * length], third[n * apart :], bits[n * apart :])
+            join(spilled[n * length : (n + 1) * length], third[n * apart :], bits[n * apart :])

@@ -1,7 +1,7 @@
 """One tile of queries against its keys: the loop of FlashAttention-2 (Dao 2023, arXiv 2307.08691, alg. 1), transposed.
 
 A tile of scores is (keys, queries), with queries along the vectors' lanes. Keys and values are then the operand of the
-micro-kernel that is read an element at a time, so they are used where they lie, and the softmax of a query never crosses
+micro-kernel that is read one element at a time, so they are used where they lie, and the softmax of a query never crosses
 lanes. What is packed is small: the tile's queries on the way in, its output on the way out.
 """
 
@@ -10,28 +10,32 @@ from typing import NamedTuple
 import numpy as np
 
 from ..layout.bf16_packing import load_columns
+from ..layout.operands import Block, LaneRows, Span
 from ..layout.packing import round_up
 from ..runtime.deferred_codegen import deferred_codegen
-from ..runtime.memory import as_kind, cut, multiply
+from ..runtime.memory import cut, multiply
 from ..scores.band import seen_through_mask, visible
+from ..scores.buffers import Buffers
 from ..scores.masking import apply_bias_and_masks
 from ..scores.prefetch import is_scattered, prefetch_lanes
 from ..scores.softcap import apply_softcap
 from ..scores.softmax import softmax
-from ..simd.bf16 import pack_row_pairs, split_scale
+from ..simd.bf16 import pack_row_pairs
+from ..simd.matrices import Shape
 from ..simd.microkernel import MAX_VECTORS, ROWS
-from ..simd.stored import NATIVE, bytes_of, lanes_of
-from .gemm import gemm_output, gemm_scores
+from ..simd.stored import NATIVE, bytes_of
+from ..simd.vectors import lanes_of
+from .gemm import Copies, Panel, Sum, gemm_output, gemm_scores
 
-AT_ONCE = 2 * ROWS
-"""Keys for whose products a share of the bias is asked for: a processor has some 24 requests under way, and then waits."""
+PREFETCH_KEYS = 2 * ROWS
+"""Keys for whose products a share of the bias is prefetched: a processor has some 24 requests under way, and then waits."""
 
 
 class Workspace(NamedTuple):
     """What a thread needs for `attend`."""
 
-    packed: np.ndarray
-    """The tile's queries."""
+    queries: np.ndarray
+    """The tile's queries along the lanes."""
     s: np.ndarray
     """Its scores, and then weights."""
     copied_keys: np.ndarray
@@ -41,67 +45,69 @@ class Workspace(NamedTuple):
     first: np.ndarray
     last: np.ndarray
     states: np.ndarray
-    transposed_address: int
-    """The address of values transposed for matrix tiles, or zero."""
+    """The states of the tiles that go through a chunk of keys together."""
+    transposed: int
+    """The address of values transposed for AMX, or zero."""
 
 
 @deferred_codegen
 def workspace(sizes, address, kind):
-    """A `Workspace`, cut out of a thread's memory, each part at a multiple of 64 bytes."""
-    unit, native = lanes_of(kind), sizes.storage == NATIVE
-    width, tile = MAX_VECTORS * unit, sizes.tile_keys
-    packed, address = cut(address, sizes.d_rows * width, kind)
+    """A `Workspace`, cut out of a thread's memory: see `layout.plan.plan_forward`."""
+    lanes, native = lanes_of(kind), sizes.storage == NATIVE
+    width, tile = MAX_VECTORS * lanes, sizes.tile_keys
+    queries, address = cut(address, sizes.d_rows * width, kind)
     s, address = cut(address, tile * width, kind)
     keys, address = cut(address, (ROWS if native else tile) * sizes.head_dim, kind)
     values, address = cut(address, tile * (ROWS if native else sizes.dv_rows), kind)
-    scratch, address = cut(address, unit * (1 + max(sizes.d_rows, sizes.dv_rows)), kind)
+    scratch, address = cut(address, lanes * (1 + max(sizes.d_rows, sizes.dv_rows)), kind)
     first, address = cut(address, width, np.int32(0))
     last, address = cut(address, width, np.int32(0))
     states, address = cut(address, sizes.chunk_tiles * (2 + sizes.dv_rows) * width, kind)
-    return Workspace(packed, s, keys, values, scratch, first, last, states, address if sizes.transposed_row else np.int64(0))
+    return Workspace(
+        queries, s, keys, values, scratch, first, last, states, address if sizes.transposed_row else np.int64(0)
+    )
 
 
 @deferred_codegen
-def raw_scores(operands, sizes, tile, k0, keys, packed, copied, s, masked, stored):
-    """The tile's scores as `gemm_scores` has them. Bias and mask, which will be applied to them, are prefetched."""
-    depth, lanes, width, kind = sizes.head_dim, tile.lanes, tile.vectors * lanes_of(s[0]), s[0]
+def raw_scores(call, tile, keys, buffers, masked):
+    """The products of a tile's queries and some keys. Bias and mask, which will be applied to them, are prefetched."""
+    operands, sizes, count, width = call.operands, call.sizes, keys.last - keys.first, tile.vectors * lanes_of(call.kind)
     if masked and is_scattered(operands.mask, 1, keys):
-        prefetch_lanes(operands.mask, 1, sizes, tile, 0, lanes, k0, keys)
-    size = bytes_of(sizes.storage, kind)
+        prefetch_lanes(call, operands.mask, 1, tile, Span(0, tile.lanes), keys)
+    size, queries = bytes_of(sizes.storage, call.kind), Panel(buffers.queries, tile.vectors)
     scattered = is_scattered(operands.bias, size, keys)
-    part = AT_ONCE if scattered else keys
-    for r in range(0, keys, part):
+    part = PREFETCH_KEYS if scattered else count
+    for r in range(0, count, part):
         if scattered:
-            first, last = lanes * r // keys, lanes * min(r + part, keys) // keys
-            prefetch_lanes(operands.bias, size, sizes, tile, first, last, k0, keys)
-        gemm_scores(
-            operands, operands.k, sizes, tile, k0 + r, min(part, keys - r), depth, packed, copied, s[r * width :], stored
-        )
+            lanes = Span(tile.lanes * r // count, tile.lanes * min(r + part, count) // count)
+            prefetch_lanes(call, operands.bias, size, tile, lanes, keys)
+        block = Block(operands.k, tile.b, tile.kv, keys.first + r, min(part, count - r), 0, sizes.head_dim)
+        gemm_scores(call, block, queries, buffers.s[r * width :], buffers.copied, call.stored)
 
 
 @deferred_codegen
-def scores(operands, sizes, tile, band, k0, keys, packed, rest, softcap, copied, s, slope, scratch, stored):
-    """The tile's scores for the keys from k0 on, with everything that comes before the softmax.
+def scores(call, tile, keys, band, buffers):
+    """The tile's scores for some keys, with everything that comes before the softmax.
 
-    Returns the rows of s, which are whole micro-kernels and -inf beyond the keys; 0 if the mask hides all keys, and s is not
-    written then. `rest` is what the queries were not multiplied by yet; `slope`, unless 0, an address for the softcap's.
+    Returns the rows of the scores, which are whole micro-kernels and -inf beyond the keys; 0 if the mask hides all keys, and
+    no scores are written then.
     """
-    some, every = seen_through_mask(operands, sizes, tile, k0, keys)
+    some, every = seen_through_mask(call, tile, keys)
     if not some:
         return 0
-    raw_scores(operands, sizes, tile, k0, keys, packed, copied, s, not every, stored)
-    rows, width, kind = round_up(keys, ROWS), tile.vectors * lanes_of(s[0]), s[0]
-    if rest != 1:
-        multiply(s[: rows * width], rest)
-    if softcap > 0:
-        apply_softcap(s.ctypes.data, rows * width, softcap, slope, kind)
-    apply_bias_and_masks(operands, sizes, tile, band, k0, keys, rows, not every, s, scratch)
+    raw_scores(call, tile, keys, buffers, not every)
+    rows, width = round_up(keys.last - keys.first, ROWS), tile.vectors * lanes_of(call.kind)
+    if call.score_scale != 1:
+        multiply(buffers.s[: rows * width], call.score_scale)
+    if call.softcap > 0:
+        apply_softcap(buffers.s.ctypes.data, rows * width, call.softcap, buffers.slope, call.kind)
+    apply_bias_and_masks(call, tile, keys, band, not every, buffers)
     return rows
 
 
 @deferred_codegen
 def is_fresh(m):
-    """Whether a state has seen no key; what its o is does not matter then."""
+    """Whether a state has seen no key; then its o may hold anything."""
     fresh = True
     for n in range(m.size):
         fresh = fresh and m[n] == -np.inf
@@ -109,34 +115,32 @@ def is_fresh(m):
 
 
 @deferred_codegen
-def attend(operands, sizes, tile, begin, end, scale, softcap, work, m, l, o, stored):
-    """Fold the keys [begin, end) into the state of a tile's queries.
+def pack_weights(s, rows, width, stored):
+    """Weights as the second product reads them: rounded to bfloat16 in pairs, unless `stored` is None."""
+    if stored is not None:
+        pack_row_pairs(s.ctypes.data, rows, width, s[0])
 
-    m and l are (lanes of its vectors,), o is (output rows, that many); see `softmax` for what they mean. Keys that no query
-    of the tile can see are not touched.
-    """
-    packed, s, kind, step = work.packed, work.s, m[0], sizes.tile_keys
-    width = tile.vectors * lanes_of(kind)
-    band = visible(sizes, tile.lane, tile.lanes, begin, end, work.first[:width], work.last[:width])
+
+@deferred_codegen
+def attend(call, tile, keys, work, state):
+    """Fold some keys into the `State` of a tile's queries. Keys that no query of the tile can see are not touched."""
+    sizes, width, s = call.sizes, tile.vectors * lanes_of(call.kind), work.s
+    lanes = Span(tile.lane, tile.lane + tile.lanes)
+    band = visible(sizes, lanes, keys, work.first[:width], work.last[:width])
     if band.first_least >= band.last_most:
         return
-    # Half precision is multiplied by a power of two, which does not round; scores by what is left of the scale.
-    power, rest = split_scale(scale) if stored is not None else (scale, as_kind(1, kind))
-    load_columns(operands, operands.q, sizes, tile, sizes.head_dim, power, packed, work.scratch, stored)
-    fresh = is_fresh(m)  # Then o is overwritten, and not added to.
-    for k0 in range(band.first_least, band.last_most, step):
-        keys = min(step, band.last_most - k0)
-        rows = scores(
-            operands, sizes, tile, band, k0, keys, packed, rest, softcap, work.copied_keys, s, 0, work.scratch, stored
-        )
+    queries = LaneRows(call.operands.q, tile, 0, sizes.head_dim)
+    load_columns(call, queries, call.query_scale, work.queries, work.scratch, call.stored)
+    buffers = Buffers(work.queries, s, np.int64(0), work.copied_keys, work.scratch)
+    copies = Copies(work.copied_values, work.transposed)
+    fresh = is_fresh(state.m)  # Then o is overwritten, and not added to.
+    for k0 in range(band.first_least, band.last_most, sizes.tile_keys):
+        count = min(sizes.tile_keys, band.last_most - k0)
+        rows = scores(call, tile, Span(k0, k0 + count), band, buffers)
         if rows == 0:
             continue
-        o_rows = 0 if fresh else o.size // width
-        softmax(tile.vectors, s.ctypes.data, rows, m.ctypes.data, l.ctypes.data, o.ctypes.data, o_rows, kind)
-        if stored is not None:
-            pack_row_pairs(s.ctypes.data, rows, width, kind)
-        columns, copied, transposed_address = sizes.v_head_dim, work.copied_values, work.transposed_address
-        gemm_output(
-            operands, operands.v, sizes, tile, k0, keys, columns, s, copied, transposed_address, o, not fresh, stored
-        )
+        softmax(Shape(rows, tile.vectors), s, state, 0 if fresh else state.o.size // width)
+        pack_weights(s, rows, width, call.stored)
+        values = Block(call.operands.v, tile.b, tile.kv, k0, count, 0, sizes.v_head_dim)
+        gemm_output(call, values, Panel(s, tile.vectors), Sum(state.o, not fresh), copies, call.stored)
         fresh = False

@@ -1,9 +1,12 @@
 """The layout of a call: one array of 64-bit words that Python fills and every thread of a kernel reads."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from .deferred_codegen import deferred_codegen
 from .llvm import CACHE_LINE
+from .memory import fetch_add
 from .records import Field, Record
 
 OPERAND = Record(
@@ -59,6 +62,19 @@ def new_call(threads: int) -> np.ndarray:
     return np.zeros(COUNTERS + threads * (CACHE_LINE // 8), np.int64)
 
 
+class Thread(NamedTuple):
+    """What one thread of a pass is told."""
+
+    number: int
+    threads: int
+    counters: int
+    """The address of the first thread's counter."""
+    workspace: int
+    """The address of this thread's workspace."""
+    states: int
+    pass_number: int
+
+
 @deferred_codegen
 def part(begin, end, n, parts):
     """Part n of [begin, end), which is cut into parts of nearly the same length."""
@@ -66,6 +82,16 @@ def part(begin, end, n, parts):
 
 
 @deferred_codegen
-def pass_of(arguments):
-    """Which pass of a call it is, from 0 on."""
-    return call_at(arguments).pass_number
+def next_task(thread, count):
+    """The number of a thread's next task, or `count` if none is left.
+
+    Each thread has a share of its own, the same in every call, so that what it read is still in its cache the next time.
+    A thread that has finished its share goes on with the other threads' shares.
+    """
+    for n in range(thread.threads):
+        owner = (thread.number + n) % thread.threads
+        begin, end = part(0, count, owner, thread.threads)
+        task = begin + fetch_add(thread.counters + owner * CACHE_LINE)
+        if task < end:
+            return task
+    return count

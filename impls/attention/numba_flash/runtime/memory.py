@@ -1,8 +1,7 @@
-"""What lies at an address: numbers in any of the stored dtypes, and arrays of those that are computed with.
+"""Numbers and arrays at an address.
 
 Numba's arrays carry their layout in their type, and a kernel would be compiled for every combination of layouts. Addresses
-and strides are numbers. What is stored may be float64, float32, bfloat16 or float16; what is computed with is float64 or
-float32, the type of the argument that is called `kind` everywhere.
+and strides are numbers. Kernels compute with float64 or float32, the type of the argument that is called `kind` everywhere.
 """
 
 from llvmlite import ir
@@ -11,11 +10,11 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
 from .deferred_codegen import deferred_codegen
-from .llvm import INT8, INT32, INTP
+from .llvm import CACHE_LINE, INT8, INT32, INTP
 
 
-def _accumulator(kind):
-    return ir.FloatType() if kind == types.float32 else ir.DoubleType()
+def _pointer(context, builder, address, kind):
+    return builder.inttoptr(address, context.get_value_type(kind).as_pointer())
 
 
 @intrinsic
@@ -23,15 +22,17 @@ def load_native(typing, address, kind):
     """The number of the type of `kind` at an address."""
 
     def generate(context, builder, signature, arguments):
-        return builder.load(builder.inttoptr(arguments[0], _accumulator(kind).as_pointer()))
+        return builder.load(_pointer(context, builder, arguments[0], kind))
 
     return kind(types.intp, kind), generate
 
 
 @intrinsic
 def store_native(typing, address, value):
+    """Write a number to an address."""
+
     def generate(context, builder, signature, arguments):
-        builder.store(arguments[1], builder.inttoptr(arguments[0], _accumulator(value).as_pointer()))
+        builder.store(arguments[1], _pointer(context, builder, arguments[0], value))
         return context.get_dummy_value()
 
     return types.void(types.intp, value), generate
@@ -60,20 +61,20 @@ def fetch_add(typing, address):
 
 @intrinsic
 def prefetch(typing, address):
-    """Ask for the cache line of an address that will be read soon."""
+    """Request the cache line of an address that will be read soon."""
 
     def generate(context, builder, signature, arguments):
         address = builder.inttoptr(arguments[0], INT8.as_pointer())
         kind = ir.FunctionType(ir.VoidType(), [address.type, INT32, INT32, INT32])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        builder.call(function, [address, INT32(0), INT32(3), INT32(1)])  # To read it, into every level of the data cache.
+        builder.call(function, [address, INT32(0), INT32(3), INT32(1)])  # For reading, into every level of data cache.
         return context.get_dummy_value()
 
     return types.void(types.intp), generate
 
 
 def _array(context, builder, address, shape, kind):
-    """An array of numbers of the type of `kind`, which nobody owns, as Numba has it."""
+    """A contiguous array, without an owner, in Numba's representation."""
     array = make_array(types.Array(kind, len(shape), "C"))(context, builder)
     size = INTP(kind.bitwidth // 8)
     strides = [size]
@@ -106,9 +107,9 @@ def table(typing, address, rows, columns, kind):
 
 @deferred_codegen
 def cut(address, count, kind):
-    """(such an array, the next multiple of 64 bytes behind it)."""
+    """Cut an array out of a workspace: the array, and the address of the next one, at a multiple of a cache line."""
     array = view(address, count, kind)
-    return array, (address + array.nbytes + 63) // 64 * 64
+    return array, (address + array.nbytes + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE
 
 
 @intrinsic
@@ -133,13 +134,32 @@ def size_of(typing, kind):
 
 @deferred_codegen
 def multiply(x, factor):
-    """x *= factor. An expression of arrays would make another one, and compile messages about shapes that do not fit."""
+    """x *= factor. For an expression of arrays Numba would also compile the messages about shapes that do not fit."""
     for n in range(x.size):
         x[n] *= factor
 
 
 @deferred_codegen
 def copy(source, target):
-    """target[:] = source, which would do the same."""
+    """target[:] = source, as a loop for the same reason."""
     for n in range(target.size):
         target[n] = source[n]
+
+
+def address_in(context, builder, kind, array):
+    """For intrinsics: the address of an array's first element."""
+    return builder.ptrtoint(make_array(kind)(context, builder, array).data, INTP)
+
+
+def members_of(context, builder, kind, value):
+    """For intrinsics: the members of a named tuple, by name; numbers become addresses or counts, arrays their addresses."""
+    members = {}
+    for n, (name, member) in enumerate(zip(kind.fields, kind.types, strict=True)):
+        x = builder.extract_value(value, n)
+        if isinstance(member, types.Array):
+            members[name] = address_in(context, builder, member, x)
+        elif isinstance(member, types.Integer):
+            members[name] = context.cast(builder, x, member, types.intp)
+        else:
+            members[name] = x
+    return kind.instance_class(**members)

@@ -1,7 +1,7 @@
-"""One function on every thread: Numba's threads, given an address instead of a function.
+"""One function on every thread: Numba's threads, given the address of a function.
 
 A function with `prange` compiles everything it calls once more for its threads, several times over. This one calls by
-address, is compiled once for all kernels, and they are compiled as they would be for one thread.
+address and is compiled once for all kernels, and they are compiled as they would be for one thread.
 """
 
 from collections.abc import Callable
@@ -18,18 +18,19 @@ from .call import CALL, COUNTERS
 from .llvm import CACHE_LINE, INTP
 from .sources import digest
 
+_WORKSPACE, _STATES, _PASS_NUMBER = (CALL.word(name) for name in ("workspace", "states", "pass_number"))
+
 
 @intrinsic
 def _call(typing, function, arguments, thread):
+    """Call the function at an address."""
+
     def generate(context, builder, signature, values):
         kind = ir.FunctionType(ir.VoidType(), [INTP, INTP])
         builder.call(builder.inttoptr(values[0], kind.as_pointer()), values[1:])
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp, types.intp), generate
-
-
-_WORKSPACE, _STATES, _PASS_NUMBER = (CALL.word(name) for name in ("workspace", "states", "pass_number"))
 
 
 def _compiled(sources):
@@ -49,29 +50,27 @@ def _compiled(sources):
 
 _launch = _compiled(digest("launch"))
 
-
 _kept: list[object] = []
-"""Compiled functions, which are gone from memory with the last reference to them."""
+"""Compiled functions, whose code lives as long as a reference to them."""
 
 
 @cache
-def _compiled_for(entry: Callable, kinds: tuple[type, type | None]) -> int:
-    """The address of the C function of a task.
+def _compiled_for(task: Callable, kinds: tuple[type, type | None]) -> int:
+    """The address of the C function of a task, `task(arguments, thread, kind, stored)`.
 
-    `task(arguments, thread, kind, stored)` gets the address of the array of a call, and a 1 of each kind for the sake of its
-    type. Where the second is None, Numba leaves out what is behind `if stored is not None` before it compiles.
+    `arguments` is the address of the array of a call. `kind` and `stored` are a 1 of each type in `kinds`; where the second
+    is None, Numba drops the branches `if stored is not None` before it compiles.
 
-    The task is a global variable of the function and not enclosed by it, as Numba's key of what is enclosed would be another
-    in every process.
+    The task is a global variable of the C function and not enclosed by it: Numba's cache key of an enclosed function differs
+    from process to process.
     """
-    name = f"{entry.__module__}.{entry.__qualname__}"
-    key, kind, stored = digest(name), kinds[0](1), kinds[1](1) if kinds[1] else None
+    key, kind, stored = digest(f"{task.__module__}.{task.__qualname__}"), kinds[0](1), kinds[1](1) if kinds[1] else None
 
     def worker(arguments, thread):
         _ = key
-        task(arguments, thread, kind, stored)  # noqa: F821
+        TASK(arguments, thread, kind, stored)  # noqa: F821
 
-    alone = FunctionType(worker.__code__, {**globals(), "task": entry}, "worker", None, worker.__closure__)
+    alone = FunctionType(worker.__code__, {**globals(), "TASK": task}, "worker", None, worker.__closure__)
     compiled = numba.cfunc("void(intp, intp)", cache=True, error_model="numpy")(alone)
     _kept.append(compiled)
     return compiled.address
@@ -82,9 +81,9 @@ Pass = tuple[Callable, tuple[type, type | None]]
 
 
 def run(passes: list[Pass], call: np.ndarray, work: int, states: int, threads: int) -> None:
-    """Tasks one after the other, each on so many threads at once, with workspaces of `work` bytes and `states` bytes more.
+    """Run tasks one after the other, each on all threads, with `work` bytes for each thread and `states` bytes for all.
 
-    `call` is an array as `operands` has it, and each pass (task, the types it computes with).
+    `call` is the array of a call (`runtime.call`).
     """
     memory = np.empty(work * threads + states + CACHE_LINE, np.uint8)
     for number, (task, kinds) in enumerate(passes):

@@ -1,4 +1,4 @@
-"""What the processor can do that Numba compiles for."""
+"""The processor that Numba compiles for: its vectors, its instructions, its caches."""
 
 import ctypes
 import os
@@ -19,7 +19,7 @@ def features() -> set[str]:
 
 @cache
 def _is_x86() -> bool:
-    """Which is not told by its features, as NUMBA_CPU_FEATURES may be empty. Other processors are ARM's."""
+    """Whether this is an x86 processor; others are ARM's. Its features do not tell: NUMBA_CPU_FEATURES may be empty."""
     return binding.get_process_triple().startswith(("x86_64", "i686"))
 
 
@@ -39,12 +39,12 @@ def registers() -> int:
 
 
 def fuses() -> bool:
-    """Whether there are fused multiply-adds: with FMA and AVX-512, and on ARM."""
+    """Whether the processor has fused multiply-adds: with FMA, AVX-512, and on ARM."""
     return bool(features() & {"fma", "avx512f"}) or not _is_x86()
 
 
 def has_float16() -> bool:
-    """Whether the processor converts float16 itself. All ARM ones do."""
+    """Whether the processor converts float16: with F16C, AVX-512, and on ARM."""
     return bool(features() & {"f16c", "avx512f"}) or not _is_x86()
 
 
@@ -53,15 +53,16 @@ def has_bfloat16_products() -> bool:
     return {"avx512f", "avx512bf16"} <= features()
 
 
-_REQUEST, _TILE_STATE = 0x1023, 18
-"""Linux: ARCH_REQ_XCOMP_PERM of arch_prctl, and the number of what it is asked for, the state of tile registers."""
+_ARCH_PRCTL, _REQUEST, _TILE_STATE = 158, 0x1023, 18
+"""Linux on x86-64: the system call arch_prctl, its request ARCH_REQ_XCOMP_PERM, and the number of the state of tiles."""
 
 
 @cache
 def amx() -> str:
-    """Who multiplies matrix tiles of bfloat16 numbers: the "processor" (AMX), vectors instead ("emulated"), or nobody ("").
+    """What multiplies matrix tiles of bfloat16 numbers: the "processor" (AMX), vectors ("emulated"), or nothing ("").
 
-    The environment variable NUMBA_FLASH_AMX says "off" or "emulated" where the processor should not.
+    Experimental: no processor with AMX has run its instructions yet. The environment variable NUMBA_FLASH_AMX=off keeps to
+    vectors; "emulated" makes the tiles of vectors.
     """
     wanted = os.environ.get("NUMBA_FLASH_AMX", "")
     if wanted not in ("", "off", "emulated"):
@@ -74,28 +75,28 @@ def amx() -> str:
 
 
 def _may_use_amx() -> bool:
-    """Ask Linux for tile registers, which a process has only on demand."""
+    """Request tile registers from Linux, which grants them to a process on demand only."""
     if sys.platform != "linux":
         return False
     system_call = ctypes.CDLL(None).syscall
     system_call.argtypes = [ctypes.c_long] * 3
-    return system_call(158, _REQUEST, _TILE_STATE) == 0
+    return system_call(_ARCH_PRCTL, _REQUEST, _TILE_STATE) == 0
 
 
 def first_level_cache() -> int:
-    """Bytes of a core's first-level data cache; 32 KiB, the least of today's, where Linux does not tell."""
+    """Bytes of a core's first-level data cache; if Linux does not say, 32 KiB, the least of today's."""
     return _cache("1", "Data") or 32 * 1024
 
 
 def second_level_cache() -> int:
-    """Bytes of a core's second-level cache; 256 KiB, the least of today's, where Linux does not tell."""
+    """Bytes of a core's second-level cache; if Linux does not say, 256 KiB, the least of today's."""
     return _cache("2", "Unified") or 256 * 1024
 
 
 @cache
 def _cache(level: str, kind: str) -> int:
     for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        *operand, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
-        if operand == [level, kind] and size.endswith("K"):
+        *found, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
+        if found == [level, kind] and size.endswith("K"):
             return int(size[:-1]) * 1024
     return 0

@@ -1,8 +1,8 @@
-"""A boolean mask on a tile of scores: what a query may not see becomes -inf.
+"""A boolean mask on a tile of scores: the scores of keys that a query may not see become -inf.
 
 A mask has a byte for each pair of query and key, and a row for each query; scores have a vector of queries for each key. So
-32 bytes of a row become the bits of one number, such numbers of all lanes a vector, and each of its bits says which lanes
-see one key.
+32 bytes of a row become the bits of one number, the numbers of all lanes a vector, and each of its bits says which lanes see
+one key.
 """
 
 import math
@@ -14,20 +14,19 @@ from numba.extending import intrinsic
 
 from ..layout.operands import address_of, query_after, query_of
 from ..runtime.deferred_codegen import deferred_codegen
-from ..runtime.llvm import INT32
+from ..runtime.llvm import INT8, INT32
 from ..runtime.memory import load_byte, view
-from ..simd.stored import lanes_of
-from ..simd.vectors import simd, subroutine
+from ..simd.vectors import lanes_of, simd, subroutine
 
 BITS = 32
 
 
 @intrinsic
 def _load_booleans(typing, address):
-    """32 bytes, in order, as the bits of one number: whether they are not zero."""
+    """Whether each of 32 bytes is not zero, in order, as the bits of one number."""
 
     def generate(context, builder, signature, arguments):
-        kind = ir.VectorType(ir.IntType(8), BITS)
+        kind = ir.VectorType(INT8, BITS)
         booleans = builder.load(builder.inttoptr(arguments[0], kind.as_pointer()), align=1)
         return builder.bitcast(builder.icmp_unsigned("!=", booleans, ir.Constant(kind, [0] * BITS)), INT32)
 
@@ -36,9 +35,9 @@ def _load_booleans(typing, address):
 
 @intrinsic
 def _mask_rows(typing, s, width, count, words, kind):
-    """Of `count` vectors of scores, `width` elements apart, lane n of the j-th is -inf unless bit j of words[n] is set.
+    """Write -inf into lane n of the j-th of `count` vectors of scores, `width` elements apart, if bit j of words[n] is 0.
 
-    Addresses. `words` are as many as a vector has lanes.
+    Addresses. There is a word for each lane of a vector.
     """
 
     def generate(context, builder, signature, arguments):
@@ -48,9 +47,9 @@ def _mask_rows(typing, s, width, count, words, kind):
     def body(builder, arguments):
         s, width, count, words = arguments
         unit = simd(str(kind))
-        place = builder.inttoptr(words, ir.VectorType(INT32, unit.lanes).as_pointer())
-        bits, zero = builder.load(place, align=4), ir.Constant(ir.VectorType(INT32, unit.lanes), [0] * unit.lanes)
-        s, nothing = unit.pointer(builder, s), unit.constant(-math.inf)
+        integers = ir.VectorType(INT32, unit.lanes)
+        bits = builder.load(builder.inttoptr(words, integers.as_pointer()), align=4)
+        s, zero, nothing = unit.pointer(builder, s), ir.Constant(integers, [0] * unit.lanes), unit.constant(-math.inf)
         with cgutils.for_range(builder, count) as loop:
             bit = unit.splat(builder, builder.shl(INT32(1), builder.trunc(loop.index, INT32)))
             seen = builder.icmp_unsigned("!=", builder.and_(bits, bit), zero)
@@ -73,19 +72,19 @@ def bits_at(address, step, count):
 
 
 @deferred_codegen
-def apply_mask(operands, sizes, tile, k0, keys, s, scratch):
-    """The mask on a tile's scores for the keys from k0 on. `scratch` has room for two vectors of numbers of eight bytes."""
-    unit, step = lanes_of(s[0]), operands.mask.by_column
-    width = tile.vectors * unit
-    rows = view(scratch.ctypes.data, unit, np.int64(0))
-    words = view(scratch.ctypes.data + rows.nbytes, unit, np.uint32(0))
-    for n0 in range(0, width, unit):
-        h, i = query_of(sizes, tile.kv, tile.lane + n0)
-        for n in range(unit):
-            rows[n] = address_of(operands.mask, tile.b, h, i, k0) if n0 + n < tile.lanes else 0
-            h, i = query_after(sizes, h, i)
-        for j in range(0, keys, BITS):
-            count = min(BITS, keys - j)
-            for n in range(unit):
-                words[n] = bits_at(rows[n] + j * step, step, count) if rows[n] else np.uint32(0)
-            _mask_rows(s.ctypes.data + (j * width + n0) * s.itemsize, width, count, words.ctypes.data, s[0])
+def apply_mask(call, tile, keys, s, scratch):
+    """Apply the mask to a tile's scores for some keys. `scratch` has room for two vectors of numbers of eight bytes."""
+    mask, lanes, count = call.operands.mask, lanes_of(call.kind), keys.last - keys.first
+    width, step = tile.vectors * lanes, mask.by_column
+    rows = view(scratch.ctypes.data, lanes, np.int64(0))
+    words = view(scratch.ctypes.data + rows.nbytes, lanes, np.uint32(0))
+    for n0 in range(0, width, lanes):
+        h, i = query_of(call.sizes, tile.kv, tile.lane + n0)
+        for n in range(lanes):
+            rows[n] = address_of(mask, tile.b, h, i, keys.first) if n0 + n < tile.lanes else 0
+            h, i = query_after(call.sizes, h, i)
+        for j in range(0, count, BITS):
+            bits = min(BITS, count - j)
+            for n in range(lanes):
+                words[n] = bits_at(rows[n] + j * step, step, bits) if rows[n] else np.uint32(0)
+            _mask_rows(s.ctypes.data + (j * width + n0) * s.itemsize, width, bits, words.ctypes.data, call.kind)

@@ -1,49 +1,49 @@
-"""Which keys a tile's queries may see, and what that does to a tile of scores."""
+"""Bias, mask and band on scores: of a tile, or of one query."""
 
 import numpy as np
 
 from ..layout.operands import address_of, query_of
+from ..layout.packing import round_up
 from ..runtime.deferred_codegen import deferred_codegen
 from ..runtime.memory import as_kind, load_byte
-from ..simd.stored import lanes_of, read
+from ..simd.microkernel import ROWS
+from ..simd.stored import load_stored
+from ..simd.vectors import lanes_of
 from .bias import add_bias
 from .boolean_mask import apply_mask
 
 
 @deferred_codegen
-def apply_bias_and_masks(operands, sizes, tile, band, k0, keys, rows, masked, s, scratch):
-    """Bias, mask and band on a tile of scores (rows, lanes), of which `keys` rows are keys from k0 on.
-
-    Rows beyond the keys become -inf. `scratch` is as in `pack_lanes`.
-    """
-    unit, nothing = lanes_of(s[0]), as_kind(-np.inf, s[0])
-    width = tile.vectors * unit
-    if operands.bias.address:
-        add_bias(operands, sizes, tile, k0, keys, s, scratch)
+def apply_bias_and_masks(call, tile, keys, band, masked, buffers):
+    """Apply bias, mask (if `masked`) and band to a tile's scores for some keys; rows beyond the keys become -inf."""
+    s, k0, count, nothing = buffers.s, keys.first, keys.last - keys.first, as_kind(-np.inf, call.kind)
+    width = tile.vectors * lanes_of(call.kind)
+    if call.operands.bias.address:
+        add_bias(call, tile, keys, s, buffers.scratch)
     if masked:
-        apply_mask(operands, sizes, tile, k0, keys, s, scratch)
-    if band.first_most > k0 or band.last_least < k0 + keys:
-        for j in range(keys):
+        apply_mask(call, tile, keys, s, buffers.scratch)
+    if band.first_most > k0 or band.last_least < k0 + count:
+        for j in range(count):
             key = np.int32(k0 + j)
             row = s[j * width : (j + 1) * width]
             for n in range(width):
                 row[n] = row[n] if band.first[n] <= key and key < band.last[n] else nothing
-    s[keys * width : rows * width] = nothing
+    s[count * width : round_up(count, ROWS) * width] = nothing
 
 
 @deferred_codegen
-def apply_bias_and_masks_to_row(operands, sizes, b, kv, lane, k0, first, last, s):
-    """Bias, mask and band on one query's scores for the keys from k0 on; it may see the keys [first, last)."""
-    h, i = query_of(sizes, kv, lane)
-    nothing, storage = as_kind(-np.inf, s[0]), sizes.storage
-    if operands.bias.address:
-        address, step = address_of(operands.bias, b, h, i, k0), operands.bias.by_column
+def apply_bias_and_masks_to_row(call, head, lane, k0, seen, s):
+    """The same for one query's scores, for the keys from k0 on; the band lets it see the keys `seen`."""
+    (h, i), nothing = query_of(call.sizes, head.kv, lane), as_kind(-np.inf, call.kind)
+    bias, mask = call.operands.bias, call.operands.mask
+    if bias.address:
+        address = address_of(bias, head.b, h, i, k0)
         for j in range(s.size):
-            s[j] += read(address + j * step, storage, s[0])
-    if operands.mask.address:
-        address, step = address_of(operands.mask, b, h, i, k0), operands.mask.by_column
+            s[j] += load_stored(address + j * bias.by_column, call.sizes.storage, call.kind)
+    if mask.address:
+        address = address_of(mask, head.b, h, i, k0)
         for j in range(s.size):
-            if load_byte(address + j * step) == 0:
+            if load_byte(address + j * mask.by_column) == 0:
                 s[j] = nothing
-    s[: min(max(first - k0, 0), s.size)] = nothing
-    s[min(max(last - k0, 0), s.size) :] = nothing
+    s[: min(max(seen.first - k0, 0), s.size)] = nothing
+    s[min(max(seen.last - k0, 0), s.size) :] = nothing

@@ -1,7 +1,7 @@
 """The softcap c·tanh(s/c) of a tile of scores, in vectors.
 
-Below 5/8, tanh x = x + x³ P(x²) with a polynomial P; above, (1 - e) / (1 + e) with e = exp(-2|x|), where 1 - e loses none
-of its digits. Its slope, 1 - tanh² x, is e (1 + |tanh x|)², in which nothing cancels where tanh is near 1.
+Below 5/8, tanh x = x + x³ P(x²) with a polynomial P; above, (1 - e) / (1 + e) with e = exp(-2|x|), where 1 - e loses no
+digits. The slope 1 - tanh² x is e (1 + |tanh x|)², in which nothing cancels where tanh is near 1.
 """
 
 import math
@@ -16,13 +16,14 @@ from ..simd.exponential import LOG2E, exp2
 from ..simd.vectors import simd, subroutine
 
 SMALL = 0.625
+"""Where the two formulas meet."""
 
 
 def _coefficients(degree: int) -> list[float]:
-    """Of P, highest power first, interpolated at Chebyshev's points.
+    """The coefficients of P, highest power first, interpolated at Chebyshev's points.
 
     The nearest pole of tanh is at x² = -(π/2)², so the error of P falls by a factor of about 25 with each degree: with 5 it
-    is below 1e-8, with 11 below 1e-16, and it counts x² ≤ 0.4 times.
+    is below 1e-8, with 11 below 1e-16, and it enters tanh x times x² ≤ 0.4.
     """
 
     def p(z):
@@ -36,6 +37,7 @@ def _coefficients(degree: int) -> list[float]:
 
 
 _POLYNOMIAL = {4: _coefficients(5), 8: _coefficients(11)}
+"""By the bytes of a number."""
 
 
 def tanh_and_slope(unit, builder, x):
@@ -61,10 +63,7 @@ def tanh_and_slope(unit, builder, x):
 
 @intrinsic
 def apply_softcap(typing, s, count, softcap, slope, kind):
-    """Scores at address s become capped ones; `slope`, unless 0, gets 1 - tanh².
-
-    `count` is a multiple of a vector's lanes.
-    """
+    """Cap `count` scores at an address, a multiple of a vector's lanes; write 1 - tanh² to the address `slope` if not 0."""
     unit = simd(str(kind))
     signature = types.void(types.intp, types.intp, kind, types.intp, kind)
 

@@ -1,121 +1,147 @@
-"""The softmax of one tile of scores."""
+"""The softmax of one tile of scores, in vectors: running maximum, powers of two, running sum, and the rescaling of o.
+
+Lanes are queries, so nothing is ever summed across a vector. The softmax of one query's scores is at the end of the file.
+"""
 
 import math
 from functools import partial
+from typing import NamedTuple
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from ..runtime.llvm import INT32, INTP
+from ..runtime.memory import address_in, members_of
 from ..simd.exponential import LOG2E, exp, exp2
 from ..simd.microkernel import WIDTHS
 from ..simd.vectors import each_of, simd, subroutine
 
 
-@intrinsic
-def softmax(typing, vectors, s, rows, m, l, o, o_rows, kind):
-    """Fold a tile of scores, (rows, vectors * lanes) at address s, into the state.
+class State(NamedTuple):
+    """The running softmax of the queries of a tile, one lane each.
 
-    m and l are rows of the state, o is (o_rows, vectors * lanes). s becomes weights relative to the new maximum.
     Invariant: with s the scores seen so far, m = max s, l = Σ exp(s - m), o = Σ exp(s - m) v; m = -inf, l = 0, o = 0 for a
     query that has seen no key.
     """
 
-    def generate(context, builder, signature, arguments):
-        for vectors in each_of(builder, arguments[0], WIDTHS):
-            body = partial(_softmax, simd(str(kind)), vectors)
-            subroutine(builder, f"softmax_{vectors}_{kind}", arguments[1:-1], body)
+    m: np.ndarray
+    l: np.ndarray
+    o: np.ndarray
+    """(columns of the values, lanes)"""
+
+
+@intrinsic
+def softmax(typing, shape, s, state, o_rows):
+    """Fold a tile of scores into the `State`; s becomes weights relative to the new maximum.
+
+    s is (rows, vectors * lanes), by `shape`. The first `o_rows` rows of o are rescaled.
+    """
+    signature, kind = types.void(shape, s, state, types.intp), s.dtype
+
+    def generate(context, builder, signature, values):
+        shape, state = (members_of(context, builder, signature.args[n], values[n]) for n in (0, 2))
+        arguments = [address_in(context, builder, signature.args[1], values[1]), shape.rows, *state, values[3]]
+        for vectors in each_of(builder, shape.vectors, WIDTHS):
+            subroutine(builder, f"softmax_{vectors}_{kind}", arguments, partial(_softmax, simd(str(kind)), vectors))
         return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 7, kind), generate
+    return signature, generate
 
 
 def _softmax(unit, vectors, builder, arguments):
     s, rows, m, l, o, o_rows = arguments
     s, m, l, o = (unit.pointer(builder, address) for address in (s, m, l, o))
-    at = [INTP(n * unit.lanes) for n in range(vectors)]
-    width = INTP(vectors * unit.lanes)
-    old = [unit.load(builder, m, place) for place in at]
+    columns, width = [INTP(n * unit.lanes) for n in range(vectors)], INTP(vectors * unit.lanes)
+    old = [unit.load(builder, m, column) for column in columns]
     top = [cgutils.alloca_once_value(builder, vector) for vector in old]
     with cgutils.for_range(builder, rows) as loop:
         row = builder.gep(s, [builder.mul(loop.index, width)])
-        for n, place in enumerate(at):
-            builder.store(unit.maximum(builder, unit.load(builder, row, place), builder.load(top[n])), top[n])
+        for slot, column in zip(top, columns, strict=True):
+            builder.store(unit.maximum(builder, unit.load(builder, row, column), builder.load(slot)), slot)
     new = [builder.load(slot) for slot in top]
     lowest = unit.constant(-math.inf)
     shift = [builder.select(builder.fcmp_ordered("==", x, lowest), unit.constant(0), x) for x in new]
-    _rescale(unit, builder, at, width, old, new, shift, l, o, o_rows)
-    sums = [cgutils.alloca_once_value(builder, unit.constant(0)) for _ in at]
+    with builder.if_then(_any_differs(unit, builder, old, new)):
+        _rescale(unit, builder, zip(columns, old, shift, strict=True), width, State(None, l, o), o_rows)
+    sums = [cgutils.alloca_once_value(builder, unit.constant(0)) for _ in columns]
     with cgutils.for_range(builder, rows) as loop:
         row = builder.gep(s, [builder.mul(loop.index, width)])
-        for n, place in enumerate(at):
-            weight = exp(unit, builder, builder.fsub(unit.load(builder, row, place), shift[n]))
-            unit.store(builder, weight, row, place)
+        for n, column in enumerate(columns):
+            weight = exp(unit, builder, builder.fsub(unit.load(builder, row, column), shift[n]))
+            unit.store(builder, weight, row, column)
             builder.store(builder.fadd(builder.load(sums[n]), weight), sums[n])
-    for n, place in enumerate(at):
-        unit.store(builder, new[n], m, place)
-        unit.store(builder, builder.fadd(unit.load(builder, l, place), builder.load(sums[n])), l, place)
+    for n, column in enumerate(columns):
+        unit.store(builder, new[n], m, column)
+        unit.store(builder, builder.fadd(unit.load(builder, l, column), builder.load(sums[n])), l, column)
 
 
-def _rescale(unit, builder, at, width, old, new, shift, l, o, o_rows):
-    """Bring l and o to the new maximum, unless it is the old one for every query."""
-    grown = ir.Constant(ir.IntType(1), 0)
+def _any_differs(unit, builder, old, new):
+    """Whether the maximum of any query has changed."""
+    differs = ir.Constant(ir.IntType(1), 0)
     for before, after in zip(old, new, strict=True):
         bits = builder.bitcast(builder.fcmp_unordered("!=", before, after), ir.IntType(unit.lanes))
-        grown = builder.or_(grown, builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(unit.lanes), 0)))
-    with builder.if_then(grown):
-        factors = [exp(unit, builder, builder.fsub(before, x)) for before, x in zip(old, shift, strict=True)]
-        for factor, place in zip(factors, at, strict=True):
-            unit.store(builder, builder.fmul(unit.load(builder, l, place), factor), l, place)
-        with cgutils.for_range(builder, o_rows) as loop:
-            row = builder.gep(o, [builder.mul(loop.index, width)])
-            for factor, place in zip(factors, at, strict=True):
-                unit.store(builder, builder.fmul(unit.load(builder, row, place), factor), row, place)
+        differs = builder.or_(differs, builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(unit.lanes), 0)))
+    return differs
+
+
+def _rescale(unit, builder, maxima, width, state, o_rows):
+    """Bring l and o to the new maxima; of each vector: its column, the old maximum, and the new one, finite."""
+    factors = [(column, exp(unit, builder, builder.fsub(old, shift))) for column, old, shift in maxima]
+    for column, factor in factors:
+        unit.store(builder, builder.fmul(unit.load(builder, state.l, column), factor), state.l, column)
+    with cgutils.for_range(builder, o_rows) as loop:
+        row = builder.gep(state.o, [builder.mul(loop.index, width)])
+        for column, factor in factors:
+            unit.store(builder, builder.fmul(unit.load(builder, row, column), factor), row, column)
 
 
 @intrinsic
-def weights(typing, vectors, s, ds, rows, state, delta, scale, kind):
+def weights(typing, shape, s, ds, state, delta, scale):
     """p = exp(s - m) / l in place of s, scale p (ds - delta) in place of ds.
 
-    s and ds are (rows, vectors * lanes), delta one row, and state two: m and -log2 l.
+    s and ds are (rows, vectors * lanes), by `shape`; delta has one row, and `state` two: m and -log2 l.
     """
+    signature, kind = types.void(shape, s, ds, state, delta, scale), s.dtype
 
-    def generate(context, builder, signature, arguments):
-        for vectors in each_of(builder, arguments[0], WIDTHS):
-            body = partial(_weights, simd(str(kind)), vectors)
-            subroutine(builder, f"weights_{vectors}_{kind}", arguments[1:-1], body)
+    def generate(context, builder, signature, values):
+        shape = members_of(context, builder, signature.args[0], values[0])
+        arrays = zip(signature.args[1:5], values[1:5], strict=True)
+        arguments = [shape.rows, *(address_in(context, builder, *one) for one in arrays), values[5]]
+        for vectors in each_of(builder, shape.vectors, WIDTHS):
+            subroutine(builder, f"weights_{vectors}_{kind}", arguments, partial(_weights, simd(str(kind)), vectors))
         return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 6, kind, kind), generate
+    return signature, generate
 
 
 def _weights(unit, vectors, builder, arguments):
-    s, ds, rows, state, delta, scale = arguments
+    rows, s, ds, state, delta, scale = arguments
     s, ds, state, delta = (unit.pointer(builder, address) for address in (s, ds, state, delta))
-    at = [INTP(n * unit.lanes) for n in range(vectors)]
-    tops = [unit.load(builder, state, place) for place in at]
+    columns = [INTP(n * unit.lanes) for n in range(vectors)]
+    tops = [unit.load(builder, state, column) for column in columns]
     logs = [unit.load(builder, state, INTP((vectors + n) * unit.lanes)) for n in range(vectors)]
-    deltas = [unit.load(builder, delta, place) for place in at]
+    deltas = [unit.load(builder, delta, column) for column in columns]
     factor = unit.splat(builder, scale)
     with cgutils.for_range(builder, rows) as loop:
         start = builder.mul(loop.index, INTP(vectors * unit.lanes))
         row, ds_row = builder.gep(s, [start]), builder.gep(ds, [start])
-        for n, place in enumerate(at):
-            # Where a weight counts, s - m is small, and log2 l is not lost beside it as it is beside a large m. To keep them
-            # apart costs nothing, as the product with log2 e is there in any case.
-            difference = builder.fsub(unit.load(builder, row, place), tops[n])
+        for n, column in enumerate(columns):
+            # Where a weight counts, s - m is small, and log2 l has its digits beside it, which it would not have beside a
+            # large m. Keeping them apart costs nothing: the product with log2 e has to be added to something anyway.
+            difference = builder.fsub(unit.load(builder, row, column), tops[n])
             p = exp2(unit, builder, unit.fma(builder, difference, unit.constant(LOG2E), logs[n]))
-            unit.store(builder, p, row, place)
-            difference = builder.fsub(unit.load(builder, ds_row, place), deltas[n])
-            unit.store(builder, builder.fmul(builder.fmul(factor, p), difference), ds_row, place)
+            unit.store(builder, p, row, column)
+            difference = builder.fsub(unit.load(builder, ds_row, column), deltas[n])
+            unit.store(builder, builder.fmul(builder.fmul(factor, p), difference), ds_row, column)
 
 
 @intrinsic
 def softmax_row(typing, s, count, m, l, factor, kind):
     """Fold one query's scores, `count` of them at address s, a multiple of a vector's lanes, into its state.
 
-    m and l are addresses of single numbers, as in `softmax`; what o is to be multiplied by is left at `factor`.
+    m and l are addresses of single numbers of a `State`. The factor by which o must be multiplied goes to address `factor`.
     """
     unit = simd(str(kind))
     signature = types.void(*[types.intp] * 5, kind)
@@ -142,11 +168,11 @@ def softmax_row(typing, s, count, m, l, factor, kind):
             unit.store(builder, weight, s, at)
             builder.store(builder.fadd(builder.load(total), weight), total)
         added = unit.reduce(builder, builder.load(total), builder.fadd)
-        scaled = exp(unit, builder, builder.fsub(before, shift))
         first = INT32(0)
-        kept = builder.extract_element(scaled, first)
-        builder.store(builder.fadd(builder.fmul(builder.load(l), kept), builder.extract_element(added, first)), l)
+        rescale = builder.extract_element(exp(unit, builder, builder.fsub(before, shift)), first)
+        sum_before = builder.fmul(builder.load(l), rescale)
+        builder.store(builder.fadd(sum_before, builder.extract_element(added, first)), l)
         builder.store(builder.extract_element(new, first), m)
-        builder.store(kept, factor)
+        builder.store(rescale, factor)
 
     return signature, generate

@@ -1,19 +1,23 @@
-"""Products in the processor's matrix tiles (AMX: Intel, "Instruction Set Extensions Programming Reference", ch. 3).
+"""Products in the processor's matrix tiles. Experimental: no processor with AMX has run this code yet.
 
-A tile register has 16 rows of 64 bytes. TDPBF16PS adds to one, of 16 x 16 float32 numbers, the product of two others: A of
-16 rows of 32 bfloat16 numbers, and B of 16 rows of pairs, for 16 columns. Keys are such an A as they lie, and packed queries
-and weights such a B (see `bf16_packing`). For the second product values must be transposed, so that a row has one of their
-columns for successive keys. That is done once for all tiles of queries that go through a chunk of keys together.
+AMX: Intel, "Instruction Set Extensions Programming Reference", ch. 3. A tile register has 16 rows of 64 bytes. TDPBF16PS
+adds to one, of 16 x 16 float32 numbers, the product of two others: A of 16 rows of 32 bfloat16 numbers, and B of 16 rows of
+pairs, for 16 columns. Keys are such an A as they lie, and packed queries and weights such a B (see `bf16`). For the second
+product values must be transposed, so that a row has one of their columns for successive keys: `layout.transposed_values`.
 
-Where there are no such registers the same products can be made of vectors, so that all the rest is tested on any processor
-that has the conversions: see `processor.amx`.
+On a processor without AMX the same products can be made of vectors, which tests everything around the instructions: see
+`processor.amx`.
 """
+
+import itertools
 
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from ..runtime.deferred_codegen import deferred_codegen
 from ..runtime.llvm import CACHE_LINE, INT8, INT32, INTP
+from ..runtime.memory import members_of
 from ..runtime.processor import amx
 from .microkernel import WIDTHS
 from .vectors import each_of, simd, subroutine
@@ -21,16 +25,14 @@ from .vectors import each_of, simd, subroutine
 SIDE = 16
 """Rows of a tile register, and its columns of float32 numbers or pairs."""
 
-
 DEPTH = 2 * SIDE
-"""Rows that pairs stand for: the numbers in a row of A."""
-
+"""Numbers in a row of A, and rows of numbers that the pairs of B stand for."""
 
 _BYTES = INT8.as_pointer()
 
 
 class Registers:
-    """Instructions on the processor's tile registers, which are numbered."""
+    """The processor's instructions on its tile registers, which are numbered."""
 
     @staticmethod
     def _call(builder, name, *arguments):
@@ -38,7 +40,7 @@ class Registers:
         builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.{name}"), arguments)
 
     def configure(self, builder):
-        """All eight registers are of 16 rows of 64 bytes."""
+        """Eight registers of 16 rows of 64 bytes."""
         layout = bytearray(64)
         layout[0] = 1  # The palette, of eight registers.
         layout[16:32], layout[48:56] = [CACHE_LINE, 0] * 8, [SIDE] * 8
@@ -46,7 +48,7 @@ class Registers:
         self._call(builder, "ldtilecfg", builder.bitcast(address, _BYTES))
 
     def release(self, builder):
-        """As they were before, which spares the system from saving them."""
+        """Give the registers back, which spares the system from saving them."""
         self._call(builder, "tilerelease")
 
     def zero(self, builder, register):
@@ -63,7 +65,7 @@ class Registers:
 
 
 class _Emulated:
-    """The same instructions on arrays on the stack of the one function that they are for."""
+    """The same instructions on arrays, on the stack of the one function that uses them."""
 
     def __init__(self):
         self._arrays = {}
@@ -76,8 +78,8 @@ class _Emulated:
     def _row(self, builder, register, row, kind):
         if register not in self._arrays:
             self._arrays[register] = cgutils.alloca_once(builder, ir.ArrayType(INT32, SIDE * SIDE))
-        place = builder.gep(self._arrays[register], [INTP(0), builder.mul(row, INTP(SIDE))])
-        return builder.bitcast(place, kind.as_pointer())
+        address = builder.gep(self._arrays[register], [INTP(0), builder.mul(row, INTP(SIDE))])
+        return builder.bitcast(address, kind.as_pointer())
 
     def _rows(self, builder):
         return cgutils.for_range(builder, INTP(SIDE))
@@ -111,48 +113,57 @@ class _Emulated:
 
 _OPERATIONS = {"processor": Registers, "emulated": _Emulated}.get(amx())
 
-
 AMX = _OPERATIONS is not None
-"""Whether pairs of bfloat16 numbers are multiplied in tiles. Numba does not compile what is behind an `if` of a constant."""
+"""Whether pairs of bfloat16 numbers are multiplied in tiles. Numba does not compile the branch of a false constant."""
 
 
-@intrinsic
-def configure_amx(typing):
+def _for_all_registers(emit):
+    @intrinsic
+    def call(typing):
+        def generate(context, builder, signature, arguments):
+            if _OPERATIONS:
+                emit(_OPERATIONS(), builder)
+            return context.get_dummy_value()
+
+        return types.void(), generate
+
+    return call
+
+
+_configure = _for_all_registers(lambda operations, builder: operations.configure(builder))
+_release = _for_all_registers(lambda operations, builder: operations.release(builder))
+
+
+@deferred_codegen
+def configure_amx(stored):
     """Before the first product of a thread."""
-
-    def generate(context, builder, signature, arguments):
-        if _OPERATIONS:
-            _OPERATIONS().configure(builder)
-        return context.get_dummy_value()
-
-    return types.void(), generate
+    if stored is not None:
+        _configure()
 
 
-@intrinsic
-def release_amx(typing):
-    """After its last."""
-
-    def generate(context, builder, signature, arguments):
-        if _OPERATIONS:
-            _OPERATIONS().release(builder)
-        return context.get_dummy_value()
-
-    return types.void(), generate
+@deferred_codegen
+def release_amx(stored):
+    """After the last product of a thread."""
+    if stored is not None:
+        _release()
 
 
 @intrinsic
-def amx_gemm(typing, count, steps, a, a_row, b, b_row, c, c_row, add):
-    """C = A B, or C += A B when `add`: 16 rows of C, of `count` times 16 float32 numbers, over `steps` times 32 numbers.
+def amx_gemm(typing, vectors, steps, a, b, c):
+    """C = A B, or C += A B: 16 rows of C, of 16 `vectors` float32 numbers, over 32 `steps` numbers.
 
-    Addresses, and bytes between rows. A is (16, 32 steps) with contiguous rows, B (16 steps, 16 count) of pairs.
+    a and b are `Rows`, c a `Target`; strides count bytes. A is (16, 32 steps), B (16 steps, 16 vectors) of pairs.
     """
+    signature = types.void(types.intp, types.intp, a, b, c)
 
-    def generate(context, builder, signature, arguments):
-        for number in each_of(builder, arguments[0], WIDTHS):
-            subroutine(builder, f"amx_gemm_{number}", arguments[1:], amx_gemm_body(_OPERATIONS(), number))
+    def generate(context, builder, signature, values):
+        matrices = (members_of(context, builder, *one) for one in zip(signature.args[2:], values[2:], strict=True))
+        arguments = [values[1], *itertools.chain(*matrices)]
+        for number in each_of(builder, values[0], WIDTHS):
+            subroutine(builder, f"amx_gemm_{number}", arguments, amx_gemm_body(_OPERATIONS(), number))
         return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 8, types.boolean), generate
+    return signature, generate
 
 
 def amx_gemm_body(operations, count):
@@ -162,21 +173,21 @@ def amx_gemm_body(operations, count):
         steps, a, a_row, b, b_row, c, c_row, add = arguments
         left, *registers = range(1 + 2 * count)
         sums, right = registers[:count], registers[count:]
-        at = [INTP(CACHE_LINE * n) for n in range(count)]
+        offsets = [INTP(CACHE_LINE * n) for n in range(count)]
         with builder.if_else(add) as (adding, starting):
             with adding:
-                for register, place in zip(sums, at, strict=True):
-                    operations.load(builder, register, builder.add(c, place), c_row)
+                for register, offset in zip(sums, offsets, strict=True):
+                    operations.load(builder, register, builder.add(c, offset), c_row)
             with starting:
                 for register in sums:
                     operations.zero(builder, register)
         with cgutils.for_range(builder, steps) as loop:
             operations.load(builder, left, builder.add(a, builder.mul(loop.index, INTP(CACHE_LINE))), a_row)
             row = builder.add(b, builder.mul(loop.index, builder.mul(b_row, INTP(SIDE))))
-            for total, register, place in zip(sums, right, at, strict=True):
-                operations.load(builder, register, builder.add(row, place), b_row)
+            for total, register, offset in zip(sums, right, offsets, strict=True):
+                operations.load(builder, register, builder.add(row, offset), b_row)
                 operations.multiply_add(builder, total, left, register)
-        for register, place in zip(sums, at, strict=True):
-            operations.store(builder, register, builder.add(c, place), c_row)
+        for register, offset in zip(sums, offsets, strict=True):
+            operations.store(builder, register, builder.add(c, offset), c_row)
 
     return body

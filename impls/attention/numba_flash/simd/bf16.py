@@ -10,19 +10,25 @@ from numba.extending import intrinsic
 from ..runtime.deferred_codegen import deferred_codegen
 from ..runtime.llvm import INT16, INT32, INTP
 from ..runtime.memory import as_kind, copy, view
-from .vectors import simd, subroutine
+from .vectors import interleaved, simd, subroutine
 
 
 @deferred_codegen
-def split_scale(scale):
-    """(power of two, the rest), whose product is the scale; the rest has its sign and lies between 1 and 2 but for that."""
-    mantissa, exponent = math.frexp(scale)
-    return as_kind(math.ldexp(1.0, exponent - 1), scale), as_kind(2 * mantissa, scale)
+def split_scale(scale, stored):
+    """(factor of the queries, factor of the scores), whose product is the scale.
+
+    Queries in half precision are multiplied by a power of two, which rounds nothing; the rest has the scale's sign and a
+    size of 1 to 2. Other queries are multiplied by the scale.
+    """
+    if stored is not None:
+        mantissa, exponent = math.frexp(scale)
+        return as_kind(math.ldexp(1.0, exponent - 1), scale), as_kind(2 * mantissa, scale)
+    return scale, as_kind(1, scale)
 
 
 @intrinsic
 def pack_row_pairs(typing, x, rows, width, kind):
-    """Pairs of rows of x at that address, (rows, width), rounded to bfloat16, in place: (rows / 2, width) of int32.
+    """Round pairs of rows of x, (rows, width) at an address, to bfloat16 in place: (rows / 2, width) of int32.
 
     See `Simd.pack_bf16`. `rows` is even, `width` whole vectors.
     """
@@ -51,7 +57,7 @@ def pack_row_pairs(typing, x, rows, width, kind):
 
 @intrinsic
 def round_rows(typing, x, count, out, kind):
-    """`count` numbers at x, pairs of whole vectors, rounded to bfloat16 at `out`, which may be the same address."""
+    """Round `count` numbers at x, pairs of whole vectors, to bfloat16 at `out`, which may be the same address."""
 
     def generate(context, builder, signature, arguments):
         subroutine(builder, f"round_rows_{kind}", arguments[:-1], body)
@@ -71,30 +77,25 @@ def round_rows(typing, x, count, out, kind):
 
 
 @intrinsic
-def interleave(typing, first, second, out, count, kind):
-    """out[c] = (first[c], second[c]) for whole vectors of two-byte numbers; returns how many that are."""
+def _interleave(typing, first, second, out, count):
+    """out[c] = (first[c], second[c]) for whole vectors of two-byte numbers; returns how many numbers these are."""
 
     def generate(context, builder, signature, arguments):
-        first, second, out, count, _ = arguments
-        unit = simd(str(kind))
+        first, second, out, count = arguments
+        unit = simd("float32")
         whole = builder.udiv(count, INTP(unit.lanes))
-        numbers = ir.VectorType(INT16, unit.lanes)
-        order = [i // 2 + i % 2 * unit.lanes for i in range(2 * unit.lanes)]
+        vector = ir.VectorType(INT16, unit.lanes).as_pointer()
+        order = ir.Constant(ir.VectorType(INT32, 2 * unit.lanes), interleaved(unit.lanes))
+        first, second = (builder.inttoptr(row, INT16.as_pointer()) for row in (first, second))
         with cgutils.for_range(builder, whole) as loop:
             at = builder.mul(loop.index, INTP(unit.lanes))
-            rows = [
-                builder.load(
-                    builder.bitcast(builder.gep(builder.inttoptr(row, INT16.as_pointer()), [at]), numbers.as_pointer()),
-                    align=2,
-                )
-                for row in (first, second)
-            ]
-            both = builder.shuffle_vector(*rows, ir.Constant(ir.VectorType(INT32, 2 * unit.lanes), order))
+            rows = [builder.load(builder.bitcast(builder.gep(row, [at]), vector), align=2) for row in (first, second)]
+            both = builder.shuffle_vector(*rows, order)
             target = builder.gep(builder.inttoptr(out, INT32.as_pointer()), [at])
             builder.store(both, builder.bitcast(target, both.type.as_pointer()), align=4)
         return builder.mul(whole, INTP(unit.lanes))
 
-    return types.intp(*[types.intp] * 4, kind), generate
+    return types.intp(*[types.intp] * 4), generate
 
 
 @intrinsic
@@ -109,6 +110,8 @@ def load_bits(typing, address):
 
 @intrinsic
 def store_bits(typing, address, bits):
+    """Write two bytes to an address."""
+
     def generate(context, builder, signature, arguments):
         builder.store(arguments[1], builder.inttoptr(arguments[0], INT16.as_pointer()), align=2)
         return context.get_dummy_value()
@@ -118,7 +121,7 @@ def store_bits(typing, address, bits):
 
 @deferred_codegen
 def copy_bf16(source, step, count, out, out_count):
-    """`count` numbers of two bytes, `step` bytes apart, then zeros up to `out_count`. Addresses."""
+    """Copy `count` numbers of two bytes, `step` bytes apart, and write zeros up to `out_count`. Addresses."""
     target = view(out, out_count, np.uint16(0))
     if step == 2:
         copy(view(source, count, np.uint16(0)), target[:count])
@@ -129,9 +132,9 @@ def copy_bf16(source, step, count, out, out_count):
 
 
 @deferred_codegen
-def interleave_pair(first, second, step, columns, out, out_columns, kind):
-    """out[c] = elements c, `step` bytes apart, of two rows; zeros beyond the last one. Addresses, the second may be zero."""
-    done = interleave(first, second, out, columns, kind) if step == 2 and second else 0
+def interleave_rows(first, second, step, columns, out, out_columns):
+    """out[c] = elements c, `step` bytes apart, of two rows; zeros beyond `columns`. Addresses; the second may be zero."""
+    done = _interleave(first, second, out, columns) if step == 2 and second else 0
     for c in range(done, out_columns):
         store_bits(out + c * 4, load_bits(first + c * step) if c < columns else np.uint16(0))
         store_bits(out + c * 4 + 2, load_bits(second + c * step) if c < columns and second else np.uint16(0))

@@ -1,8 +1,4 @@
-"""The softmax of one tile of scores, in vectors: running maximum, powers of two, running sum, and the rescaling of o.
-
-exp(x) is 2^(x log2(e)): its whole part is an exponent, its fraction f in [-1/2, 1/2] a polynomial. Lanes are queries, so
-nothing is ever summed across a vector.
-"""
+"""exp(x) as 2^(x log2(e)), in vectors: the integer part becomes an exponent, the fraction f in [-1/2, 1/2] a polynomial."""
 
 import math
 
@@ -12,7 +8,7 @@ LOG2E = math.log2(math.e)
 
 
 def _coefficients(degree: int) -> list[float]:
-    """Of the polynomial in f, highest power first, that interpolates 2^f at Chebyshev's points of [-1/2, 1/2].
+    """The coefficients, highest power first, of the polynomial that interpolates 2^f at Chebyshev's points of [-1/2, 1/2].
 
     Its relative error is near (ln 2 / 4)^(n+1) 2 / (n+1)! for degree n: 2e-9 for 6 and 5e-19 for 12, below a tenth of a
     roundoff of float32 and float64.
@@ -22,17 +18,15 @@ def _coefficients(degree: int) -> list[float]:
 
 
 _POLYNOMIAL = {4: _coefficients(6), 8: _coefficients(12)}
-
+"""By the bytes of a number."""
 
 _MANTISSA = {4: 23, 8: 52}
-
-
 _LEAST = {4: -126.0, 8: -1022.0}
-"""Powers below the smallest normal number are taken as zero."""
+"""The exponent of the smallest normal number. Powers below it become zero."""
 
 
 def exp2(unit, builder, x):
-    """2**x for x <= 0 (or nan); below the smallest normal number possibly zero, and zero for -inf."""
+    """2**x for x <= 0 or nan. Results below the smallest normal number may be zero; that of -inf is."""
     whole = unit.round(builder, x)
     f = builder.fsub(x, whole)
     first, *rest = _POLYNOMIAL[unit.size]
@@ -41,7 +35,7 @@ def exp2(unit, builder, x):
         power = unit.fma(builder, power, f, unit.constant(coefficient))
     if unit.scales:
         return unit.scale(builder, power, whole)
-    inside = builder.fcmp_unordered(">", x, unit.constant(_LEAST[unit.size]))  # True for nan, which must come through.
+    inside = builder.fcmp_unordered(">", x, unit.constant(_LEAST[unit.size]))  # True for nan, which must stay nan.
     exponent = builder.fptosi(builder.select(inside, whole, unit.constant(0)), unit.integers)
     shifted = builder.shl(exponent, unit.integer_constant(_MANTISSA[unit.size]))
     scaled = builder.bitcast(builder.add(builder.bitcast(power, unit.integers), shifted), unit.vector)
@@ -49,5 +43,5 @@ def exp2(unit, builder, x):
 
 
 def exp(unit, builder, x):
-    """e**x, as `exp2`."""
+    """e**x, with the same restrictions."""
     return exp2(unit, builder, builder.fmul(x, unit.constant(LOG2E)))

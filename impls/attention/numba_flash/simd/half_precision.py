@@ -1,7 +1,7 @@
-"""bfloat16 and float16 to float32 and back, a number or a vector of them at a time, in LLVM IR.
+"""bfloat16 and float16 to float32 and back, one number or a vector of them, in LLVM IR.
 
-Processors without instructions for float16 (F16C, AVX-512) do it in integers: LLVM would call a function of the compiler's
-run-time library, which is not there.
+Processors without instructions for float16 (F16C, AVX-512) convert it in integers: LLVM would call a function of the
+compiler's run-time library, which is not linked.
 """
 
 from llvmlite import ir
@@ -11,7 +11,7 @@ from ..runtime.processor import has_float16
 
 
 class _Like:
-    """Types and constants of the shape of a value: alone, or as many as its vector has."""
+    """Types and constants of the shape of a value: a number, or a vector of as many lanes."""
 
     def __init__(self, value):
         self.lanes = getattr(value.type, "count", None)
@@ -25,12 +25,13 @@ class _Like:
 
 
 def from_bfloat16(builder, bits):
+    """Exact: a bfloat16 is the upper half of a float32."""
     like = _Like(bits)
     return builder.bitcast(builder.shl(builder.zext(bits, like.int32), like.integer(16)), like.float)
 
 
 def to_bfloat16(builder, value):
-    """To the nearest, ties to even; a nan stays one."""
+    """To the nearest number, ties to even; a nan stays a nan."""
     like = _Like(value)
     bits = builder.bitcast(value, like.int32)
     odd = builder.and_(builder.lshr(bits, like.integer(16)), like.integer(1))
@@ -40,6 +41,7 @@ def to_bfloat16(builder, value):
 
 
 def from_float16(builder, bits):
+    """Exact."""
     like = _Like(bits)
     if has_float16():
         return builder.fpext(builder.bitcast(bits, like.half), like.float)
@@ -55,7 +57,7 @@ def from_float16(builder, bits):
 
 
 def to_float16(builder, value):
-    """To the nearest, ties to even; a nan stays one."""
+    """To the nearest number, ties to even; a nan stays a nan."""
     like = _Like(value)
     if has_float16():
         return builder.bitcast(builder.fptrunc(value, like.half), like.int16)
@@ -65,7 +67,7 @@ def to_float16(builder, value):
     odd = builder.and_(builder.lshr(magnitude, like.integer(13)), like.integer(1))
     rebiased = builder.sub(magnitude, like.integer((112 << 23) - 0xFFF))
     normal = builder.lshr(builder.add(rebiased, odd), like.integer(13))
-    # Added to 1/2, a number below 2^-14 loses the bits that float16 has no room for.
+    # Adding 1/2 to a number below 2^-14 rounds away the bits that float16 has no room for.
     half = like.integer(126 << 23)
     moved = builder.fadd(builder.bitcast(magnitude, like.float), builder.bitcast(half, like.float))
     subnormal = builder.sub(builder.bitcast(moved, like.int32), half)
@@ -77,9 +79,10 @@ def to_float16(builder, value):
 
 
 def widen(builder, bits, is_bfloat16):
-    """`from_bfloat16` or `from_float16`, as a boolean says that is known at run time only."""
+    """`from_bfloat16` or `from_float16`, by a boolean that is known at run time only."""
     return builder.select(is_bfloat16, from_bfloat16(builder, bits), from_float16(builder, bits))
 
 
 def narrow(builder, value, is_bfloat16):
+    """The inverse of `widen`."""
     return builder.select(is_bfloat16, to_bfloat16(builder, value), to_float16(builder, value))

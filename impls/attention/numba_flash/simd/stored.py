@@ -1,4 +1,4 @@
-"""Numbers in any of the stored dtypes, at an address: one, a row, or a vector of them."""
+"""Stored numbers at an address: one, or a row. They may be float64, float32, bfloat16 or float16."""
 
 import numba
 from numba.core import cgutils, types
@@ -11,7 +11,7 @@ from .half_precision import narrow, widen
 from .vectors import each_of, simd
 
 NATIVE, BFLOAT16, FLOAT16 = range(3)
-
+"""How numbers may be stored: as kernels compute with them, or in one of two half-precision formats."""
 
 FORM_OF = {"float64": NATIVE, "float32": NATIVE, "bfloat16": BFLOAT16, "float16": FLOAT16}
 
@@ -40,18 +40,8 @@ def store_half_precision(typing, address, value, is_bfloat16):
     return types.void(types.intp, types.float32, types.boolean), generate
 
 
-@intrinsic
-def lanes_of(typing, kind):
-    """How many numbers of the type of `kind` a vector holds."""
-
-    def generate(context, builder, signature, arguments):
-        return INTP(simd(str(kind)).lanes)
-
-    return types.intp(kind), generate
-
-
 @deferred_codegen
-def read(address, storage, kind):
+def load_stored(address, storage, kind):
     """The stored number at an address in the type of `kind`."""
     if storage == NATIVE:
         return load_native(address, kind)
@@ -59,8 +49,8 @@ def read(address, storage, kind):
 
 
 @deferred_codegen
-def write(address, value, storage):
-    """Round a number to its stored form, to the nearest, ties to even."""
+def store_rounded(address, value, storage):
+    """Round a number to the nearest stored number, ties to even, and write it."""
     if storage == NATIVE:
         store_native(address, value)
     else:
@@ -73,8 +63,8 @@ def bytes_of(storage, kind):
     return size_of(kind) if storage == NATIVE else 2
 
 
-def forms(builder, kind, storage):
-    """The types that numbers may be stored as, each inside a branch that is taken where `storage` says so."""
+def each_form(builder, kind, storage):
+    """For each type that numbers may be stored as: the builder in a branch that is taken if `storage` says so."""
     stored = {NATIVE: kind}
     if kind == types.float32:
         stored |= {BFLOAT16: types.int16, FLOAT16: types.uint16}
@@ -84,14 +74,14 @@ def forms(builder, kind, storage):
 
 @intrinsic
 def _load_vectors(typing, source, destination, count, storage, kind):
-    """Whole vectors of a contiguous row, from storage to numbers of the type of `kind`; how many numbers that are."""
+    """Convert the whole vectors of a contiguous row from stored numbers; returns how many numbers these are."""
 
     def generate(context, builder, signature, arguments):
         source, destination, count, storage, _ = arguments
         unit = simd(str(kind))
         destination = unit.pointer(builder, destination)
         whole = builder.udiv(count, INTP(unit.lanes))
-        for stored in forms(builder, kind, storage):
+        for stored in each_form(builder, kind, storage):
             pointer = unit.stored_pointer(builder, source, stored)
             with cgutils.for_range(builder, whole) as loop:
                 at = builder.mul(loop.index, INTP(unit.lanes))
@@ -103,14 +93,14 @@ def _load_vectors(typing, source, destination, count, storage, kind):
 
 @intrinsic
 def _store_vectors(typing, source, destination, count, storage, kind):
-    """The inverse of `_load_vectors`, for numbers."""
+    """The inverse of `_load_vectors`."""
 
     def generate(context, builder, signature, arguments):
         source, destination, count, storage, _ = arguments
         unit = simd(str(kind))
         source = unit.pointer(builder, source)
         whole = builder.udiv(count, INTP(unit.lanes))
-        for stored in forms(builder, kind, storage):
+        for stored in each_form(builder, kind, storage):
             pointer = unit.stored_pointer(builder, destination, stored)
             with cgutils.for_range(builder, whole) as loop:
                 at = builder.mul(loop.index, INTP(unit.lanes))
@@ -122,11 +112,11 @@ def _store_vectors(typing, source, destination, count, storage, kind):
 
 @deferred_codegen
 def load_row(source, step, count, storage, destination, kind):
-    """`count` stored numbers, `step` bytes apart, to contiguous ones of the type of `kind`. Addresses."""
+    """Convert `count` stored numbers, `step` bytes apart, to contiguous ones of the type of `kind`. Addresses."""
     size = size_of(kind)
     done = _load_vectors(source, destination, count, storage, kind) if step == bytes_of(storage, kind) else 0
     for c in range(done, count):
-        store_native(destination + c * size, read(source + c * step, storage, kind))
+        store_native(destination + c * size, load_stored(source + c * step, storage, kind))
 
 
 @deferred_codegen
@@ -135,4 +125,4 @@ def store_row(source, count, storage, destination, step, kind):
     size = size_of(kind)
     done = _store_vectors(source, destination, count, storage, kind) if step == bytes_of(storage, kind) else 0
     for c in range(done, count):
-        write(destination + c * step, load_native(source + c * size, kind), storage)
+        store_rounded(destination + c * step, load_native(source + c * size, kind), storage)

@@ -1,7 +1,7 @@
 """Vectors of the host's width, for micro-kernels that are written in LLVM IR and called from Numba.
 
 An intrinsic's body runs once, when Numba compiles: it uses llvmlite's builder to emit instructions on vector types such
-as `<16 x float>`. Addresses are passed as integers, since array types would bring their bounds along.
+as `<16 x float>`. Addresses are passed as integers, because the types of arrays would bring their bounds along.
 """
 
 from functools import cache
@@ -9,12 +9,17 @@ from functools import cache
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.extending import intrinsic
 
 from ..runtime.llvm import INT16, INT32, INTP
 from ..runtime.processor import fuses, vector_bytes
 from . import half_precision
 
-_STORED = {"int16": INT16, "uint16": INT16}
+_STORED = {
+    "int16": (INT16, half_precision.from_bfloat16, half_precision.to_bfloat16),
+    "uint16": (INT16, half_precision.from_float16, half_precision.to_float16),
+}
+"""The Numba types that stand for stored half precision: int16 for bfloat16, uint16 for float16."""
 
 
 class Simd:
@@ -28,7 +33,6 @@ class Simd:
         self.integer = ir.IntType(8 * self.size)
         self.vector = ir.VectorType(self.scalar, self.lanes)
         self.integers = ir.VectorType(self.integer, self.lanes)
-        self.numba_type = types.float32 if self.size == 4 else types.float64
         self.suffix = f"v{self.lanes}f{8 * self.size}"
 
     def constant(self, value):
@@ -39,15 +43,16 @@ class Simd:
 
     def splat(self, builder, value):
         """All lanes equal to a scalar."""
-        one = builder.insert_element(ir.Constant(value_vector(value.type, self.lanes), ir.Undefined), value, INT32(0))
+        vector = ir.VectorType(value.type, self.lanes)
+        one = builder.insert_element(ir.Constant(vector, ir.Undefined), value, INT32(0))
         zeros = ir.Constant(ir.VectorType(INT32, self.lanes), [0] * self.lanes)
-        return builder.shuffle_vector(one, ir.Constant(one.type, ir.Undefined), zeros)
+        return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), zeros)
 
     def pointer(self, builder, address):
         return builder.inttoptr(address, self.scalar.as_pointer())
 
     def at(self, builder, pointer, index):
-        """A vector's address: element `index` of a pointer to scalars."""
+        """The pointer to the vector that begins at element `index` of a pointer to scalars."""
         return builder.bitcast(builder.gep(pointer, [index]), self.vector.as_pointer())
 
     def load(self, builder, pointer, index):
@@ -57,34 +62,32 @@ class Simd:
         builder.store(value, self.at(builder, pointer, index), align=self.size)
 
     def stored_pointer(self, builder, address, stored):
-        """A pointer to numbers as they are stored: see `load_stored`."""
-        return builder.inttoptr(address, _STORED.get(str(stored), self.scalar).as_pointer())
+        """A pointer to numbers of the Numba type `stored`: see `_STORED`."""
+        kind = _STORED[str(stored)][0] if str(stored) in _STORED else self.scalar
+        return builder.inttoptr(address, kind.as_pointer())
 
     def load_stored(self, builder, pointer, index, stored):
-        """A vector of numbers that are stored as the Numba type `stored` says.
-
-        int16 is bfloat16, uint16 float16.
-        """
+        """A vector of stored numbers, converted."""
         if str(stored) not in _STORED:
             return self.load(builder, pointer, index)
-        kind = _STORED[str(stored)]
-        place = builder.bitcast(builder.gep(pointer, [index]), ir.VectorType(kind, self.lanes).as_pointer())
-        bits = builder.load(place, align=kind.width // 8)
-        return (half_precision.from_bfloat16 if str(stored) == "int16" else half_precision.from_float16)(builder, bits)
+        kind, widen, _ = _STORED[str(stored)]
+        vector = builder.bitcast(builder.gep(pointer, [index]), ir.VectorType(kind, self.lanes).as_pointer())
+        return widen(builder, builder.load(vector, align=kind.width // 8))
 
     def store_stored(self, builder, value, pointer, index, stored):
-        """The inverse of `load_stored`, for numbers: to the nearest, ties to even."""
+        """The inverse of `load_stored`: to the nearest stored number, ties to even."""
+        size = self.size
         if str(stored) in _STORED:
-            value = (half_precision.to_bfloat16 if str(stored) == "int16" else half_precision.to_float16)(builder, value)
-        place = builder.bitcast(builder.gep(pointer, [index]), value.type.as_pointer())
-        builder.store(value, place, align=value.type.element.width // 8 if str(stored) in _STORED else self.size)
+            kind, _, narrow = _STORED[str(stored)]
+            value, size = narrow(builder, value), kind.width // 8
+        builder.store(value, builder.bitcast(builder.gep(pointer, [index]), value.type.as_pointer()), align=size)
 
     def keep_order(self, builder):
-        """What is read before this stays before what is read after, which LLVM would mix as it likes."""
+        """A barrier for LLVM, which would otherwise mix the loads before it with those after it."""
         builder.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", (), True)
 
     def fold(self, builder, a, b, terms):
-        """Two vectors whose sums are in groups of 2 terms lanes each, as one with groups of so many terms: a's, then b's."""
+        """Partial sums of a, then of b, in groups of `terms` lanes; in a and b they are in groups of twice as many."""
         groups = self.lanes // (2 * terms)
         first = [2 * terms * g + t for g in range(groups) for t in range(terms)]
         kind = ir.VectorType(INT32, self.lanes)
@@ -109,17 +112,17 @@ class Simd:
         return builder.call(function, arguments)
 
     def fma(self, builder, a, b, c):
-        """a * b + c, with one rounding where the processor can: a function call for each number would take its place."""
+        """a * b + c, with one rounding if the processor has it: LLVM would emulate it by a function call for each number."""
         if not fuses():
             return builder.fadd(builder.fmul(a, b), c)
         return self._call(builder, "fma", a, b, c)
 
     def round(self, builder, a):
-        """To the nearest whole number."""
+        """To the nearest integer."""
         return self._call(builder, "rint", a)
 
     def dot_bf16_pairs(self, builder, a, b, c):
-        """c + the sum of the two products of each lane's pairs of bfloat16 numbers, in vectors of int32 (VDPBF16PS)."""
+        """c + the dot product of each lane's pairs of bfloat16 numbers, in vectors of int32 (VDPBF16PS)."""
         kind = ir.FunctionType(self.vector, [self.vector, self.integers, self.integers])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512bf16.dpbf16ps.512")
         return builder.call(function, [c, a, b])
@@ -133,9 +136,7 @@ class Simd:
     def pack_bf16(self, builder, first, second):
         """Two vectors rounded to bfloat16, lane by lane in one int32, the first in its lower half."""
         both = self.round_to_bf16(builder, first, second)
-        order = ir.Constant(
-            ir.VectorType(INT32, 2 * self.lanes), [i // 2 + i % 2 * self.lanes for i in range(2 * self.lanes)]
-        )
+        order = ir.Constant(ir.VectorType(INT32, 2 * self.lanes), interleaved(self.lanes))
         return builder.bitcast(builder.shuffle_vector(both, ir.Constant(both.type, ir.Undefined), order), self.integers)
 
     @property
@@ -144,7 +145,7 @@ class Simd:
         return self.lanes * self.size == 64
 
     def scale(self, builder, a, power):
-        """a * 2**power for whole powers, zero for -inf whatever a is."""
+        """a * 2**power for integer powers, zero for -inf whatever a is."""
         name = "ps" if self.size == 4 else "pd"
         mask, rounding = ir.IntType(max(8, self.lanes)), INT32(4)
         kind = ir.FunctionType(self.vector, [self.vector, self.vector, self.vector, mask, INT32])
@@ -152,12 +153,13 @@ class Simd:
         return builder.call(function, [a, power, self.constant(0), mask(-1), rounding])
 
     def maximum(self, builder, a, b):
-        """The larger of two; the second where either is nan, as x86 has it."""
+        """The larger of two; the second if either is nan, as x86 has it."""
         return builder.select(builder.fcmp_ordered(">", a, b), a, b)
 
 
-def value_vector(kind, lanes):
-    return ir.VectorType(kind, lanes)
+def interleaved(lanes):
+    """The order of elements that interleaves the two halves of a vector of twice as many lanes."""
+    return [i // 2 + i % 2 * lanes for i in range(2 * lanes)]
 
 
 @cache
@@ -166,15 +168,25 @@ def simd(name: str) -> Simd:
     return Simd(name)
 
 
+@intrinsic
+def lanes_of(typing, kind):
+    """The numbers of the type of `kind` in a vector."""
+
+    def generate(context, builder, signature, arguments):
+        return INTP(simd(str(kind)).lanes)
+
+    return types.intp(kind), generate
+
+
 def each_of(builder, value, numbers):
-    """Each of some whole numbers, the builder in a branch that is taken where `value`, known at run time, is that one."""
+    """For each of some integers: the builder in a branch that is taken if `value`, known at run time, is that integer."""
     for number in numbers:
         with builder.if_then(builder.icmp_signed("==", value, INTP(number))):
             yield number
 
 
 def subroutine(builder, name, arguments, body):
-    """Call a function of its own, made of `body(builder, arguments)` once a module and never inlined.
+    """Call a function of its own, made by `body(builder, arguments)` once for each module and never inlined.
 
     A micro-kernel is long, and a copy at every place that calls it would cost seconds of compilation.
     """
