@@ -10,8 +10,12 @@ def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="every conformance case, also where each shape is compiled")
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "compiles: a unit test that compiles kernels anew, which is not quick")
+
+
 def pytest_collection_modifyitems(items):
     unit = Path(__file__).parent / "unit"
     for item in items:
-        if unit in item.path.parents:
+        if unit in item.path.parents and not item.get_closest_marker("compiles"):
             item.add_marker(pytest.mark.quick)

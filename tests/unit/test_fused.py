@@ -400,6 +400,7 @@ print("right")
 """
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("name", PROCESSORS)
 def test_other_processors(name):
     """With fewer instructions than the host: right, and in vectors of that processor's width."""
@@ -450,6 +451,7 @@ print("right")
 """
 
 
+@pytest.mark.compiles
 @pytest.mark.skipif(not has_bfloat16_products(), reason="this processor has no AVX512-BF16")
 @pytest.mark.parametrize("by", ["", "emulated"])
 def test_amx(by):
@@ -494,6 +496,7 @@ Fused(Problem(q_len=16, head_dim=8), 1).forward(x, x, x)
 """
 
 
+@pytest.mark.compiles
 def test_compiled_code_is_found_again(tmp_path):
     """A second process compiles nothing: no file of compiled code is added or written anew."""
     stamps = []
