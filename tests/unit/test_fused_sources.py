@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import impls.attention.numba_flash
+from impls.attention.numba_flash.runtime import sources
 from impls.attention.numba_flash.runtime.sources import PACKAGE, hash_of_sources
 
 
@@ -34,3 +35,12 @@ def test_other_files_do_not(tmp_path):
     before = hash_of_sources(tmp_path)
     (tmp_path / "notes.txt").write_text("nothing that is compiled\n")
     assert hash_of_sources(tmp_path) == before
+
+
+def test_the_key_of_a_kernel_follows_the_hash(tmp_path, monkeypatch):
+    folder = shutil.copytree(PACKAGE, tmp_path / "package", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(sources, "PACKAGE", folder)
+    before = sources.digest.__wrapped__("task")
+    kernel = next(folder.glob("*/*.py"))
+    kernel.write_text(kernel.read_text() + "# changed\n")
+    assert sources.digest.__wrapped__("task") != before

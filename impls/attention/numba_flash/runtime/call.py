@@ -63,7 +63,7 @@ def new_call(threads: int) -> np.ndarray:
 
 
 class Thread(NamedTuple):
-    """What one thread of a pass is told."""
+    """What one thread needs to know of a pass."""
 
     number: int
     threads: int

@@ -19,7 +19,7 @@ def features() -> set[str]:
 
 @cache
 def _is_x86() -> bool:
-    """Whether this is an x86 processor; others are ARM's. Its features do not tell: NUMBA_CPU_FEATURES may be empty."""
+    """Whether this is an x86 processor; others are ARM's. Asks for the target, as NUMBA_CPU_FEATURES may be empty."""
     return binding.get_process_triple().startswith(("x86_64", "i686"))
 
 

@@ -8,6 +8,7 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
+from .deferred_codegen import codegen
 from .processor import amx
 
 PACKAGE = Path(__file__).parents[1]
@@ -24,7 +25,7 @@ def hash_of_sources(folder: Path) -> bytes:
 
 @cache
 def digest(name: str) -> int:
-    """A hash of a function's name, of every source file of this package, and of who multiplies matrix tiles."""
-    total = hashlib.sha256(f"{name} {amx()}".encode())
+    """A hash of a function's name, of every source file of this package, and of what else changes its code."""
+    total = hashlib.sha256(f"{name} {amx()} {codegen()}".encode())
     total.update(hash_of_sources(PACKAGE))
     return int.from_bytes(total.digest()[:7])
