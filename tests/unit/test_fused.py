@@ -168,7 +168,7 @@ def test_lowest_number_as_bias(q_len, dtype):
     bias = np.full_like(inputs.bias, low)  # Scores are lost in it.
     bias[..., :half] = -np.inf
     v = inputs.v[:, :, half:].astype(float)
-    # A sum of so many terms and a division, then a rounding to the output's dtype.
+    # A sum of these terms and a division, then a rounding to the output's dtype.
     roundoff = float(ml_dtypes.finfo(inputs.v.dtype).eps) + half * np.finfo(kernels.state_dtype).eps
     right = np.broadcast_to(v.mean(axis=2, keepdims=True), problem.o_shape)
     for state in None, kernels.new_softmax_state():
@@ -331,7 +331,7 @@ def test_gradients_of_nothing(empty, dtype):
 @pytest.mark.parametrize("threads", [1, 2, 16])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_sums_of_gradients_take_little_memory(dtype, threads, heads):
-    """What lies behind the threads' tiles: third bytes of dq at most, and chunks of dk and dv for each task at once.
+    """Beside the threads' tiles: third bytes of dq at most, and a chunk of dk and dv for each task.
 
     A task for each head and thread, or where heads are few, two for each thread and one more for each head.
     """
@@ -455,7 +455,7 @@ print("right")
 @pytest.mark.skipif(not has_bfloat16_products(), reason="this processor has no AVX512-BF16")
 @pytest.mark.parametrize("by", ["", "emulated"])
 def test_amx(by):
-    """Whole tiles and what is left beside them, with the processor's tiles and with vectors in their place."""
+    """Whole tiles and the remainder beside them, with the processor's tiles and with vectors in their place."""
     if by == "" and amx() != "processor":
         pytest.skip("this processor has no AMX, or the system does not let it be used")
     done = run(WITH_AMX, NUMBA_FLASH_AMX=by)
@@ -464,7 +464,7 @@ def test_amx(by):
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_amx_instructions(count):
-    """Compiled for a processor with AMX: a product of 16 rows is so many instructions, however many steps."""
+    """Compiled for a processor with AMX: the instructions of a product of 16 rows do not depend on its steps."""
     module = ir.Module()
     module.triple = "x86_64-unknown-linux-gnu"
     kind = ir.FunctionType(ir.VoidType(), [INTP] * 7 + [ir.IntType(1)])
@@ -578,7 +578,7 @@ def test_bias_and_mask_on_long_tiles(head_dim, tile_keys, dtype):
 
 @pytest.mark.parametrize("kilobytes", [16, 24, 32, 33, 48, 64, 128])
 def test_tiles_are_of_whole_micro_kernels(kilobytes, monkeypatch):
-    """Whatever the size of the cache: a tile's products are written in blocks of so many rows."""
+    """Whatever the size of the cache: a tile's products are written in blocks of `ROWS` rows."""
     monkeypatch.setattr(plan, "first_level_cache", lambda: kilobytes * 1024)
     monkeypatch.setattr(plan, "second_level_cache", lambda: 10 * kilobytes * 1024)
     for dtype in ("float32", "float64"):

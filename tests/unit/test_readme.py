@@ -1,5 +1,6 @@
 """The figures of the README and of the pages are those of the committed runs."""
 
+import ast
 import runpy
 from pathlib import Path
 
@@ -14,6 +15,13 @@ def test_the_readme_shows_the_committed_run():
 def test_the_kernels_ratios_are_those_of_the_committed_runs():
     for path, text in runpy.run_path(str(ROOT / "results/update_kernels.py"))["pages"]().items():
         assert path.read_text() == text, "run: python results/update_kernels.py"
+
+
+def test_there_is_one_reading_order():
+    modules = [module for _, module, _ in runpy.run_path(str(ROOT / "results/update_kernels.py"))["READING"]]
+    docstring = ast.get_docstring(ast.parse((ROOT / "impls/attention/__init__.py").read_text()))
+    order = docstring.partition("kernel: ")[2].partition(".")[0].split(", ")
+    assert [module for module in modules if "/" not in module] == order
 
 
 def test_the_page_on_conformance_shows_the_committed_measurements():
