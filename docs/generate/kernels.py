@@ -1,4 +1,7 @@
-"""What is measured of numba-flash, in the README and docs/kernels.md: `python -m docs.generate.kernels`."""
+"""What is measured of numba-flash, in the README and docs/kernels.md: `python -m docs.generate.kernels`.
+
+The page's times to read are those of the code.
+"""
 
 import math
 from pathlib import Path
@@ -17,6 +20,22 @@ PAGE = ROOT / "docs" / "kernels.md"
 RUNS = ("kernels-float32", "kernels-bfloat16", "kernels-backward-float32", "kernels-backward-bfloat16")
 OURS = "numba-flash"
 STEPS = ("naive", "numba-naive", "numba-parallel", "numpy", "numpy-online", OURS)
+KERNELS = ROOT / "impls" / "attention"
+READING = (
+    ("naive", "naive", "the three steps, as loops over numbers"),
+    ("numba-naive, numba-parallel", "numba_loops", "the same loops, compiled; then on every core"),
+    ("numpy", "numpy_formula", "the loops become matrix products of a library, and a score matrix of Lq·Lk appears"),
+    ("numpy-online", "numpy_online", "the softmax is carried along from block to block, and the score matrix disappears"),
+    ("numba-tiled", "numba_tiled", "the blocks become tiles of queries and keys that stay in cache, compiled"),
+    (OURS, "numba_flash", "the products of a tile become micro-kernels on vectors, and a backward pass is added"),
+    ("", "numba_flash/runtime", "the processor, compiling, addresses, calls and threads"),
+    ("", "numba_flash/simd", "vectors, and the micro-kernels made of them"),
+    ("", "numba_flash/layout", "sizes of tiles; operands in memory, packed into vectors"),
+    ("", "numba_flash/scores", "softcap, bias, masks and softmax of a tile"),
+    ("", "numba_flash/passes", "forward, backward and decoding"),
+)
+"""The implementations from the formula to the fused kernel, their modules, and what each changes."""
+LINES_A_MINUTE = 20
 
 
 def markdown_table(head: tuple[str, ...], rows: list[list[str]]) -> str:
@@ -121,9 +140,27 @@ def steps() -> str:
     return markdown_table(("step", *(problem.name for problem, _ in measured)), rows)
 
 
+def minutes(module: str) -> str:
+    """The time to read a module of `impls/attention` with care, rounded up to five minutes; nothing if it is not there."""
+    files = [KERNELS / f"{module}.py", *(KERNELS / module).rglob("*.py")]
+    lines = sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files if file.exists())
+    return str(math.ceil(lines / LINES_A_MINUTE / 5) * 5) if lines else ""
+
+
+def reading() -> str:
+    """The page's table of the reading order."""
+    rows = []
+    for names, module, change in READING:
+        step = ", ".join(f"`{name}`" for name in names.split(", ")) if names else ""
+        place = f"{module}/" if (KERNELS / module).is_dir() else f"{module}.py"
+        rows.append([step, f"`impls/attention/{place}`", minutes(module), change])
+    table = pd.DataFrame(rows, columns=["step", "code", "minutes", "what changes"])
+    return table.to_markdown(index=False, colalign=("left", "left", "right", "left"), disable_numparse=True)
+
+
 def pages() -> dict[Path, str]:
     """The README and the page as they should be."""
-    page = written(PAGE, {"steps": steps(), "matches": page_tables()})
+    page = written(PAGE, {"reading": reading(), "steps": steps(), "matches": page_tables()})
     return {README: written(README, {"kernel results": summary()}), PAGE: page}
 
 

@@ -14,13 +14,12 @@ from harness.operators import checks
 from harness.operators.attention.inputs import make_inputs
 from harness.operators.attention.reference import expected
 from harness.problem import Problem
-from impls.attention.numba_flash import plan
 from impls.attention.numba_flash.attention import Fused
-from impls.attention.numba_flash.microkernel import ROWS
-from impls.attention.numba_flash.operands import CHUNK, SPLITS, TILE_KEYS
-from impls.attention.numba_flash.processor import has_bfloat16_products, tiles
-from impls.attention.numba_flash.simd import INTP
-from impls.attention.numba_flash.tiles import Registers, product_of
+from impls.attention.numba_flash.layout import plan
+from impls.attention.numba_flash.runtime.llvm import INTP
+from impls.attention.numba_flash.runtime.processor import amx, has_bfloat16_products
+from impls.attention.numba_flash.simd.amx import Registers, amx_gemm_body
+from impls.attention.numba_flash.simd.microkernel import ROWS
 from tests.unit.plain import admitted
 
 # Vectors of 16, 8 and 4 float32: AVX-512 without its instructions for bfloat16, AVX2, and what every x86-64 processor has.
@@ -55,7 +54,7 @@ def forward(problem, threads, seed=5):
 def test_keys_in_parts(name, threads):
     problem = Problem(**{"batch": 1, "q_heads": 2, **WITH_PARTS[name]})
     inputs, o, _, kernels = forward(problem, threads)
-    assert kernels.plan_forward.sizes[SPLITS] > 1 or threads == 1
+    assert kernels.plan_forward.sizes["splits"] > 1 or threads == 1
     for output in o, kernels.forward(inputs.q, inputs.k, inputs.v, **inputs.extras):
         found = checks.accuracy({"o": output}, expected(problem, inputs))
         assert found.correct, checks.finding(found)
@@ -90,7 +89,7 @@ def test_gradients_of_few_heads(threads):
 
 @pytest.mark.parametrize("head_dim, v_head_dim", [(7, 5), (24, 33), (64, 64)])
 @pytest.mark.parametrize("scale", [None, -0.3, 0.0])
-def test_bfloat16_in_pairs(head_dim, v_head_dim, scale):
+def test_bfloat16_pairs(head_dim, v_head_dim, scale):
     """Odd sizes, and rows and columns that lie elsewhere than next to each other."""
     problem = Problem(
         batch=1, q_heads=2, kv_heads=1, q_len=37, kv_len=29, head_dim=head_dim, v_head_dim=v_head_dim, scale=scale,
@@ -102,8 +101,8 @@ def test_bfloat16_in_pairs(head_dim, v_head_dim, scale):
     assert found.correct, checks.finding(found)
     spread = [np.repeat(np.repeat(x, 2, axis=2), 3, axis=3)[:, :, ::2, ::3] for x in (inputs.q, inputs.k, inputs.v)]
     np.testing.assert_array_equal(kernels.forward(*spread), o)
-    turned = [np.ascontiguousarray(x.swapaxes(-1, -2)).swapaxes(-1, -2) for x in (inputs.q, inputs.k, inputs.v)]
-    np.testing.assert_array_equal(kernels.forward(*turned), o)
+    transposed = [np.ascontiguousarray(x.swapaxes(-1, -2)).swapaxes(-1, -2) for x in (inputs.q, inputs.k, inputs.v)]
+    np.testing.assert_array_equal(kernels.forward(*transposed), o)
 
 
 ROW, KEY = np.arange(150)[:, None], np.arange(170)
@@ -169,7 +168,7 @@ def test_lowest_number_as_bias(q_len, dtype):
     bias = np.full_like(inputs.bias, low)  # Scores are lost in it.
     bias[..., :half] = -np.inf
     v = inputs.v[:, :, half:].astype(float)
-    # A sum of so many terms and a division, then a rounding to the output's dtype.
+    # A sum of these terms and a division, then a rounding to the output's dtype.
     roundoff = float(ml_dtypes.finfo(inputs.v.dtype).eps) + half * np.finfo(kernels.state_dtype).eps
     right = np.broadcast_to(v.mean(axis=2, keepdims=True), problem.o_shape)
     for state in None, kernels.new_softmax_state():
@@ -305,9 +304,9 @@ def test_gradients_in_chunks(name, threads, monkeypatch):
     """dk and dv chunk by chunk of the keys, while dq waits in its own memory, whether a task is a head or a part of one."""
     sizes = {"batch": 1, "q_heads": 3, "q_len": 110, "kv_len": 203, "head_dim": 18, **BACKWARD_IN_CHUNKS[name]}
     problem = Problem(**{"kv_heads": sizes["q_heads"], **sizes}, direction="backward")
-    monkeypatch.setattr(plan, "LEAST_SUMS", 32)
+    monkeypatch.setattr(plan, "MIN_CHUNK_KEYS", 32)
     inputs, o, state, kernels = forward(problem, threads)
-    assert kernels.plan_backward.sizes[CHUNK] < problem.kv_len / 3
+    assert kernels.plan_backward.sizes["chunk_keys"] < problem.kv_len / 3
     arguments = inputs.q, inputs.k, inputs.v, o, state, inputs.do
     outputs = dict(zip(("dq", "dk", "dv"), kernels.backward(*arguments, **inputs.extras), strict=True))
     found = checks.accuracy(outputs, expected(problem, inputs))
@@ -332,14 +331,14 @@ def test_gradients_of_nothing(empty, dtype):
 @pytest.mark.parametrize("threads", [1, 2, 16])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_sums_of_gradients_take_little_memory(dtype, threads, heads):
-    """What lies behind the threads' tiles: third bytes of dq at most, and chunks of dk and dv for each task at once.
+    """Beside the threads' tiles: third bytes of dq at most, and a chunk of dk and dv for each task.
 
     A task for each head and thread, or where heads are few, two for each thread and one more for each head.
     """
     problem = Problem(q_heads=heads, q_len=8192, kv_len=8192, head_dim=64, dtype=dtype, direction="backward")
     planned = plan.plan_backward(problem, threads)
     bytes_of_dq = problem.q_heads * problem.q_len * (problem.head_dim + 4)
-    chunk = planned.sizes[CHUNK] * (problem.head_dim + problem.v_head_dim) * 4
+    chunk = planned.sizes["chunk_keys"] * (problem.head_dim + problem.v_head_dim) * 4
     tasks = 2 * threads + heads if heads < 2 * threads else threads
     assert planned.states <= 1.01 * bytes_of_dq + tasks * chunk
 
@@ -359,7 +358,7 @@ def test_gradients_take_less_than_the_keys_and_a_half(dtype, length, head_dim, c
     planned, size = plan.plan_backward(problem, threads=2), 2 if dtype == "bfloat16" else 4
     keys = problem.kv_heads * length * head_dim * size
     saved = keys + problem.q_heads * length * 2 * 4
-    limit = 1.5 if planned.sizes[CHUNK] > plan.LEAST_SUMS else 1.55
+    limit = 1.5 if planned.sizes["chunk_keys"] > plan.MIN_CHUNK_KEYS else 1.55
     assert planned.work * 2 + planned.states + saved < limit * keys
 
 
@@ -375,10 +374,10 @@ from harness.operators import checks
 from harness.operators.attention.inputs import make_inputs
 from harness.problem import Problem
 from harness.operators.attention.reference import expected
-from impls.attention.numba_flash import simd
 from impls.attention.numba_flash.attention import Fused
+from impls.attention.numba_flash.simd.vectors import simd
 
-assert simd.simd("float32").lanes == {lanes}
+assert simd("float32").lanes == {lanes}
 for changes in (
     {{"q_len": 37, "head_dim": 20}},
     {{"q_len": 1, "head_dim": 16}},
@@ -413,14 +412,13 @@ def test_other_processors(name):
     assert done.stdout.strip() == "right", done.stderr[-2000:]
 
 
-IN_MATRIX_TILES = """
+WITH_AMX = """
 from harness.operators import checks
 from harness.operators.attention.inputs import make_inputs
 from harness.problem import Problem
 from harness.operators.attention.reference import expected
-from impls.attention.numba_flash import plan
 from impls.attention.numba_flash.attention import Fused
-from impls.attention.numba_flash.operands import TURNED
+from impls.attention.numba_flash.layout import plan
 
 plan.second_level_cache = lambda: 60 * 1024
 for changes in (
@@ -437,13 +435,13 @@ for changes in (
     sizes = {"batch": 2, "q_heads": 4, "kv_heads": 2, "q_len": 200, "kv_len": 213, "head_dim": 32, **changes}
     problem = Problem(**sizes, dtype="bfloat16", direction="backward")
     inputs, kernels = make_inputs(problem, 1), Fused(problem, 1, tile_keys=80)
-    assert (kernels.plan_forward.sizes[TURNED] > 0) == (problem.v_head_dim % 16 == 0)
+    assert (kernels.plan_forward.sizes["transposed_row"] > 0) == (problem.v_head_dim % 16 == 0)
     state = kernels.new_softmax_state()
     o = kernels.forward(inputs.q, inputs.k, inputs.v, **inputs.extras, softmax_state=state)
     found = checks.accuracy({"o": o}, expected(problem.replace(direction="forward"), inputs))
     assert found.correct, checks.finding(found)
-    turned = [x.swapaxes(-1, -2).copy().swapaxes(-1, -2) for x in (inputs.q, inputs.k, inputs.v)]
-    again = kernels.forward(*turned, **inputs.extras)
+    transposed = [x.swapaxes(-1, -2).copy().swapaxes(-1, -2) for x in (inputs.q, inputs.k, inputs.v)]
+    again = kernels.forward(*transposed, **inputs.extras)
     found = checks.accuracy({"o": again}, expected(problem.replace(direction="forward"), inputs))
     assert found.correct, checks.finding(found)
     outputs = kernels.backward(inputs.q, inputs.k, inputs.v, o, state, inputs.do, **inputs.extras)
@@ -456,17 +454,17 @@ print("right")
 @pytest.mark.compiles
 @pytest.mark.skipif(not has_bfloat16_products(), reason="this processor has no AVX512-BF16")
 @pytest.mark.parametrize("by", ["", "emulated"])
-def test_matrix_tiles(by):
-    """Whole tiles and what is left beside them, with the processor's tiles and with vectors in their place."""
-    if by == "" and tiles() != "processor":
+def test_amx(by):
+    """Whole tiles and the remainder beside them, with the processor's tiles and with vectors in their place."""
+    if by == "" and amx() != "processor":
         pytest.skip("this processor has no AMX, or the system does not let it be used")
-    done = run(IN_MATRIX_TILES, NUMBA_FLASH_TILES=by)
+    done = run(WITH_AMX, NUMBA_FLASH_AMX=by)
     assert done.stdout.strip() == "right", done.stderr[-2000:]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_instructions_on_matrix_tiles(count):
-    """Compiled for a processor with AMX: a product of 16 rows is so many instructions, however many steps."""
+def test_amx_instructions(count):
+    """Compiled for a processor with AMX: the instructions of a product of 16 rows do not depend on its steps."""
     module = ir.Module()
     module.triple = "x86_64-unknown-linux-gnu"
     kind = ir.FunctionType(ir.VoidType(), [INTP] * 7 + [ir.IntType(1)])
@@ -474,7 +472,7 @@ def test_instructions_on_matrix_tiles(count):
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     registers = Registers()
     registers.configure(builder)
-    product_of(registers, count)(builder, function.args)
+    amx_gemm_body(registers, count)(builder, function.args)
     registers.release(builder)
     builder.ret_void()
     binding.initialize_all_targets()
@@ -554,7 +552,7 @@ def test_keys_in_chunks(name, monkeypatch):
     inputs, _, whole, _ = forward(problem, 1)
     monkeypatch.setattr(plan, "second_level_cache", lambda: 12 * 1024)
     _, o, state, kernels = forward(problem, 1)
-    assert kernels.plan_forward.sizes[CHUNK] < problem.kv_len
+    assert kernels.plan_forward.sizes["chunk_keys"] < problem.kv_len
     found = checks.accuracy({"o": o}, expected(problem, inputs))
     assert found.correct, checks.finding(found)
     np.testing.assert_array_equal(np.isinf(state), np.isinf(whole))
@@ -580,13 +578,13 @@ def test_bias_and_mask_on_long_tiles(head_dim, tile_keys, dtype):
 
 @pytest.mark.parametrize("kilobytes", [16, 24, 32, 33, 48, 64, 128])
 def test_tiles_are_of_whole_micro_kernels(kilobytes, monkeypatch):
-    """Whatever the size of the cache: a tile's products are written in blocks of so many rows."""
+    """Whatever the size of the cache: a tile's products are written in blocks of `ROWS` rows."""
     monkeypatch.setattr(plan, "first_level_cache", lambda: kilobytes * 1024)
     monkeypatch.setattr(plan, "second_level_cache", lambda: 10 * kilobytes * 1024)
     for dtype in ("float32", "float64"):
         problem = Problem(q_len=64, kv_len=1000, head_dim=32, dtype=dtype)
         for one in plan.plan_forward(problem, 2), plan.plan_backward(problem, 2):
-            assert one.sizes[TILE_KEYS] % ROWS == 0
+            assert one.sizes["tile_keys"] % ROWS == 0
 
 
 @pytest.mark.parametrize("keys", [0, 8, 100])

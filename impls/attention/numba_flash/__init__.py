@@ -1,4 +1,11 @@
-"""Fused attention in Numba."""
+"""Fused attention in Numba.
+
+Five folders, each of which may import those after it and none before it:
+
+    passes -> scores -> layout -> simd -> runtime
+
+`attention.py` above them makes functions of arrays out of the passes.
+"""
 
 from harness.problem import Problem
 from harness.registry import EVERYTHING, Differentiable, implementation

@@ -9,27 +9,29 @@ import numpy as np
 
 from harness.problem import Problem
 
-from . import operands as places
-from .backward import backward
-from .decode import decode
-from .forward import forward
-from .plan import WHOLE, Plan, plan_backward, plan_decode, plan_forward, suits_decode
+from .layout.plan import KEYS_MULTIPLE, Plan, plan_backward, plan_decode, plan_forward, suits_decode
+from .passes.backward import backward
+from .passes.decode import decode
+from .passes.forward import forward
+from .runtime.call import CALL, OPERAND, new_call
+
+_ADDRESS, _STRIDES = OPERAND.word("address"), OPERAND.word("by_batch")
+"""The words of an operand: its address, then four strides."""
 
 
 class Fused:
-    """Attention for one problem: arrays of the problem's shapes and dtype, with any strides, on so many threads.
+    """Attention for one problem on a number of threads: arrays of the problem's shapes and dtype, with any strides.
 
-    `tile_keys` is the number of keys in a tile, a multiple of 16; see `plan.keys_of_a_tile` for what it is if left out.
-    Raises `ValueError` for another number, and for an array of another shape or dtype.
+    `tile_keys` is the number of keys in a tile, a multiple of 16; `plan.keys_of_a_tile` says what it is by default. Raises
+    `ValueError` for another number, and for an array of another shape or dtype.
     """
 
     def __init__(self, problem: Problem, threads: int | None = None, tile_keys: int | None = None):
-        if tile_keys is not None and (tile_keys < WHOLE or tile_keys % WHOLE):
-            raise ValueError(f"tile_keys must be a multiple of {WHOLE}, not {tile_keys}")
+        if tile_keys is not None and (tile_keys < KEYS_MULTIPLE or tile_keys % KEYS_MULTIPLE):
+            raise ValueError(f"tile_keys must be a multiple of {KEYS_MULTIPLE}, not {tile_keys}")
         self.problem = problem
         self.threads = threads or numba.get_num_threads()
         self.dtype = np.dtype(ml_dtypes.bfloat16 if problem.dtype == "bfloat16" else problem.dtype)
-        self._numbers = np.array([problem.scale, problem.softcap or 0])
         self.plan_forward = plan_forward(problem, self.threads, tile_keys)
         self.plan_backward = plan_backward(problem, self.threads, tile_keys)
         self.plan_decode = plan_decode(problem, self.threads, tile_keys) if suits_decode(problem) else None
@@ -41,16 +43,16 @@ class Fused:
         self._call_decode = self._new_call(self.plan_decode) if self.plan_decode else None
 
     def forward(self, q, k, v, mask=None, bias=None, softmax_state=None):
-        """o `(B, Hq, Lq, Dv)`. With `softmax_state`, an array from `new_softmax_state`, also what `backward` needs.
+        """o `(B, Hq, Lq, Dv)`. Writes what `backward` needs to `softmax_state`, an array from `new_softmax_state`, if given.
 
-        That is, of every row of scores s, the maximum m and ln Σ exp(s - m); -inf both where there is nothing to attend to.
-        Their sum is the log-sum-exp, in which the second is lost where m is large.
+        That is, of every row of scores s, the maximum m and ln Σ exp(s - m); both -inf in a row without keys. Their sum is
+        the log-sum-exp, in which the second is lost where m is large.
         """
         contiguous = k.strides[-1] == v.strides[-1] == self.dtype.itemsize
         # Gradients of large scores need the same scores, to the last bit, in both passes: those of tiles.
         by_rows = self._call_decode is not None and contiguous and softmax_state is None
         call = (self._call_decode if by_rows else self._call_forward).copy()
-        kept = self._enter_inputs(call, q, k, v, mask, bias)  # Numbers refer to them until the kernels are done.
+        inputs = self._enter_inputs(call, q, k, v, mask, bias)
         o = self._enter(call, "o", np.empty(self.problem.o_shape, self.dtype))
         if softmax_state is not None:
             self._enter(call, "softmax_state", softmax_state)
@@ -58,7 +60,7 @@ class Fused:
             decode(self.plan_decode, call, self.threads)
         else:
             forward(self.plan_forward, call, self.threads)
-        del kept
+        del inputs  # Until here: the call holds their addresses only.
         return o
 
     def new_softmax_state(self):
@@ -68,49 +70,48 @@ class Fused:
     def backward(self, q, k, v, o, softmax_state, do, mask=None, bias=None):
         """(dq, dk, dv), from the output and the softmax state of the forward pass and the output's gradient."""
         call = self._call_backward.copy()
-        kept = self._enter_inputs(call, q, k, v, mask, bias)
-        kept += [self._enter(call, name, x) for name, x in (("o", o), ("softmax_state", softmax_state), ("do", do))]
+        inputs = self._enter_inputs(call, q, k, v, mask, bias)
+        inputs += [self._enter(call, name, x) for name, x in (("o", o), ("softmax_state", softmax_state), ("do", do))]
         shapes = (self.problem.q_shape, self.problem.k_shape, self.problem.v_shape)
-        gradients = tuple(np.empty(shape, self.dtype) for shape in shapes)  # Contiguous, as `unfinished.leave` has it.
+        gradients = tuple(np.empty(shape, self.dtype) for shape in shapes)  # Contiguous, as `dq_spill.spill` requires.
         for name, x in zip(("dq", "dk", "dv"), gradients, strict=True):
             self._enter(call, name, x)
         backward(self.plan_backward, call, self.threads)
-        del kept
+        del inputs
         return gradients
 
     def _new_call(self, plan: Plan):
-        """The array of a call (see `operands`) but for the operands' addresses, and the strides of those not contiguous."""
-        call = np.zeros(places.call_size(self.threads), np.int64)
-        call[places.SIZES_AT], call[places.NUMBERS_AT] = plan.sizes.ctypes.data, self._numbers.ctypes.data
+        """A call without operands (`runtime.call`), but with the strides that they have if they are contiguous."""
+        call = new_call(self.threads)
+        call[CALL.word("sizes")] = plan.sizes.ctypes.data
         for operand in self._operands.values():
-            at = operand.at + places.BY_BATCH
+            at = operand.at + _STRIDES
             call[at : at + len(operand.strides)] = operand.strides
         return call
 
     def _enter_inputs(self, call, q, k, v, mask, bias):
-        kept = [self._enter(call, "q", q), self._enter(call, "k", k), self._enter(call, "v", v)]
+        entered = [self._enter(call, "q", q), self._enter(call, "k", k), self._enter(call, "v", v)]
         for name, x in (("mask", mask), ("bias", bias)):
             if x is not None:
                 whole = x if x.shape == self._scores else np.broadcast_to(x, self._scores)
-                kept.append(self._enter(call, name, whole))
-        return kept
+                entered.append(self._enter(call, name, whole))
+        return entered
 
     def _enter(self, call, name, x):
-        """Enter an array into a call; returns it, or the copy that stands for it."""
+        """Enter an array into a call. Returns it, or the copy that stands for it."""
         operand = self._operands[name]
         if x.shape != operand.shape or x.dtype != operand.dtype:
             raise ValueError(f"{name} must be {operand.dtype} of shape {operand.shape}, not {x.dtype} of shape {x.shape}")
-        at = operand.at
         if x.strides != operand.strides:
             if any(stride % x.itemsize for stride in x.strides):  # A field of records: kernels count strides in elements.
                 x = np.ascontiguousarray(x)
-            call[at + places.BY_BATCH : at + places.BY_BATCH + x.ndim] = x.strides
-        call[at + places.ADDRESS] = _address(x)
+            call[operand.at + _STRIDES : operand.at + _STRIDES + x.ndim] = x.strides
+        call[operand.at + _ADDRESS] = _address(x)
         return x
 
 
 class _Operand(NamedTuple):
-    """An array as it should be, its strides in bytes where it is contiguous, and where a call has its address."""
+    """An array as it should be, its strides in bytes if it is contiguous, and its place in a call."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -119,7 +120,7 @@ class _Operand(NamedTuple):
 
 
 def _operands(problem: Problem, dtype: np.dtype, state_dtype: np.dtype) -> dict[str, _Operand]:
-    """All operands, in the order of their places."""
+    """All operands, by name."""
     scores = (problem.batch, problem.q_heads, problem.q_len, problem.kv_len)
     inputs = {"q": problem.q_shape, "k": problem.k_shape, "v": problem.v_shape, "o": problem.o_shape}
     expected = {
@@ -130,8 +131,8 @@ def _operands(problem: Problem, dtype: np.dtype, state_dtype: np.dtype) -> dict[
         **{f"d{name}": (inputs[name], dtype) for name in "oqkv"},
     }
     return {
-        name: _Operand(shape, kind, _contiguous(shape, kind.itemsize), places.OPERANDS + 5 * place)
-        for place, (name, (shape, kind)) in enumerate(expected.items())
+        name: _Operand(shape, kind, _contiguous(shape, kind.itemsize), CALL.word(name))
+        for name, (shape, kind) in expected.items()
     }
 
 
@@ -140,7 +141,7 @@ def _contiguous(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 
 
 def _address(x) -> int:
-    """Where an array's first element lies. NumPy takes longer to say so than this way, which is not for every array."""
+    """The address of an array's first element. NumPy's own way takes longer, but works for every array."""
     try:
         return addressof(c_char.from_buffer(x))
     except (TypeError, ValueError, BufferError):

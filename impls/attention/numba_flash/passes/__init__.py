@@ -1,0 +1,1 @@
+"""The forward pass, the backward pass and decoding: what the threads share out."""

@@ -1,0 +1,1 @@
+"""What happens to a tile of scores between its two products."""
