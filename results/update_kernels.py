@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "kernels.md"
 RUNS = ("kernels-float32", "kernels-bfloat16", "kernels-backward-float32", "kernels-backward-bfloat16")
 OURS = "numba-flash"
-STEPS = ("naive", "numba-naive", "numba-parallel", "numpy", "numpy-online", OURS)
+STEPS = ("naive", "numpy", "numpy-online", "numba-naive", "numba-parallel", "numba-tiled", OURS)
 
 
 def markdown_table(head: tuple[str, ...], rows: list[list[str]]) -> str:
@@ -118,7 +118,9 @@ def steps() -> str:
     """The page's table of the road: each step's time on the problems of results/quick."""
     measured = cells("quick")
     rows = [
-        [f"`{step}`", *(seconds(median_s(timed[step])) if step in timed else "" for _, timed in measured)] for step in STEPS
+        [f"`{step}`", *(seconds(median_s(timed[step])) if step in timed else "" for _, timed in measured)]
+        for step in STEPS
+        if any(step in timed for _, timed in measured)
     ]
     return markdown_table(("step", *(problem.name for problem, _ in measured)), rows)
 
