@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from harness.masks import score_shape
 from harness.problem import Problem
 from harness.registry import EVERYTHING, Differentiable, implementation
 
@@ -12,7 +13,7 @@ def numba_tiled(problem: Problem):
     from . import kernels
 
     wide = np.float64 if problem.dtype == "float64" else np.float32  # Numba has no half types on the CPU.
-    scores = (problem.batch, problem.q_heads, problem.q_len, problem.kv_len)
+    scores = score_shape(problem)
 
     def forward(q, k, v, mask=True, bias=0.0):
         operands = (
