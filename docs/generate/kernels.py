@@ -19,15 +19,15 @@ from harness.runs.folder import RunFolder
 PAGE = ROOT / "docs" / "kernels.md"
 RUNS = ("kernels-float32", "kernels-bfloat16", "kernels-backward-float32", "kernels-backward-bfloat16")
 OURS = "numba-flash"
-STEPS = ("naive", "numba-naive", "numba-parallel", "numpy", "numpy-online", OURS)
+STEPS = ("naive", "numba-naive", "numba-parallel", "numpy", "numpy-online", "numba-tiled", OURS)
 KERNELS = ROOT / "impls" / "attention"
 READING = (
     ("naive", "naive", "the three steps, as loops over numbers"),
     ("numba-naive, numba-parallel", "numba_loops", "the same loops, compiled; then on every core"),
     ("numpy", "numpy_formula", "the loops become matrix products of a library, and a score matrix of Lq·Lk appears"),
     ("numpy-online", "numpy_online", "the softmax is carried along from block to block, and the score matrix disappears"),
-    ("numba-tiled", "numba_tiled", "the blocks become tiles of queries and keys that stay in cache, compiled"),
-    (OURS, "numba_flash", "the products of a tile become micro-kernels on vectors, and a backward pass is added"),
+    ("numba-tiled", "numba_tiled", "compiled loops over tiles of queries and keys, with that softmax, forward and backward"),
+    (OURS, "numba_flash", "the products of a tile become micro-kernels on vectors"),
     ("", "numba_flash/runtime", "the processor, compiling, addresses, calls and threads"),
     ("", "numba_flash/simd", "vectors, and the micro-kernels made of them"),
     ("", "numba_flash/layout", "sizes of tiles; operands in memory, packed into vectors"),
@@ -135,7 +135,9 @@ def steps() -> str:
     """The page's table of the road: each step's time on the problems of results/quick."""
     measured = cells("quick")
     rows = [
-        [f"`{step}`", *(seconds(median_s(timed[step])) if step in timed else "" for _, timed in measured)] for step in STEPS
+        [f"`{step}`", *(seconds(median_s(timed[step])) if step in timed else "" for _, timed in measured)]
+        for step in STEPS
+        if any(step in timed for _, timed in measured)
     ]
     return markdown_table(("step", *(problem.name for problem, _ in measured)), rows)
 

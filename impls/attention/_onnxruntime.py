@@ -2,9 +2,8 @@
 
 import numpy as np
 
+from harness.masks import band_mask, four_axes, four_axes_shape
 from harness.problem import Problem
-
-from ._masks import band, four_axes
 
 _TENSORS = {"float32": "float", "float16": "float16", "bool": "bool"}
 """Dtypes in ONNX's notation."""
@@ -58,15 +57,15 @@ def added_to_scores(model: Model, problem: Problem, banded, as_numbers=False):
     """
     shapes, seen, bias = [], "", ""
     if problem.mask:
-        shapes.append(four_axes(problem.mask_shape))
+        shapes.append(four_axes_shape(problem.mask_shape))
         seen = model.input("mask", shapes[-1], "bool")
     if problem.bias:
-        shapes.append(four_axes(problem.bias_shape))
+        shapes.append(four_axes_shape(problem.bias_shape))
         bias = model.input("bias", shapes[-1])
-    inside = band(problem) if banded else None
-    if inside is not None:
-        shapes.append(inside.shape)
-        visible = model.constant("band", inside, "bool")
+    band = four_axes(band_mask(problem)) if banded else None
+    if band is not None:
+        shapes.append(band.shape)
+        visible = model.constant("band", band, "bool")
         seen = model.line("seen", f"And({seen}, {visible})") if seen else visible
     added = seen or bias
     if seen and (bias or as_numbers):
@@ -80,4 +79,4 @@ def added_to_scores(model: Model, problem: Problem, banded, as_numbers=False):
 
 def with_four_axes(arrays):
     """Views of mask and bias, by name, with all four axes."""
-    return {name: x.reshape(four_axes(x.shape)) for name, x in arrays.items()}
+    return {name: four_axes(x) for name, x in arrays.items()}

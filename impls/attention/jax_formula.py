@@ -1,9 +1,8 @@
 """The formula in JAX, jitted."""
 
+from harness.masks import combined_mask, grouped
 from harness.problem import Problem
 from harness.registry import EVERYTHING, implementation
-
-from ._jax import seen
 
 
 @implementation("jax", framework="jax", devices=("cpu", "cuda"), supports=EVERYTHING, slow_build=True)
@@ -11,12 +10,6 @@ def jax_formula(problem: Problem):
     """The formula, compiled by XLA; O(Lq·Lk) workspace."""
     import jax
     import jax.numpy as jnp
-
-    def grouped(x):
-        """A mask or bias that broadcasts against scores of (B, Hkv, group, Lq, Lk)."""
-        x = x.reshape((1,) * (4 - x.ndim) + x.shape)
-        heads = (1, 1) if x.shape[1] == 1 else (problem.kv_heads, problem.group)
-        return x.reshape(x.shape[0], *heads, *x.shape[2:])
 
     def attention(q, k, v, mask=None, bias=None):
         dtype = q.dtype
@@ -26,10 +19,10 @@ def jax_formula(problem: Problem):
         if problem.softcap is not None:
             scores = problem.softcap * jnp.tanh(scores / problem.softcap)
         if bias is not None:
-            scores += grouped(bias)
-        visible = seen(problem, mask)
+            scores += grouped(problem, bias)
+        visible = grouped(problem, combined_mask(problem, mask, jnp.arange))
         if visible is not None:
-            scores = jnp.where(grouped(visible), scores, -jnp.inf)
+            scores = jnp.where(visible, scores, -jnp.inf)
         weights = softmax_or_zeros(scores) if problem.may_have_empty_rows else jax.nn.softmax(scores)
         return jnp.einsum("bhgqk,bhkd->bhgqd", weights, v).reshape(problem.o_shape).astype(dtype)
 

@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 
+from harness.masks import causal_flag, combined_mask, four_axes
 from harness.problem import Problem
 from harness.registry import EVERYTHING, implementation
-
-from ._jax import seen
 
 _BECAUSE = {
     "dtypes": "dot_product_attention computes its scores in float32 even from float64",
@@ -73,20 +72,16 @@ def _attention(problem, backend):
     import jax.numpy as jnp
 
     in_bias = problem.bias is not None and backend == "xla"
-    # The library's own flag is aligned top-left; every other band is given as a mask.
-    plain_causal = problem.causal is not None and problem.window is None and not in_bias
-    is_causal = plain_causal and (problem.causal == "top-left" or problem.q_len == problem.kv_len)
-
-    def four_axes(x):
-        return None if x is None else x.reshape((1,) * (4 - x.ndim) + x.shape)
+    is_causal = causal_flag(problem, "top-left") and not in_bias
 
     def attention(q, k, v, mask=None, bias=None):
-        visible, bias = four_axes(mask if is_causal else seen(problem, mask)), four_axes(bias)
+        visible, bias = four_axes(combined_mask(problem, mask, jnp.arange)), four_axes(bias)
         any_key = has_key(visible, bias) if problem.may_have_empty_rows else None
+        given = four_axes(mask) if is_causal else visible
         if in_bias:
-            visible, bias = None, with_hidden(bias, visible, any_key)
+            given, bias = None, with_hidden(bias, visible, any_key)
         o = jax.nn.dot_product_attention(
-            q, k, v, bias=bias, mask=visible, scale=problem.scale, is_causal=is_causal, implementation=backend
+            q, k, v, bias=bias, mask=given, scale=problem.scale, is_causal=is_causal, implementation=backend
         )
         # The library gives a row without keys the mean of v, or nan; the contract says zero.
         return o if any_key is None else jnp.where(any_key.swapaxes(1, 2), o, 0)
@@ -103,8 +98,6 @@ def _attention(problem, backend):
         anything = jnp.ones((1, 1, problem.q_len, problem.kv_len), bool) if visible is None else visible
         if bias is not None:
             anything &= bias > -jnp.inf
-        if is_causal:
-            anything &= jnp.arange(problem.kv_len) <= jnp.arange(problem.q_len)[:, None]
         return anything.any(axis=-1, keepdims=True)
 
     return jax.jit(attention)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from harness.masks import causal_flag, combined_mask, score_shape
 from harness.problem import Problem
 from harness.registry import EVERYTHING, implementation
 
@@ -56,32 +57,24 @@ def keras_attention(problem: Problem):
     import keras
     import tensorflow as tf
 
-    plain_causal = problem.causal is not None and problem.window is problem.bias is None
-    is_causal = plain_causal and (problem.causal == "top-left" or problem.q_len == problem.kv_len)
-
-    def seen(mask):
-        if is_causal or not problem.banded:
-            return mask
-        distance = tf.range(problem.kv_len) - tf.range(problem.q_len)[:, None]
-        low, high = problem.band
-        inside = (distance >= low) & (distance <= high)
-        return inside if mask is None else inside & mask
+    is_causal = causal_flag(problem, "top-left") and problem.bias is None
 
     def full(x):
         """Mask and bias must have all four axes."""
-        return None if x is None else tf.broadcast_to(x, [problem.batch, problem.q_heads, problem.q_len, problem.kv_len])
+        return None if x is None else tf.broadcast_to(x, score_shape(problem))
 
     def attention(q, k, v, mask=None, bias=None):
-        visible, bias = full(seen(mask)), full(bias)
+        visible, bias = full(combined_mask(problem, mask, tf.range)), full(bias)
         if bias is not None:
             visible = bias > float("-inf") if visible is None else visible & (bias > float("-inf"))
         any_key = seen_by_row(visible) if problem.may_have_empty_rows else None
+        given = full(mask) if is_causal else visible
         if bias is not None:
             # keras masks with 0.7 times the lowest number, which lower biases lose to: here the bias blocks. Rows that see
             # nothing are left open, since nan in them would reach the gradients of others.
             blocked = float("-inf") if any_key is None else tf.where(any_key, bias.dtype.as_numpy_dtype("-inf"), 0)
-            bias, visible = tf.where(visible, bias, tf.cast(blocked, bias.dtype)), None
-        o = keras.ops.dot_product_attention(q, k, v, bias=bias, mask=visible, scale=problem.scale, is_causal=is_causal)
+            bias, given = tf.where(visible, bias, tf.cast(blocked, bias.dtype)), None
+        o = keras.ops.dot_product_attention(q, k, v, bias=bias, mask=given, scale=problem.scale, is_causal=is_causal)
         if any_key is None:
             return o
         return tf.where(tf.transpose(any_key, [0, 2, 1, 3]), o, tf.zeros_like(o))  # keras gives such rows the mean of v.
@@ -89,8 +82,6 @@ def keras_attention(problem: Problem):
     def seen_by_row(visible):
         """Whether each query has a key, (…, Lq, 1)."""
         keys = tf.ones([1, 1, problem.q_len, problem.kv_len], tf.bool) if visible is None else visible
-        if is_causal:
-            keys &= tf.range(problem.kv_len) <= tf.range(problem.q_len)[:, None]
         return tf.reduce_any(keys, axis=-1, keepdims=True)
 
     return tf.function(attention, autograph=False)  # See `tensorflow_formula`.

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from harness.masks import score_shape
 from harness.problem import Problem
 from harness.registry import EVERYTHING, implementation
 
@@ -29,9 +30,7 @@ def naive(problem: Problem):
 
     def attention(q, k, v, mask=None, bias=None):
         o = np.zeros(problem.o_shape, q.dtype)
-        full = (problem.batch, problem.q_heads, problem.q_len, problem.kv_len)
-        mask = None if mask is None else np.broadcast_to(mask, full)
-        bias = None if bias is None else np.broadcast_to(bias, full)
+        mask, bias = (x if x is None else np.broadcast_to(x, score_shape(problem)) for x in (mask, bias))
         for b in range(problem.batch):
             for h in range(problem.q_heads):
                 queries = q[b, h].astype(float).tolist()

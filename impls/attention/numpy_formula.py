@@ -4,12 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from harness.masks import band_mask, grouped
 from harness.problem import Problem
 from harness.registry import EVERYTHING, Differentiable, implementation
 
 
 class _Saved(NamedTuple):
-    """What the backward pass needs of the forward one; the heads are grouped as in `_grouped`."""
+    """What the backward pass needs of the forward one; the heads are grouped as in `_grouped_heads`."""
 
     q: np.ndarray
     k: np.ndarray
@@ -25,7 +26,7 @@ def numpy_attention(problem: Problem):
     def forward(q, k, v, mask=None, bias=None):
         dtype = q.dtype
         q, k, v = (_wide(x) for x in (q, k, v))
-        q, k, v = _grouped(q, problem.kv_heads), k[:, :, None], v[:, :, None]
+        q, k, v = _grouped_heads(q, problem.kv_heads), k[:, :, None], v[:, :, None]
         scores = (q * q.dtype.type(problem.scale)) @ k.swapaxes(-1, -2)  # q·k itself may overflow.
         cap_slope = None
         if problem.softcap is not None:
@@ -34,18 +35,17 @@ def numpy_attention(problem: Problem):
             cap_slope = 1 - scores**2 if problem.direction == "backward" else None
             scores *= problem.softcap
         if bias is not None:
-            scores += _grouped_like_scores(bias, problem)
-        if problem.banded:
-            np.copyto(scores, -np.inf, where=_hidden(problem))
-        if mask is not None:
-            np.copyto(scores, -np.inf, where=~_grouped_like_scores(mask, problem))
+            scores += grouped(problem, bias)
+        for visible in (band_mask(problem), grouped(problem, mask)):
+            if visible is not None:
+                np.copyto(scores, -np.inf, where=~visible)
         p = _softmax_in_place(scores)
         o = (p @ v).reshape(problem.o_shape).astype(dtype, copy=False)
         return o, _Saved(q, k, v, p, cap_slope)
 
     def backward(saved, do):
         dtype = do.dtype
-        do = _grouped(_wide(do), problem.kv_heads)
+        do = _grouped_heads(_wide(do), problem.kv_heads)
         dv = (saved.p.swapaxes(-1, -2) @ do).sum(axis=2)
         ds = do @ saved.v.swapaxes(-1, -2)
         ds -= (ds * saved.p).sum(axis=-1, keepdims=True)
@@ -67,23 +67,10 @@ def _wide(x):
     return x.astype(np.float32) if x.dtype.itemsize < 4 else x
 
 
-def _grouped(x, kv_heads):
+def _grouped_heads(x, kv_heads):
     """(B, Hq, L, D) as (B, Hkv, group, L, D): consecutive query heads share a key/value head."""
     b, heads, *rest = x.shape
     return x.reshape(b, kv_heads, heads // kv_heads, *rest)
-
-
-def _grouped_like_scores(x, problem):
-    """A mask or bias broadcastable to (B, Hq, Lq, Lk), as a view that broadcasts against the grouped scores."""
-    x = x.reshape((1,) * (4 - x.ndim) + x.shape)
-    return x[:, :, None] if x.shape[1] == 1 else _grouped(x, problem.kv_heads)
-
-
-def _hidden(problem):
-    """(Lq, Lk), True where causality or the window hides the key."""
-    distance = np.arange(problem.kv_len) - np.arange(problem.q_len)[:, None]
-    low, high = problem.band
-    return (distance < low) | (distance > high)
 
 
 def _softmax_in_place(scores):

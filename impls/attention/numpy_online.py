@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from harness.masks import grouped, in_band
 from harness.problem import Problem
 from harness.registry import EVERYTHING, implementation
 
@@ -32,7 +33,6 @@ def online_softmax_step(m, l, o, scores, v):
 @implementation("numpy-online", framework="numpy", supports=replace(EVERYTHING, gradients=False))
 def numpy_online(problem: Problem):
     """Online softmax over blocks of keys; O(Lq) workspace. Dao et al. 2022, alg. 1."""
-    low, high = problem.band
     heads = (problem.batch, problem.kv_heads, problem.group)
 
     def attention(q, k, v, mask=None, bias=None):
@@ -43,8 +43,7 @@ def numpy_online(problem: Problem):
         o = np.zeros((*heads, problem.q_len, problem.v_head_dim), wide)
         for start in range(0, problem.kv_len, BLOCK):
             keys = np.arange(start, min(start + BLOCK, problem.kv_len))
-            distance = keys - np.arange(problem.q_len)[:, None]
-            seen = (distance >= low) & (distance <= high)
+            seen = in_band(np.arange(problem.q_len)[:, None], keys, *problem.band)
             if not seen.any():
                 continue
             block = slice(keys[0], keys[-1] + 1)
@@ -62,8 +61,7 @@ def numpy_online(problem: Problem):
 
     def _tile(x, block):
         """The columns `block` of a mask or bias, shaped to broadcast against (B, Hkv, group, Lq, block)."""
-        x = x.reshape((1,) * (4 - x.ndim) + x.shape)
-        x = x[..., block] if x.shape[-1] > 1 else x
-        return x[:, :, None] if x.shape[1] == 1 else x.reshape(x.shape[0], *heads[1:], *x.shape[2:])
+        x = grouped(problem, x)
+        return x[..., block] if x.shape[-1] > 1 else x
 
     return attention

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from harness.masks import causal_flag
 from harness.problem import Problem
 from harness.registry import EVERYTHING, implementation
 
@@ -79,10 +80,7 @@ def onnx_attention(problem: Problem):
     """ONNX's Attention operator (opset 24); O(Lq·Lk) workspace. Biases of the lowest number are raised before it."""
     if not problem.score_elements:
         return _zeros(problem.o_shape)
-    # The operator's own flag is aligned top-left; every other band is given as a mask.
-    plain_causal = problem.causal is not None and problem.window is None
-    is_causal = plain_causal and (problem.causal == "top-left" or problem.q_len == problem.kv_len)
-
+    is_causal = causal_flag(problem, "top-left")
     model = Model(problem.dtype)
     q, k, v = (model.input(name, getattr(problem, f"{name}_shape")) for name in "qkv")
     if problem.scale <= 0:  # The operator takes none such.

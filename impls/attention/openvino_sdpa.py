@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from harness.masks import band_mask, causal_flag, four_axes, four_axes_shape
 from harness.problem import Problem
 from harness.registry import EVERYTHING, implementation
-
-from ._masks import band, four_axes
 
 _TYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
@@ -54,9 +53,8 @@ def openvino_sdpa(problem: Problem):
 
     if not problem.score_elements:
         return _zeros(problem)
-    # The operator's own flag is aligned top-left, and makes it ignore a mask; every other band is given as one.
-    alone = problem.window is problem.mask is problem.bias is None and problem.group == 1
-    is_causal = problem.causal is not None and alone and (problem.causal == "top-left" or problem.q_len == problem.kv_len)
+    # The operator's flag makes it ignore a mask, and counts the rows of grouped queries as one sequence.
+    is_causal = causal_flag(problem, "top-left") and problem.mask is problem.bias is None and problem.group == 1
 
     kind = getattr(openvino.Type, _TYPES[problem.dtype])
     inputs = {name: op.parameter(getattr(problem, f"{name}_shape"), kind) for name in "qkv"}
@@ -119,13 +117,13 @@ def _added_to_scores(problem, inputs, kind, banded):
     seen = bias = None
     if problem.mask:
         inputs["mask"] = op.parameter(problem.mask_shape, Type.boolean)
-        seen = op.reshape(inputs["mask"], four_axes(problem.mask_shape), special_zero=False)
+        seen = op.reshape(inputs["mask"], four_axes_shape(problem.mask_shape), special_zero=False)
     if problem.bias:
         inputs["bias"] = op.parameter(problem.bias_shape, kind)
-        bias = op.reshape(inputs["bias"], four_axes(problem.bias_shape), special_zero=False)
-    inside = band(problem) if banded else None
-    if inside is not None:
-        seen = op.constant(inside) if seen is None else op.logical_and(seen, op.constant(inside))
+        bias = op.reshape(inputs["bias"], four_axes_shape(problem.bias_shape), special_zero=False)
+    band = four_axes(band_mask(problem)) if banded else None
+    if band is not None:
+        seen = op.constant(band) if seen is None else op.logical_and(seen, op.constant(band))
     if seen is None or bias is None:
         return bias if seen is None else seen
     return op.select(seen, bias, _minus_infinity(kind))

@@ -1,5 +1,6 @@
 """The formula in TensorFlow operations, as a graph and compiled by XLA."""
 
+from harness.masks import combined_mask, grouped_shape
 from harness.problem import Problem
 from harness.registry import EVERYTHING, implementation
 
@@ -19,21 +20,9 @@ def tensorflow_xla(problem: Problem):
 def _compiled(problem, jit_compile):
     import tensorflow as tf
 
-    def seen(mask):
-        """(Lq, Lk) or broadcastable to the scores, True where the query sees the key; None when nothing is hidden."""
-        visible = mask
-        if problem.banded:
-            distance = tf.range(problem.kv_len) - tf.range(problem.q_len)[:, None]
-            low, high = problem.band
-            inside = (distance >= low) & (distance <= high)
-            visible = inside if mask is None else inside & mask
-        return visible
-
     def grouped(x):
         """A mask or bias as a tensor that broadcasts against scores of (B, Hkv, group, Lq, Lk)."""
-        shape = [1] * (4 - len(x.shape)) + x.shape.as_list()
-        heads = [1, 1] if shape[1] == 1 else [problem.kv_heads, problem.group]
-        return tf.reshape(x, [shape[0], *heads, *shape[2:]])
+        return tf.reshape(x, grouped_shape(problem, x.shape))
 
     def formula(q, k, v, mask=None, bias=None):
         dtype = q.dtype
@@ -49,7 +38,7 @@ def _compiled(problem, jit_compile):
             scores = problem.softcap * tf.tanh(scores / problem.softcap)
         if bias is not None:
             scores += tf.cast(grouped(bias), wide)
-        visible = seen(mask)
+        visible = combined_mask(problem, mask, tf.range)
         if visible is not None:
             scores = tf.where(grouped(visible), scores, tf.constant(float("-inf"), wide))
         weights = softmax_or_zeros(scores) if problem.may_have_empty_rows else tf.nn.softmax(scores)

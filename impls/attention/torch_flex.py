@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from harness.masks import broadcast_element, four_axes, in_band
 from harness.problem import Problem
 from harness.registry import EVERYTHING, implementation
 
@@ -51,29 +52,24 @@ def torch_flex(problem: Problem):
     torch.compiler.reset()  # Every problem is a new graph of the same code, and dynamo keeps only a few of those.
     low, high = problem.band
 
-    def in_band(b, h, i, j):
-        return (j - i >= low) & (j - i <= high)
+    def mask_mod(b, h, i, j):
+        return in_band(i, j, low, high)
 
     block_mask = None
     if problem.banded:
-        block_mask = create_block_mask(in_band, None, None, problem.q_len, problem.kv_len, device=_device(torch))
-
-    def at(x, b, h, i, j):
-        """The element of a broadcast 4-D mask or bias."""
-        sizes = x.shape
-        return x[b if sizes[0] > 1 else 0, h if sizes[1] > 1 else 0, i if sizes[2] > 1 else 0, j if sizes[3] > 1 else 0]
+        block_mask = create_block_mask(mask_mod, None, None, problem.q_len, problem.kv_len, device=_device(torch))
 
     @torch.compile(fullgraph=True, dynamic=False)
     def attention(q, k, v, mask=None, bias=None):
-        mask, bias = (x if x is None else x.reshape((1,) * (4 - x.ndim) + x.shape) for x in (mask, bias))
+        mask, bias = four_axes(mask), four_axes(bias)
 
         def score_mod(s, b, h, i, j):
             if problem.softcap is not None:
                 s = problem.softcap * torch.tanh(s / problem.softcap)
             if bias is not None:
-                s = s + at(bias, b, h, i, j)
+                s = s + broadcast_element(bias, b, h, i, j)
             if mask is not None:
-                s = torch.where(at(mask, b, h, i, j), s, -torch.inf)
+                s = torch.where(broadcast_element(mask, b, h, i, j), s, -torch.inf)
             return s
 
         changed = problem.softcap is not None or bias is not None or mask is not None

@@ -1,10 +1,12 @@
 """The formula in PyTorch operations, eager and compiled."""
 
+from functools import partial
+
+from harness.masks import combined_mask
 from harness.problem import Problem
 from harness.registry import EVERYTHING, implementation
 
 from ._toolchain import needs_cxx
-from ._torch import seen
 
 
 @implementation("torch-eager", framework="torch", devices=("cpu", "cuda"), supports=EVERYTHING)
@@ -45,7 +47,7 @@ def _formula(problem):
             scores = problem.softcap * torch.tanh(scores / problem.softcap)
         if bias is not None:
             scores = scores + bias
-        visible = seen(problem, mask, q.device)
+        visible = combined_mask(problem, mask, partial(torch.arange, device=q.device))
         if visible is not None:
             scores = scores.masked_fill(~visible, -torch.inf)
         weights = _softmax_or_zeros(scores) if problem.may_have_empty_rows else torch.softmax(scores, dim=-1)

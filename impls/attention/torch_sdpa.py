@@ -1,11 +1,11 @@
 """torch.nn.functional.scaled_dot_product_attention, one implementation for each of its kernels."""
 
 from dataclasses import replace
+from functools import partial
 
+from harness.masks import causal_flag, combined_mask, four_axes
 from harness.problem import Problem
 from harness.registry import EVERYTHING, implementation
-
-from ._torch import seen
 
 _NO_SOFTCAP = {"softcap": "scaled_dot_product_attention has no softcap"}
 _ANY = replace(EVERYTHING, softcap=False, because=_NO_SOFTCAP)
@@ -141,19 +141,14 @@ def _sdpa(problem, backend):
     torch.backends.cuda.enable_mem_efficient_sdp(chosen.name == "EFFICIENT_ATTENTION")
     torch.backends.cuda.enable_cudnn_sdp(chosen.name == "CUDNN_ATTENTION")
 
-    # SDPA's own flag is aligned top-left, and with a mask the unfused kernel refuses it; every other case is a mask.
-    plain_causal = problem.causal is not None and problem.window is None and problem.mask is problem.bias is None
-    is_causal = plain_causal and (problem.causal == "top-left" or problem.q_len == problem.kv_len)
-
-    def four_axes(x):
-        """A view with all four axes: the fused kernel refuses masks of one axis or three."""
-        return x.reshape((1,) * (4 - x.ndim) + x.shape)
+    # Beside a mask the unfused kernel refuses the flag.
+    is_causal = causal_flag(problem, "top-left") and problem.mask is problem.bias is None
 
     def attention(q, k, v, mask=None, bias=None):
         # The fused CPU kernel multiplies by the scale what the flag has set to -inf: +inf or nan where that is not positive.
         flag = is_causal and (problem.scale > 0 or q.device.type != "cpu")
-        mask, bias = (x if x is None else four_axes(x) for x in (mask, bias))
-        allowed = None if flag else seen(problem, mask, q.device)
+        mask, bias = four_axes(mask), four_axes(bias)  # The fused kernel refuses masks of one axis or three.
+        allowed = None if flag else combined_mask(problem, mask, partial(torch.arange, device=q.device))
         if bias is not None:
             allowed = bias if allowed is None else torch.where(allowed, bias, -torch.inf)
         return scaled_dot_product_attention(

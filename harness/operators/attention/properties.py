@@ -192,7 +192,10 @@ BACKWARD = ("value-gradient-sums",)
 
 
 def admitted_keys(problem: Problem, inputs: Inputs) -> np.ndarray:
-    """Boolean (batch, q_heads, q_len, kv_len): the keys that a query may attend to, from every cause at once."""
+    """Boolean (batch, q_heads, q_len, kv_len): the keys that a query may attend to, from every cause at once.
+
+    Written apart from `harness.masks`, which the implementations that are judged here use.
+    """
     low, high = problem.band
     distance = np.arange(problem.kv_len) - np.arange(problem.q_len)[:, None]
     seen = np.broadcast_to(

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from harness.masks import four_axes, score_shape
 from harness.problem import Problem
 from harness.registry import EVERYTHING, implementation
 
@@ -32,7 +33,7 @@ def numba_cuda_naive(problem: Problem):
 
     def attention(q, k, v, mask=None, bias=None):
         o = cuda.device_array(problem.o_shape, np.float32)
-        scores = cuda.device_array((problem.batch, problem.q_heads, problem.q_len, problem.kv_len), np.float32)
+        scores = cuda.device_array(score_shape(problem), np.float32)
         heads, rows = problem.batch * problem.q_heads, _blocks(problem.q_len, 16)
         threads = (16, 16)
         naive.scores_kernel[(heads, rows, _blocks(problem.kv_len, 16)), threads](
@@ -70,13 +71,9 @@ def _blocks(length, size):
 def _modifiers(problem, q, mask, bias):
     """Scale, softcap, band, mask and bias as kernel arguments; q stands in for an array that is not there."""
     softcap = np.float32(0 if problem.softcap is None else problem.softcap)
-    masks = (q if mask is None else _four_axes(mask), mask is not None)
-    biases = (q if bias is None else _four_axes(bias), bias is not None)
+    masks = (q if mask is None else four_axes(mask), mask is not None)
+    biases = (q if bias is None else four_axes(bias), bias is not None)
     return np.float32(problem.scale), softcap, *problem.band, *masks, *biases
-
-
-def _four_axes(x):
-    return x.reshape(*(1,) * (4 - x.ndim), *x.shape)
 
 
 def _has_work(problem):

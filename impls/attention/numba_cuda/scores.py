@@ -4,7 +4,12 @@ import math
 
 from numba import cuda, float32
 
+from harness import masks
+
 NO_SCORE = float32(-math.inf)
+
+in_band = cuda.jit(device=True, inline=True)(masks.in_band)
+element = cuda.jit(device=True, inline=True)(masks.broadcast_element)
 
 
 @cuda.jit(device=True, inline=True)
@@ -13,25 +18,12 @@ def adjusted(s, b, h, i, j, softcap, low, high, mask, has_mask, bias, has_bias):
 
     `mask` and `bias` are 4-D with broadcast axes of size 1, or anything 4-D when their flag is off; softcap 0 is none.
     """
-    if j - i < low or j - i > high:
+    if not in_band(i, j, low, high):
         return NO_SCORE
     if softcap > float32(0):
         s = softcap * math.tanh(s / softcap)
     if has_bias:
-        s += bias[
-            b if bias.shape[0] > 1 else 0,
-            h if bias.shape[1] > 1 else 0,
-            i if bias.shape[2] > 1 else 0,
-            j if bias.shape[3] > 1 else 0,
-        ]
-    if (
-        has_mask
-        and not mask[
-            b if mask.shape[0] > 1 else 0,
-            h if mask.shape[1] > 1 else 0,
-            i if mask.shape[2] > 1 else 0,
-            j if mask.shape[3] > 1 else 0,
-        ]
-    ):
+        s += element(bias, b, h, i, j)
+    if has_mask and not element(mask, b, h, i, j):
         return NO_SCORE
     return s

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from harness.masks import score_shape
 from harness.problem import Problem
 
 
@@ -22,7 +23,7 @@ def operands(problem: Problem, q, k, v, mask, bias):
 
 
 def _rows(problem: Problem, array, dtype):
-    scores = (problem.batch, problem.q_heads, problem.q_len, problem.kv_len)
+    scores = score_shape(problem)
     if array is None:
         return np.broadcast_to(np.empty(0, dtype), (*scores[:3], 0))
     return np.broadcast_to(array, scores)

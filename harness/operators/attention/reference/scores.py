@@ -152,7 +152,10 @@ def _biased(unit: Roundoff, s: np.ndarray, delta: np.ndarray, bias: np.ndarray) 
 
 
 def visible(problem: Problem, inputs: Inputs, block: Block) -> np.ndarray:
-    """(heads, rows, kv_len), True where causality, window and mask let the row attend to the key."""
+    """(heads, rows, kv_len), True where causality, window and mask let the row attend to the key.
+
+    Written apart from `harness.masks`, as is all that judges implementations.
+    """
     distance = np.arange(problem.kv_len) - block.rows[:, None]
     low, high = problem.band
     seen = np.broadcast_to((distance >= low) & (distance <= high), (len(block.b), *distance.shape))
