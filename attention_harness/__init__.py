@@ -22,7 +22,7 @@ _PUBLIC = {
     "Problem": "harness.problem",
 }
 
-__all__ = [*_PUBLIC, "ForeignHarness", "ours"]
+__all__ = [*_PUBLIC, "ForeignHarness", "masks", "ours"]
 
 _BESIDE = Path(__file__).resolve().parents[1] / "harness" / "__init__.py"
 
@@ -45,6 +45,8 @@ def ours(module: str) -> ModuleType:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "masks":
+        return ours("harness.masks")
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(ours(_PUBLIC[name]), name)

@@ -247,7 +247,9 @@ def test_another_project_s_impls_are_not_taken_for_ours(namesakes):
 
 
 def test_the_public_api_has_one_name_of_its_own(namesakes):
-    code = "from attention_harness import EVERYTHING, Differentiable, Implementation, Problem, Supports, implementation"
+    code = (
+        "from attention_harness import EVERYTHING, Differentiable, Implementation, Problem, Supports, implementation, masks"
+    )
     shutil.rmtree(namesakes / "harness")
     done = command(namesakes, "timeit", "-n1", "-r1", code)
     assert done.returncode == 0, done.stderr

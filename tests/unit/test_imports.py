@@ -28,10 +28,11 @@ ROOMS = {
 FILES = {
     "__main__": {"cli"},
     "cli": {"commands", "errors", ""},
+    "masks": {"problem"},
     "problem": {"operators"},
     "registry": {"operators", "plugins", "frameworks"},
 }
-"""The files at the top of `harness`, likewise; `problem` and `registry` are what plug-ins import."""
+"""The files at the top of `harness`, likewise; `problem`, `registry` and `masks` are what plug-ins import."""
 
 FRAMEWORKS = {
     "torch",
