@@ -22,7 +22,7 @@ _PUBLIC = {
     "Problem": "harness.problem",
 }
 
-__all__ = [*_PUBLIC, "ForeignHarness", "masks", "ours"]
+__all__ = [*_PUBLIC, "ForeignHarness", "masks", "ours"]  # noqa: F822 - found by __getattr__
 
 _BESIDE = Path(__file__).resolve().parents[1] / "harness" / "__init__.py"
 

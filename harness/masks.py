@@ -5,8 +5,9 @@ No framework is imported. A function that creates an array takes the framework's
 operators, indices and the method `reshape`. TensorFlow's tensors have no such method: there `tensorflow.reshape` takes what
 `four_axes_shape` or `grouped_shape` returns. `in_band` and `broadcast_element` also compile: `numba.njit(in_band)`.
 
-The oracle (`harness.operators.attention.reference`) and the conformance suite do not use this module: they share no code with what they judge,
-so that they do not share its mistakes. What both take from `Problem.band` is tested against the written definition.
+The oracle (`harness.operators.attention.reference`) and the conformance suite do not use this module: they share no code
+with what they judge, so that they do not share its mistakes. What both take from `Problem.band` is tested against the
+written definition.
 """
 
 from __future__ import annotations
