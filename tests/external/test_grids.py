@@ -228,6 +228,7 @@ def test_what_is_unsupported_is_no_failure(capsys, monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it(capsys, monkeypatch, number):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell has its background jobs ignore it.
     judging(monkeypatch, lambda case: signal.raise_signal(number))
     assert run() == 130
     assert capsys.readouterr().err == "grids: interrupted\n"
