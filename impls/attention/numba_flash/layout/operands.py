@@ -1,4 +1,4 @@
-"""What the functions of a kernel are told: its operands and sizes, tiles of queries, ranges of keys."""
+"""The arguments of a kernel's functions: operands and sizes, tiles of queries, blocks of keys."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from .sizes import sizes_at
 
 
 class Call(NamedTuple):
-    """What every function of a kernel is told."""
+    """The context of every function of a kernel."""
 
     operands: Reference
     """The record `runtime.call.CALL`: `operands.q` and so on."""

@@ -210,8 +210,8 @@ def keys_of_a_gradient_chunk(problem: Problem, taken: int, tasks: int, bytes_of_
 
     As many as half of the keys' own bytes have room for beside the bytes that are taken already: then the workspace,
     together with the output and the softmax state that the forward pass saves, is below one and a half times the keys,
-    unless these are so few that tiles and `MIN_CHUNK_KEYS` are more. But no more than half of the second-level cache
-    holds, and all chunks are of the same length.
+    unless keys or heads are so few that tiles, `MIN_CHUNK_KEYS` and spills of dq are more. But no more than half of the
+    second-level cache holds, and all chunks are of the same length.
     """
     size = _stored_size(problem)
     half = problem.batch * problem.kv_heads * problem.kv_len * problem.head_dim * size // 2
