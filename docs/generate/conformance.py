@@ -120,7 +120,7 @@ def margins() -> str:
         [
             _paragraph(
                 f"{_measured_on()}. At 0.1 the worst element is ten times as near to the oracle as it must be; at 0 every "
-                "bit is the oracle's, which computes in float64. A dash: not supported. Declared weaknesses do not count, "
+                "bit is the oracle's, which computes in float64. A dash: not supported. Known failures do not count, "
                 "and where every shape takes seconds to compile, the cases are the core ones."
             ),
             f"**Output**\n\n{_margins(rows, 'forward')}",

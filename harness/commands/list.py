@@ -45,9 +45,9 @@ def _entries(registry: Registry) -> list[dict[str, Any]]:
                 "summary": one.summary,
                 "devices": {device: contender.absent or None for device, contender in here.items()},
                 "supports": {device: one.supports_on(device).summary() for device in one.devices},
-                "weaknesses": sorted(set(one.departures.values())),
+                "known_failures": sorted(set(one.known_failures.values())),
                 "error": None,
             }
         )
-    empty = {"operator": "", "framework": "", "summary": "", "devices": {}, "supports": {}, "weaknesses": []}
+    empty = {"operator": "", "framework": "", "summary": "", "devices": {}, "supports": {}, "known_failures": []}
     return entries + [{"name": broken.name, **empty, "error": broken.error} for broken in registry.broken]

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.conformance.cases import all_cases, select
-from harness.conformance.departures import check_departures
 from harness.conformance.examiner import Examiner
+from harness.conformance.known_failures import check_known_failures
 from harness.conformance.lines import line, row, summary, whole
 from harness.conformance.tally import Tally, nothing_examined
 from harness.conformance.verdict import Verdict
@@ -104,7 +104,7 @@ class _Checking:
         self._tell("\n".join(["", *whole(tally, lambda verdict: self._repetition(contender.name, verdict)), summary(tally)]))
         if not tally.examined:
             supports = implementation.supports_on(contender.device)
-            self._tell(f"{contender.name}: {nothing_examined(supports, tally.refusals)}")
+            self._tell(f"{contender.name}: {nothing_examined(supports, tally.unsupported)}")
         self._tell("")
         kinds = {id(verdict): kind.name for kind in tally.kinds() for verdict in kind.verdicts}
         return [row(contender.name, contender.device, verdict, kinds.get(id(verdict), "")) for verdict in verdicts]
@@ -143,7 +143,7 @@ def _contenders(registry: Registry, names: Sequence[str], device: str) -> Iterat
     for contender in contenders(registry, names, device):
         if contender.name in registry.implementations:
             try:
-                check_departures(registry.implementations[contender.name])
+                check_known_failures(registry.implementations[contender.name])
             except UserError as error:
                 if contender.origin.kind == "file":
                     raise

@@ -69,9 +69,9 @@ def summary(tally: Tally) -> str:
 
 
 def whole(tally: Tally, repeat: Callable[[Verdict], str]) -> Iterator[str]:
-    """A line for each chapter, each declared weakness, and each kind of failures, the commonest first."""
+    """A line for each chapter, each known failure, and each kind of failures, the commonest first."""
     for one in tally.chapters.values():
         yield chapter(one)
-    for reason, count in tally.departures.items():
-        yield f"declared weakness, {findings.cases(count)}: {reason}"
+    for reason, count in tally.known_failures.items():
+        yield f"known failure, {findings.cases(count)}: {reason}"
     yield from findings.kinds(tally, repeat)

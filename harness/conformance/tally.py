@@ -13,7 +13,7 @@ from harness.operators.case import Case
 from harness.operators.supports import Supports
 
 PASSING = (Status.OK, Status.UNSUPPORTED)
-"""A declared weakness that is still there is unsupported, and no failure."""
+"""A known failure that is still there is unsupported, and no failure."""
 
 MAX_REASONS = 3
 """Reasons that are told where nothing was examined."""
@@ -77,20 +77,20 @@ class Tally:
         self.broken = broken
         """Whether that is a fault of its plug-in."""
         self.chapters: dict[str, Chapter] = {}
-        self.refusals: list[str] = []
+        self.unsupported: list[str] = []
         """Why cases were not examined, for each of them."""
-        self.departures: Counter[str] = Counter()
-        """The declared weaknesses that were met, with the number of their cases."""
+        self.known_failures: Counter[str] = Counter()
+        """The known failures that were met, with the number of their cases."""
         self._failures: list[Verdict] = []
         self._news: list[Verdict] = []
 
     def add(self, verdict: Verdict) -> bool:
         """Count one verdict. True when it is the first failure of its kind: no other so far explains it."""
         self.chapters.setdefault(verdict.case.chapter, Chapter(verdict.case.chapter)).add(verdict)
-        if verdict.departure:
-            self.departures[verdict.reason] += 1
+        if verdict.known_failure:
+            self.known_failures[verdict.reason] += 1
         elif verdict.status is Status.UNSUPPORTED:
-            self.refusals.append(verdict.reason)
+            self.unsupported.append(verdict.reason)
         if verdict.status in PASSING:
             return False
         self._failures.append(verdict)
@@ -106,7 +106,7 @@ class Tally:
     @property
     def examined(self) -> bool:
         """Whether any case was judged: right, wrong, or wrong as declared."""
-        return bool(self.departures) or any(status is not Status.UNSUPPORTED for status in self.counts)
+        return bool(self.known_failures) or any(status is not Status.UNSUPPORTED for status in self.counts)
 
     @property
     def failed(self) -> bool:
@@ -130,9 +130,9 @@ class Tally:
         return first, kind.name
 
 
-def refusals(supports: Supports, cases: Sequence[Case]) -> list[str]:
+def unsupported(supports: Supports, cases: Sequence[Case]) -> list[str]:
     """Why each of the cases is not supported, as far as the declaration says."""
-    return ["; ".join(reasons) for case in cases if (reasons := supports.refusals(case.problem))]
+    return ["; ".join(reasons) for case in cases if (reasons := supports.unsupported_reasons(case.problem))]
 
 
 def nothing_examined(supports: Supports, refused: Sequence[str]) -> str:

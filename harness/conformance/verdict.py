@@ -31,29 +31,29 @@ class Verdict:
     accuracy: Accuracy | None = None
     cause: Cause | None = None
     """What the wrong output equals, or where it is wrong; None when it does not tell."""
-    departure: bool = False
+    known_failure: bool = False
     """Whether the implementation declares that it fails here; `reason` is then its words."""
 
 
 def judge(case: Case, implementation: Implementation, framework: Framework, answer: Answer | None = None) -> Verdict:
-    """Run one case; whatever the implementation raises becomes the verdict, unless it declares to depart there.
+    """Run one case; whatever the implementation raises becomes the verdict, unless it declares to fail there.
 
     `answer` gives the right outputs, the oracle unless something keeps its answers.
     """
-    refusals = implementation.supports_on(framework.device).refusals(case.problem)
-    if refusals:
-        return Verdict(case, Status.UNSUPPORTED, "; ".join(refusals))
+    unsupported = implementation.supports_on(framework.device).unsupported_reasons(case.problem)
+    if unsupported:
+        return Verdict(case, Status.UNSUPPORTED, "; ".join(unsupported))
     verdict = _examine(case, implementation, framework, answer or oracle_of(implementation))
-    declared = implementation.departs(case.id, framework.device)
-    return _departed(verdict, declared) if declared else verdict
+    declared = implementation.known_failure(case.id, framework.device)
+    return _known_to_fail(verdict, declared) if declared else verdict
 
 
-def _departed(verdict: Verdict, declared: str) -> Verdict:
-    """A declared departure is unsupported while it fails; once it no longer does, the declaration is what is wrong."""
+def _known_to_fail(verdict: Verdict, declared: str) -> Verdict:
+    """A known failure is unsupported while it fails; once it no longer does, the declaration is what is wrong."""
     if verdict.status is Status.OK:
         reason = f"is declared to fail here ({declared}), and passes; take the entry out of the declaration"
         return replace(verdict, status=Status.ERROR, reason=reason)
-    return Verdict(verdict.case, Status.UNSUPPORTED, declared, verdict.accuracy, departure=True)
+    return Verdict(verdict.case, Status.UNSUPPORTED, declared, verdict.accuracy, known_failure=True)
 
 
 def oracle_of(implementation: Implementation) -> Answer:

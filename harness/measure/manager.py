@@ -103,8 +103,8 @@ class Manager:
         if contender.absent:
             status = Status.ERROR if contender.broken else Status.UNAVAILABLE
             return cell(plan, contender, problem, status, reason=contender.absent)
-        refusals = self._implementations[contender.name].supports_on(contender.device).refusals(problem)
-        if refusals:
-            return cell(plan, contender, problem, Status.UNSUPPORTED, reason="; ".join(refusals))
+        unsupported = self._implementations[contender.name].supports_on(contender.device).unsupported_reasons(problem)
+        if unsupported:
+            return cell(plan, contender, problem, Status.UNSUPPORTED, reason="; ".join(unsupported))
         over = self._history.over_budget(contender.name, problem)
         return cell(plan, contender, problem, Status.OVER_BUDGET, reason=over) if over else None

@@ -18,8 +18,8 @@ _DTYPE_WORDS = Words("dtype", tuple(DTYPES), "float32")
 class Supports:
     """What an implementation does. Undeclared means unsupported, and the case is reported so.
 
-    A field named in `because` replaces the standard sentence with the reason behind the gap. `also` may add reasons of
-    its own for a problem (an empty list when there are none). An operator with features of its own adds fields.
+    A field named in `reasons` has its standard phrase replaced by the reason behind the gap. `extra_check` may add reasons
+    of its own for a problem (an empty list when there are none). An operator with features of its own adds fields.
     """
 
     FLAGS: ClassVar[Mapping[str, str]] = {"gradients": "gradients"}
@@ -30,24 +30,24 @@ class Supports:
 
     dtypes: Sequence[str] = ("float32",)
     gradients: bool = False
-    because: Mapping[str, str] = field(default_factory=dict)
-    also: Callable[[Any], list[str]] | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    extra_check: Callable[[Any], list[str]] | None = None
 
     def lacks(self, problem: Any) -> Iterator[tuple[str, bool, str]]:
         """(field, whether the problem needs more than it declares, the standard phrase)."""
         yield "dtypes", problem.dtype not in self.dtypes, f"no {problem.dtype}"
         yield "gradients", problem.direction == "backward" and not self.gradients, "no gradients"
 
-    def refusals(self, problem: Problem) -> list[str]:
+    def unsupported_reasons(self, problem: Problem) -> list[str]:
         """Why `problem` is not supported, a phrase each; empty when it is."""
-        reasons = [self.because.get(name, phrase) for name, refused, phrase in self.lacks(problem) if refused]
-        return reasons + (self._further(problem) if self.also else [])
+        reasons = [self.reasons.get(name, phrase) for name, refused, phrase in self.lacks(problem) if refused]
+        return reasons + (self._further(problem) if self.extra_check else [])
 
     def _further(self, problem: Problem) -> list[str]:
-        assert self.also is not None
-        reasons = self.also(problem)
+        assert self.extra_check is not None
+        reasons = self.extra_check(problem)
         if not isinstance(reasons, list | tuple):
-            raise UserError(f"also must return a list of reasons, not {reasons!r}; return [] where there are none")
+            raise UserError(f"extra_check must return a list of reasons, not {reasons!r}; return [] where there are none")
         return list(reasons)
 
     def validate(self, owner: str) -> None:
@@ -56,8 +56,8 @@ class Supports:
         for flag in self.FLAGS:
             check_flag(owner, flag, getattr(self, flag))
         fields = tuple(dict.fromkeys(name for name, _, _ in self.features()))
-        check_reasons(owner, "because", self.because, self.EXAMPLE, Words("field of Supports", fields, self.EXAMPLE))
-        check_callable(owner, "also", self.also, "of a problem that returns a list of reasons")
+        check_reasons(owner, "reasons", self.reasons, self.EXAMPLE, Words("field of Supports", fields, self.EXAMPLE))
+        check_callable(owner, "extra_check", self.extra_check, "of a problem that returns a list of reasons")
 
     def features(self) -> Iterator[tuple[str, str, bool]]:
         """(field, words, whether it is supported) of everything that can be declared, in order."""

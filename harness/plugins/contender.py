@@ -44,6 +44,9 @@ def _contender(implementation: Implementation, device: str) -> Contender:
     if not able:
         absent = f"runs on {' and '.join(implementation.devices)} only"
         return Contender(implementation.name, implementation.framework, device, implementation.origin, absent)
-    reasons = {d: framework.unavailable(d) or (implementation.needs(d) if implementation.needs else None) for d in able}
+    reasons = {
+        d: framework.unavailable(d) or (implementation.unavailable_reason(d) if implementation.unavailable_reason else None)
+        for d in able
+    }
     chosen = next((d for d in able if reasons[d] is None), able[-1])
     return Contender(implementation.name, implementation.framework, chosen, implementation.origin, reasons[chosen] or "")

@@ -38,13 +38,13 @@ class Implementation:
     layout: str = None  # type: ignore[assignment]
     """Axis order of the arrays it takes and returns, such as BSHD (batch, sequence, head, dim); the operator's canonical one
     unless given. Converted before timing."""
-    needs: Callable[[str], str | None] | None = None
+    unavailable_reason: Callable[[str], str | None] | None = None
     """Asked with the device before anything is built: a reason why it cannot run on this machine, or None."""
     slow_build: bool = False
     """Whether every new shape costs seconds of compilation; `check` then runs its core cases unless told otherwise."""
     interpreted: bool = False
     """Whether it runs as plain Python; `check` then leaves out the cases that take it minutes unless told otherwise."""
-    departures: Mapping[str, str] = field(default_factory=dict)
+    known_failures: Mapping[str, str] = field(default_factory=dict)
     """Conformance cases (ids, or patterns such as "logits/overflow-*") that it fails, with the reason: a library's known
     weakness, shown with every report. An entry whose case passes is itself a failure."""
     library_call: Callable[[], Callable[..., Any]] | None = None
@@ -65,9 +65,11 @@ class Implementation:
         layouts = list(self.operator.layouts)
         self._default("layout", layouts[0])
         declared.check_word(name, "layout", self.layout, declared.Words("layout", layouts, layouts[0]))
-        declared.check_callable(name, "needs", self.needs, "of a device that returns a reason or None")
+        declared.check_callable(
+            name, "unavailable_reason", self.unavailable_reason, "of a device that returns a reason or None"
+        )
         declared.check_flag(name, "slow_build", self.slow_build)
-        declared.check_reasons(name, "departures", self.departures, "logits/overflow-*")
+        declared.check_reasons(name, "known_failures", self.known_failures, "logits/overflow-*")
         declared.check_callable(name, "library_call", self.library_call, "that returns the library's own function")
         declaration.check_tunables(name, self.tunables, self.factory)
         self._default("supports", self.operator.supports())
@@ -96,9 +98,9 @@ class Implementation:
     def supports_on(self, device: str) -> Supports:
         return self.supports[device] if isinstance(self.supports, Mapping) else self.supports
 
-    def departs(self, case_id: str, device: str) -> str:
+    def known_failure(self, case_id: str, device: str) -> str:
         """Why it is declared to fail a conformance case on a device, or "". "cuda:PATTERN" speaks of one device only."""
-        for pattern, reason in self.departures.items():
+        for pattern, reason in self.known_failures.items():
             only, _, rest = pattern.rpartition(":")
             if only in ("", device) and fnmatch.fnmatchcase(case_id, rest):
                 return reason
@@ -113,10 +115,10 @@ def implementation(
     devices: Sequence[str] = ("cpu",),
     supports: Supports | Mapping[str, Supports] | None = None,
     layout: str | None = None,
-    needs: Callable[[str], str | None] | None = None,
+    unavailable_reason: Callable[[str], str | None] | None = None,
     slow_build: bool = False,
     interpreted: bool = False,
-    departures: Mapping[str, str] | None = None,
+    known_failures: Mapping[str, str] | None = None,
     library_call: Callable[[], Callable[..., Any]] | None = None,
     tunables: Mapping[str, Sequence[Any]] | None = None,
 ) -> Callable[[Callable[[Any], Any]], Implementation]:
@@ -132,10 +134,10 @@ def implementation(
         devices=devices,
         supports=supports,  # type: ignore[arg-type]
         layout=layout,  # type: ignore[arg-type]
-        needs=needs,
+        unavailable_reason=unavailable_reason,
         slow_build=slow_build,
         interpreted=interpreted,
-        departures={} if departures is None else departures,
+        known_failures={} if known_failures is None else known_failures,
         library_call=library_call,
         tunables={} if tunables is None else tunables,
     )

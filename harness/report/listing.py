@@ -28,8 +28,8 @@ def print_list(console: Console, entries: Sequence[Mapping[str, Any]]) -> None:
         told = state + Text(f"  {entry['summary']}", style="" if able else "dim")
         for device, supports in _by_device(entry["supports"]):
             told += Text(f"\n{device}{supports}", style="dim")
-        for weakness in entry["weaknesses"]:
-            told += Text(f"\ndeclared weakness: {weakness}", style="dim yellow")
+        for reason in entry["known_failures"]:
+            told += Text(f"\nknown failure: {reason}", style="dim yellow")
         grid.add_row(Text(entry["name"], style="bold" if able else "dim"), told)
     console.print(grid)
     console.print(f"\n{here} of {len(entries)} can run here.", highlight=False)

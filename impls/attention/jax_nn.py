@@ -6,19 +6,19 @@ from harness.masks import causal_flag, combined_mask, four_axes
 from harness.problem import Problem
 from harness.registry import EVERYTHING, implementation
 
-_BECAUSE = {
+_REASONS = {
     "dtypes": "dot_product_attention computes its scores in float32 even from float64",
     "softcap": "dot_product_attention has no softcap outside TPUs",
     "v_head_dim": "dot_product_attention wants values as wide as keys",
 }
-_XLA = replace(EVERYTHING, dtypes=("float32", "bfloat16", "float16"), softcap=False, v_head_dim=False, because=_BECAUSE)
+_XLA = replace(EVERYTHING, dtypes=("float32", "bfloat16", "float16"), softcap=False, v_head_dim=False, reasons=_REASONS)
 _XLA_CPU = replace(
     _XLA,
     dtypes=("float32", "bfloat16"),
-    because={**_BECAUSE, "dtypes": "on the CPU dot_product_attention takes float32 and bfloat16 only, with float32 scores"},
+    reasons={**_REASONS, "dtypes": "on the CPU dot_product_attention takes float32 and bfloat16 only, with float32 scores"},
 )
 _CUDNN = replace(
-    _XLA, dtypes=("bfloat16", "float16"), because={**_BECAUSE, "dtypes": "cuDNN takes bfloat16 and float16 only"}
+    _XLA, dtypes=("bfloat16", "float16"), reasons={**_REASONS, "dtypes": "cuDNN takes bfloat16 and float16 only"}
 )
 
 
@@ -46,7 +46,7 @@ def _bare(backend):
     supports={"cpu": _XLA_CPU, "cuda": _XLA},
     library_call=_bare("xla"),
     slow_build=True,
-    departures={
+    known_failures={
         "logits/overflow-before-scale-float32": "dot_product_attention multiplies q by k before the scale, and overflows"
     },
 )

@@ -17,17 +17,17 @@ _CUDA = replace(
     EVERYTHING,
     dtypes=("float32", "bfloat16", "float16"),
     softcap=False,
-    because={
+    reasons={
         "dtypes": "dot_product_attention computes its scores in float32 even from float64",
         "softcap": "dot_product_attention has no softcap",
     },
-    also=_refused,
+    extra_check=_refused,
 )
 _CPU = replace(
     _CUDA,
     dtypes=("float32", "bfloat16"),
-    because={
-        **_CUDA.because,
+    reasons={
+        **_CUDA.reasons,
         "dtypes": "scores are float32 even from float64, and TensorFlow's einsum sums float16 in float16 on the CPU",
     },
 )
@@ -50,7 +50,9 @@ def _bare():
     layout="BSHD",
     supports={"cpu": _CPU, "cuda": _CUDA},
     library_call=_bare,
-    departures={"logits/overflow-before-scale-*": "dot_product_attention multiplies q by k before the scale, and overflows"},
+    known_failures={
+        "logits/overflow-before-scale-*": "dot_product_attention multiplies q by k before the scale, and overflows"
+    },
 )
 def keras_attention(problem: Problem):
     """keras.ops.dot_product_attention in a TensorFlow graph; rows with nothing to attend to are set to zero after it."""

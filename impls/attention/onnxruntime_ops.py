@@ -14,7 +14,7 @@ _ATTENTION = replace(
     EVERYTHING,
     dtypes=("float32", "float16"),
     gradients=False,
-    because={
+    reasons={
         "dtypes": "ONNX Runtime has no CPU kernel of bfloat16, and rounds the scale to float32 even for float64",
         "gradients": "ONNX Runtime is for inference only",
     },
@@ -23,8 +23,8 @@ _MULTI_HEAD = replace(
     _ATTENTION,
     softcap=False,
     grouped_heads=False,
-    because={
-        **_ATTENTION.because,
+    reasons={
+        **_ATTENTION.reasons,
         "dtypes": "MultiHeadAttention takes no float64, and has no CPU kernel of bfloat16",
         "softcap": "MultiHeadAttention has no softcap",
         "grouped_heads": "MultiHeadAttention wants as many key/value heads as query heads",
@@ -74,7 +74,7 @@ def _bare_multi_head_attention():
     framework="onnxruntime",
     supports=_ATTENTION,
     library_call=_bare_attention,
-    departures=_OVERFLOWS,
+    known_failures=_OVERFLOWS,
 )
 def onnx_attention(problem: Problem):
     """ONNX's Attention operator (opset 24); O(Lq·Lk) workspace. Biases of the lowest number are raised before it."""
@@ -104,7 +104,7 @@ def onnx_attention(problem: Problem):
     layout="BSHD",
     supports=_MULTI_HEAD,
     library_call=_bare_multi_head_attention,
-    departures=_OVERFLOWS,
+    known_failures=_OVERFLOWS,
 )
 def onnxruntime_mha(problem: Problem):
     """ONNX Runtime's MultiHeadAttention, fused where no key is hidden; rows without any key are set to zero after it.

@@ -17,7 +17,7 @@ _SUPPORTS = replace(
     dtypes=tuple(_TYPES),
     softcap=False,
     gradients=False,
-    because={
+    reasons={
         "dtypes": "OpenVINO computes in float32 on the CPU, even from float64",
         "softcap": "ScaledDotProductAttention has no softcap",
         "gradients": "OpenVINO is for inference only",

@@ -12,7 +12,7 @@ _CPU = replace(
     EVERYTHING,
     dtypes=("float32", "bfloat16", "float16"),
     gradients=False,
-    because={"gradients": "flex_attention has no backward pass on the CPU", "dtypes": "no float64 kernel"},
+    reasons={"gradients": "flex_attention has no backward pass on the CPU", "dtypes": "no float64 kernel"},
 )
 
 
@@ -39,8 +39,8 @@ def _bare():
     "torch-flex",
     framework="torch",
     devices=("cpu", "cuda"),
-    supports={"cpu": _CPU, "cuda": replace(EVERYTHING, dtypes=_CPU.dtypes, because={"dtypes": "no float64 kernel"})},
-    needs=needs_cxx,
+    supports={"cpu": _CPU, "cuda": replace(EVERYTHING, dtypes=_CPU.dtypes, reasons={"dtypes": "no float64 kernel"})},
+    unavailable_reason=needs_cxx,
     slow_build=True,
     library_call=_bare,
 )

@@ -20,7 +20,7 @@ def torch_eager(problem: Problem):
     framework="torch",
     devices=("cpu", "cuda"),
     supports=EVERYTHING,
-    needs=needs_cxx,
+    unavailable_reason=needs_cxx,
     slow_build=True,
 )
 def torch_compile(problem: Problem):

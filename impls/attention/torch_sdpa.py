@@ -8,7 +8,7 @@ from harness.problem import Problem
 from harness.registry import EVERYTHING, implementation
 
 _NO_SOFTCAP = {"softcap": "scaled_dot_product_attention has no softcap"}
-_ANY = replace(EVERYTHING, softcap=False, because=_NO_SOFTCAP)
+_ANY = replace(EVERYTHING, softcap=False, reasons=_NO_SOFTCAP)
 _ONE_NUMBER = (
     "the backward pass of the CPU kernel keeps maximum and log of the sum as one number, and loses the sum beside it"
 )
@@ -32,8 +32,8 @@ def _loses_the_sum(problem):
 _FLASH_CPU = replace(
     _ANY,
     v_head_dim=False,
-    because={**_NO_SOFTCAP, "v_head_dim": "the CPU kernel wants values as wide as keys"},
-    also=_loses_the_sum,
+    reasons={**_NO_SOFTCAP, "v_head_dim": "the CPU kernel wants values as wide as keys"},
+    extra_check=_loses_the_sum,
 )
 _FLASH_CUDA = replace(
     _ANY,
@@ -43,7 +43,7 @@ _FLASH_CUDA = replace(
     window=False,
     mask=False,
     bias=False,
-    because={
+    reasons={
         **_NO_SOFTCAP,
         "dtypes": "FlashAttention takes bfloat16 and float16 only",
         "causal": "the kernel aligns causal masks top-left only",
@@ -57,10 +57,10 @@ _EFFICIENT = replace(
     _ANY,
     dtypes=("float32", "bfloat16", "float16"),
     grouped_heads=False,
-    because={**_NO_SOFTCAP, "grouped_heads": "the memory-efficient kernel does not group heads"},
+    reasons={**_NO_SOFTCAP, "grouped_heads": "the memory-efficient kernel does not group heads"},
 )
 _CUDNN = replace(
-    _ANY, dtypes=("bfloat16", "float16"), because={**_NO_SOFTCAP, "dtypes": "cuDNN takes bfloat16 and float16 only"}
+    _ANY, dtypes=("bfloat16", "float16"), reasons={**_NO_SOFTCAP, "dtypes": "cuDNN takes bfloat16 and float16 only"}
 )
 
 
@@ -96,7 +96,7 @@ def torch_sdpa_math(problem: Problem):
     devices=("cpu", "cuda"),
     supports={"cpu": _FLASH_CPU, "cuda": _FLASH_CUDA},
     library_call=_bare("FLASH_ATTENTION"),
-    departures={
+    known_failures={
         "cpu:logits/overflow-before-scale-float32": "the CPU kernel multiplies q by k before the scale, and overflows",
         "cpu:arrays/transposed*": "the CPU kernel wants the last axis contiguous",
     },

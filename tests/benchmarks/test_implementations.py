@@ -52,9 +52,9 @@ def pytest_generate_tests(metafunc):
 @pytest.mark.benchmark(timer=CLOCK, group="smoke")
 @pytest.mark.parametrize("problem", _SMOKE.problems, ids=lambda problem: problem.name)
 def test_call(benchmark, contender, problem, tmp_path):
-    refusals = _REGISTRY.implementations[contender.name].supports_on(contender.device).refusals(problem)
-    if refusals:
-        pytest.skip("; ".join(refusals))
+    unsupported = _REGISTRY.implementations[contender.name].supports_on(contender.device).unsupported_reasons(problem)
+    if unsupported:
+        pytest.skip("; ".join(unsupported))
     answer = tmp_path / "expected.npz"
     reference.save(reference.expected(problem, make_inputs(problem)), answer)
     start = Start(contender.name, contender.origin, contender.device, len(os.sched_getaffinity(0)), 0)

@@ -165,7 +165,7 @@ def test_slow_implementations_are_given_few_of_what_they_support(name, most):
     assert len(given) == min(len(problems), most)
     assert not [p for p in given if name == "naive" and p.score_elements > 2**20]
     forward = Supports(dtypes=("float16",), softcap=True)
-    refused = [p for p in problems if forward.refusals(p)]
+    refused = [p for p in problems if forward.unsupported_reasons(p)]
     assert {*refused} <= {*sample(REGISTRY.implementations[name], forward, problems)}
 
 

@@ -58,7 +58,7 @@ def cases_of(subject, full):
             affordable = elements <= (SIMULATED_ELEMENTS if few else SIMULATED_ELEMENTS_BESIDES)
         else:
             affordable = few or not subject.implementation.slow_build
-        if affordable and not supports.refusals(case.problem):
+        if affordable and not supports.unsupported_reasons(case.problem):
             yield case
 
 
@@ -127,7 +127,7 @@ def test_problem_describes_the_arrays(name):
 
 def test_the_few_have_every_feature():
     def features(names):
-        return {feature for name in names for feature in NO_FEATURE.refusals(CASES[name].problem)}
+        return {feature for name in names for feature in NO_FEATURE.unsupported_reasons(CASES[name].problem)}
 
     assert features(FEW) == features(CASES)
 

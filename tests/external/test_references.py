@@ -42,7 +42,7 @@ PROBLEMS = [Problem(**{**SIZES, **fields, "dtype": "float64"}) for fields in FEA
 def problems_of(subject):
     """Both directions of every problem that a reference supports."""
     both = [one.replace(direction=way) for one in PROBLEMS for way in ("forward", "backward")]
-    return [one for one in both if not subject.implementation.supports_on(subject.contender.device).refusals(one)]
+    return [one for one in both if not subject.implementation.supports_on(subject.contender.device).unsupported_reasons(one)]
 
 
 def pytest_generate_tests(metafunc):

@@ -59,7 +59,7 @@ class SplitMixesBatchAndSequence(MultiHeadAttention):
 class AttendsAcrossHeads(MultiHeadAttention):
     """Split into (batch · length, heads, depth), so that the heads of one token attend to each other."""
 
-    supports = dataclasses.replace(NO_MASKS, also=self_attention)
+    supports = dataclasses.replace(NO_MASKS, extra_check=self_attention)
 
     def split(self, name, x):
         return x.reshape(-1, 1, self.heads[name], x.shape[-1] // self.heads[name])
@@ -132,7 +132,7 @@ class KeysResizedToQueries(MultiHeadAttention):
 class ArgumentOrder(MultiHeadAttention):
     """The layer takes (v, k, q) and is called with (q, k, v)."""
 
-    supports = dataclasses.replace(NO_MASKS, v_head_dim=False, also=self_attention)
+    supports = dataclasses.replace(NO_MASKS, v_head_dim=False, extra_check=self_attention)
 
     def call(self, query, key, value, mask=None, bias=None):
         return super().call(value, key, query, mask, bias)
@@ -142,7 +142,7 @@ class ArgumentOrder(MultiHeadAttention):
 class Published(MultiHeadAttention):
     """The layer as published: no projections, no scale, heads attend to each other, (v, k, q, mask), output of rank 2."""
 
-    supports = dataclasses.replace(NO_MASKS, v_head_dim=False, also=self_attention)
+    supports = dataclasses.replace(NO_MASKS, v_head_dim=False, extra_check=self_attention)
 
     def call(self, query, key, value, mask=None, bias=None):
         v, k, q = (self.read(x).reshape(-1, self.problem.q_heads, self.problem.head_dim) for x in (query, key, value))

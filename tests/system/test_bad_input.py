@@ -94,7 +94,7 @@ def mine(problem): ...
         (('dtypes=("float32",)', 'dtypes=("fp32",)'), ["mine: ", '"fp32"', "Did you mean float32?", "mine.py, line 3"]),
         (('dtypes=("float32",)', 'mask="yes"'), ["mask must be True or False"]),
         (('"mine", ', '"mine", framework="pytorch", '), ["Did you mean torch?"]),
-        (('"mine", ', '"mine", departures={"logit/*": "a reason"}, '), ["mine: ", '"logit/*"', "names no case"]),
+        (('"mine", ', '"mine", known_failures={"logit/*": "a reason"}, '), ["mine: ", '"logit/*"', "names no case"]),
     ],
 )
 def test_a_plugin_whose_declaration_says_what_nobody_knows(harness, change, words):

@@ -45,12 +45,12 @@ def stops(problem):
     return attention
 
 
-@implementation("refuses", supports=Supports(also=lambda problem: ["wants a head size of 7"]))
+@implementation("refuses", supports=Supports(extra_check=lambda problem: ["wants a head size of 7"]))
 def refuses(problem):
     """Supports nothing."""
 
 
-@implementation("nowhere", needs=lambda device: "needs a quantum computer")
+@implementation("nowhere", unavailable_reason=lambda device: "needs a quantum computer")
 def nowhere(problem):
     """Cannot run here."""
 '''
@@ -138,11 +138,11 @@ def test_a_package_whose_departures_name_no_case_is_a_row_with_its_error(harness
     package.mkdir()
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: their_pkg\nVersion: 1\n")
     (package / "entry_points.txt").write_text("[attention_harness.implementations]\ntheirs = their_pkg\n")
-    declared = '@implementation("theirs", departures={"logit/overflow-*": "overflows"})'
+    declared = '@implementation("theirs", known_failures={"logit/overflow-*": "overflows"})'
     harness.write("their_pkg.py", f"from harness.registry import implementation\n\n{declared}\ndef theirs(problem): ...\n")
     done = harness("check", "--impl", "theirs,numpy", "--case", "values/float32")
     assert done.returncode == 1
-    assert 'theirs: error: theirs: the departure "logit/overflow-*" names no case' in done.stdout
+    assert 'theirs: error: theirs: the known failure "logit/overflow-*" names no case' in done.stdout
     assert "numpy: 1 passed" in done.stdout
 
 

@@ -139,9 +139,9 @@ def test_problems_drawn_at_random_are_grouped_with_the_cases(elsewhere):
 
 
 DECLARED = 'supports=Supports(dtypes=("float32",), causal=("top-left",), mask=True)'
-REFUSING = f'{DECLARED[:-1]}, also=lambda problem: ["wants a head size of 7"])'
-ABSENT = f'{DECLARED}, needs=lambda device: "needs a quantum computer"'
-MISNAMED = f'{DECLARED}, departures={{"logit/*": "overflows"}}'
+REFUSING = f'{DECLARED[:-1]}, extra_check=lambda problem: ["wants a head size of 7"])'
+ABSENT = f'{DECLARED}, unavailable_reason=lambda device: "needs a quantum computer"'
+MISNAMED = f'{DECLARED}, known_failures={{"logit/*": "overflows"}}'
 
 
 def fixture_test(folder):
@@ -172,7 +172,7 @@ def test_departures_that_name_no_case_are_one_sentence(elsewhere):
     assert (whole.returncode, one.returncode) == (4, 1)
     for done in (whole, one):
         said = done.stdout + done.stderr
-        assert 'the departure "logit/*" names no case' in said and "Traceback" not in said
+        assert 'the known failure "logit/*" names no case' in said and "Traceback" not in said
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.conformance.departures import check_departures
+from harness.conformance.known_failures import check_known_failures
 from harness.errors import UserError, describe
 from harness.frameworks import ADAPTERS
 from harness.registry import EVERYTHING, Implementation, Supports, implementation
@@ -42,10 +42,10 @@ SUPPORTS = {
     "causal-string": ({"causal": "bottom-right"}, ['causal=("bottom-right",)']),
     "mask-yes": ({"mask": "yes"}, ["True or False", '"yes"', "mask=True"]),
     "one": ({"gradients": 1}, ["gradients must be True or False, not 1"]),
-    "because": ({"because": {"casual": "never"}}, ['"casual"', "Did you mean causal?"]),
-    "because-nothing": ({"because": {"mask": ""}}, ["the reason"]),
-    "because-a-list": ({"because": ["mask"]}, ["mapping"]),
-    "also": ({"also": "never"}, ["also must be a function", '"never"']),
+    "because": ({"reasons": {"casual": "never"}}, ['"casual"', "Did you mean causal?"]),
+    "because-nothing": ({"reasons": {"mask": ""}}, ["the reason"]),
+    "because-a-list": ({"reasons": ["mask"]}, ["mapping"]),
+    "also": ({"extra_check": "never"}, ["extra_check must be a function", '"never"']),
 }
 
 
@@ -66,14 +66,14 @@ OPTIONS = {
     "device": ({"devices": ("gpu",)}, ["Did you mean cuda?", 'devices=("cuda",)']),
     "device-string": ({"devices": "cpu"}, ['devices=("cpu",)']),
     "no-device": ({"devices": ()}, ["devices is empty"]),
-    "needs": ({"needs": "a GPU"}, ["needs must be a function", '"a GPU"']),
+    "needs": ({"unavailable_reason": "a GPU"}, ["unavailable_reason must be a function", '"a GPU"']),
     "library-call": ({"library_call": 3}, ["library_call must be a function"]),
     "slow-build": ({"slow_build": "no"}, ["slow_build must be True or False"]),
     "supports": ({"supports": ("float32",)}, ["supports must be a declaration", "Supports("]),
     "supports-for-no-device": ({"supports": {}}, ["supports says nothing of cpu"]),
     "supports-for-another": ({"supports": {"cpu": EVERYTHING, "gpu": EVERYTHING}}, ['"gpu"', "Supports(...)"]),
-    "departures": ({"departures": ["logits/*"]}, ["departures must be a mapping"]),
-    "departures-without-a-reason": ({"departures": {"logits/*": None}}, ['"logits/*"', "the reason"]),
+    "known_failures": ({"known_failures": ["logits/*"]}, ["known_failures must be a mapping"]),
+    "known_failures-without-a-reason": ({"known_failures": {"logits/*": None}}, ['"logits/*"', "the reason"]),
     "tunable": ({"tunables": {"tile": 64}}, ['"tile"', "must be a tuple, not 64"]),
     "tunable-string": ({"tunables": {"tile": "64"}}, ['must be a tuple, not "64"']),
     "tunable-of-no-value": ({"tunables": {"tile": ()}}, ["must be a tuple"]),
@@ -105,7 +105,7 @@ def test_the_decorator_wants_a_name_and_a_function():
 def test_further_reasons_are_a_list(reasons):
     from tests.unit.factories import PROBLEM
 
-    assert "return []" in refused(lambda: Supports(also=lambda problem: reasons).refusals(PROBLEM))
+    assert "return []" in refused(lambda: Supports(extra_check=lambda problem: reasons).unsupported_reasons(PROBLEM))
 
 
 def test_the_error_names_the_line_of_the_plug_in(tmp_path):
@@ -125,16 +125,16 @@ def test_knowing_the_frameworks_imports_none():
     assert said.stdout.strip() == "[]"
 
 
-# --- declared departures -----------------------------------------------------------------------------
+# --- declared known_failures -----------------------------------------------------------------------------
 
 
-def departing(*entries, devices=("cpu",)):
-    return implementation("mine", devices=devices, departures=dict.fromkeys(entries, "a reason"))(lambda problem: None)
+def failing(*entries, devices=("cpu",)):
+    return implementation("mine", devices=devices, known_failures=dict.fromkeys(entries, "a reason"))(lambda problem: None)
 
 
 @pytest.mark.parametrize("entry", ["softcap/0.5", "logits/overflow-*", "cpu:arrays/transposed", "*/*-float32"])
 def test_a_departure_may_name_cases_and_a_device(entry):
-    check_departures(departing(entry))
+    check_known_failures(failing(entry))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_departure_may_name_cases_and_a_device(entry):
         ("*", ["every case on cpu"]),
     ],
 )
-def test_a_departure_that_excuses_nothing_or_everything_is_refused(entry, words):
-    sentence = refused(lambda: check_departures(departing(entry)))
+def test_a_known_failure_that_excuses_nothing_or_everything_is_refused(entry, words):
+    sentence = refused(lambda: check_known_failures(failing(entry)))
     assert sentence.startswith("mine: ")
     assert [word for word in words if word not in sentence] == []

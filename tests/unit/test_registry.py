@@ -51,37 +51,37 @@ WITHOUT = {"dtypes": ("float32",), "causal": ("top-left",)}
 def test_what_is_not_declared_is_refused_in_words(feature):
     fields, word = FEATURES[feature]
     lacking = dataclasses.replace(EVERYTHING, **{feature: WITHOUT.get(feature, False)})
-    (reason,) = lacking.refusals(posed(**fields))
+    (reason,) = lacking.unsupported_reasons(posed(**fields))
     assert word in reason
-    assert EVERYTHING.refusals(posed(**fields)) == []
-    assert lacking.refusals(posed()) == []
-    assert Supports().refusals(posed(**fields)) == [reason]
+    assert EVERYTHING.unsupported_reasons(posed(**fields)) == []
+    assert lacking.unsupported_reasons(posed()) == []
+    assert Supports().unsupported_reasons(posed(**fields)) == [reason]
 
 
 def test_every_reason_is_given_at_once():
     everything = {key: value for fields, _ in FEATURES.values() for key, value in fields.items()}
-    assert len(Supports().refusals(posed(**everything))) == len(FEATURES)
+    assert len(Supports().unsupported_reasons(posed(**everything))) == len(FEATURES)
 
 
 @pytest.mark.parametrize("alignment", CAUSAL)
 def test_with_as_many_keys_as_queries_one_alignment_is_as_good_as_the_other(alignment):
     one = Supports(causal=(next(other for other in CAUSAL if other != alignment),))
-    assert one.refusals(posed(causal=alignment, kv_len=4)) == []
-    assert one.refusals(posed(causal=alignment, kv_len=5)) != []
-    assert Supports().refusals(posed(causal=alignment, kv_len=4)) != []
+    assert one.unsupported_reasons(posed(causal=alignment, kv_len=4)) == []
+    assert one.unsupported_reasons(posed(causal=alignment, kv_len=5)) != []
+    assert Supports().unsupported_reasons(posed(causal=alignment, kv_len=4)) != []
 
 
 def test_because_replaces_the_standard_reason():
-    supports = Supports(because={"window": "its kernel has no windows"})
-    assert supports.refusals(posed(window=(1, 1))) == ["its kernel has no windows"]
-    assert supports.refusals(posed()) == []
+    supports = Supports(reasons={"window": "its kernel has no windows"})
+    assert supports.unsupported_reasons(posed(window=(1, 1))) == ["its kernel has no windows"]
+    assert supports.unsupported_reasons(posed()) == []
 
 
 def test_also_adds_reasons_of_its_own():
-    supports = Supports(also=lambda problem: ["head size above 4"] if problem.head_dim > 4 else [])
-    assert supports.refusals(posed()) == ["head size above 4"]
-    assert len(supports.refusals(posed(softcap=1.0))) == 2
-    assert supports.refusals(posed(head_dim=4)) == []
+    supports = Supports(extra_check=lambda problem: ["head size above 4"] if problem.head_dim > 4 else [])
+    assert supports.unsupported_reasons(posed()) == ["head size above 4"]
+    assert len(supports.unsupported_reasons(posed(softcap=1.0))) == 2
+    assert supports.unsupported_reasons(posed(head_dim=4)) == []
 
 
 def test_summary_names_what_is_there_or_what_is_missing():
@@ -96,7 +96,7 @@ def test_each_device_may_declare_for_itself():
         """Two of them."""
 
     assert two.supports_on("cpu") is EVERYTHING
-    assert two.supports_on("cuda").refusals(posed(softcap=1.0)) != []
+    assert two.supports_on("cuda").unsupported_reasons(posed(softcap=1.0)) != []
 
 
 def test_a_declaration_keeps_what_it_was_told():
@@ -116,8 +116,8 @@ def test_a_declaration_keeps_what_it_was_told():
 def test_a_declaration_that_says_nothing_supports_plain_float32():
     declared = implementation("mine")(lambda problem: None)
     assert declared.devices == ("cpu",)
-    assert declared.supports_on("cpu").refusals(posed()) == []
-    assert [d for d in DTYPES if not declared.supports_on("cpu").refusals(posed(dtype=d))] == ["float32"]
+    assert declared.supports_on("cpu").unsupported_reasons(posed()) == []
+    assert [d for d in DTYPES if not declared.supports_on("cpu").unsupported_reasons(posed(dtype=d))] == ["float32"]
 
 
 @pytest.mark.parametrize(

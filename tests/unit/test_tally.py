@@ -8,7 +8,7 @@ import pytest
 
 from harness.conformance.cases import all_cases
 from harness.conformance.kinds import Candidates, fewest, kinds_of
-from harness.conformance.tally import PASSING, Tally, nothing_examined, refusals
+from harness.conformance.tally import PASSING, Tally, nothing_examined, unsupported
 from harness.conformance.verdict import Verdict, judge
 from harness.errors import Status
 from harness.frameworks import adapter
@@ -112,14 +112,14 @@ def test_only_what_was_judged_was_examined():
     for judged in (
         Verdict(CASE, Status.OK, accuracy=RIGHT),
         failed("a"),
-        Verdict(CASE, Status.UNSUPPORTED, "the library has none", departure=True),
+        Verdict(CASE, Status.UNSUPPORTED, "the library has none", known_failure=True),
     ):
         assert counted(unsupported, judged)[0].examined
 
 
 def test_where_nothing_is_examined_the_commonest_reasons_are_told():
     supports = Supports(dtypes=("float64",))
-    refused = refusals(supports, all_cases(ATTENTION))
+    refused = unsupported(supports, all_cases(ATTENTION))
     said = nothing_examined(supports, refused)
     assert f"none of {len(refused)} cases" in said and "(f64)" in said
     assert "no float32 (" in said and said.index("no float32") < said.index("no boolean mask")

@@ -1,4 +1,4 @@
-"""Judging a case: declared departures, and checks that take more than one call."""
+"""Judging a case: declared known_failures, and checks that take more than one call."""
 
 import threading
 
@@ -47,17 +47,17 @@ def test_a_wrong_output_is_incorrect_with_its_cause():
 
 @pytest.mark.parametrize("pattern", ["softcap/0.5", "softcap/*", "cpu:softcap/*"])
 def test_a_declared_departure_is_unsupported_in_its_own_words(pattern):
-    verdict = verdict_on("softcap/0.5", softcap_forgotten, departures={pattern: "the library has none"})
-    assert (verdict.status, verdict.reason, verdict.departure) == (Status.UNSUPPORTED, "the library has none", True)
+    verdict = verdict_on("softcap/0.5", softcap_forgotten, known_failures={pattern: "the library has none"})
+    assert (verdict.status, verdict.reason, verdict.known_failure) == (Status.UNSUPPORTED, "the library has none", True)
 
 
 @pytest.mark.parametrize("pattern", ["softcap/5", "cuda:softcap/0.5", "soft"])
 def test_a_departure_speaks_only_of_the_cases_and_the_device_it_names(pattern):
-    assert verdict_on("softcap/0.5", softcap_forgotten, departures={pattern: "…"}).status is Status.INCORRECT
+    assert verdict_on("softcap/0.5", softcap_forgotten, known_failures={pattern: "…"}).status is Status.INCORRECT
 
 
-def test_a_departure_that_no_longer_is_one_is_an_error():
-    verdict = verdict_on("softcap/0.5", right, departures={"softcap/*": "the library has none"})
+def test_a_known_failure_that_no_longer_is_one_is_an_error():
+    verdict = verdict_on("softcap/0.5", right, known_failures={"softcap/*": "the library has none"})
     assert verdict.status is Status.ERROR
     assert "passes; take the entry out" in verdict.reason
 

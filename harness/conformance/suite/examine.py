@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from harness.conformance.cases import select
-from harness.conformance.departures import check_departures
 from harness.conformance.examiner import Examiner
 from harness.conformance.findings import counted, kinds
-from harness.conformance.tally import Tally, nothing_examined, refusals
+from harness.conformance.known_failures import check_known_failures
+from harness.conformance.tally import Tally, nothing_examined, unsupported
 from harness.errors import UserError, describe
 from harness.frameworks.base import SIMULATOR, cuda_devices
 from harness.operators.case import Case
@@ -31,11 +31,11 @@ RANDOM = "random"
 class Subject:
     """An implementation to be examined: how it is declared, and where it can run here.
 
-    Raises `UserError` for declared departures that name no case.
+    Raises `UserError` for known failures that name no case.
     """
 
     def __init__(self, implementation: Implementation, option: str, device: str = "auto", suite: str = ""):
-        check_departures(implementation)
+        check_known_failures(implementation)
         self.implementation = implementation
         self.option = option
         """What repeats a case in the terminal, such as "--impl numpy"."""
@@ -62,12 +62,12 @@ class Subject:
     def cases(self, full: bool) -> list[Case]:
         """The cases that it declares to support."""
         supports = self.implementation.supports_on(self.contender.device)
-        return [case for case in self._all_cases(full) if not supports.refusals(case.problem)]
+        return [case for case in self._all_cases(full) if not supports.unsupported_reasons(case.problem)]
 
     def nothing_examined(self, full: bool) -> str:
         """The sentence for one that supports no case."""
         supports = self.implementation.supports_on(self.contender.device)
-        return f"{self.name}: {nothing_examined(supports, refusals(supports, self._all_cases(full)))}"
+        return f"{self.name}: {nothing_examined(supports, unsupported(supports, self._all_cases(full)))}"
 
     def _all_cases(self, full: bool) -> list[Case]:
         return select(self.implementation, simulated=self.simulated, full=full)

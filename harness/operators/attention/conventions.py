@@ -71,7 +71,7 @@ def of_implementation(bind: Bind, supports: Supports, layout: str) -> Convention
     """The conventions of an implementation, through its adapter, and where they are not what is declared."""
 
     def call(problem: Problem, inputs: Inputs, with_scale: bool) -> np.ndarray:
-        if supports.refusals(problem):
+        if supports.unsupported_reasons(problem):
             raise NotDeclared
         return bind(problem, inputs.arrays, layout)["o"]
 

@@ -33,7 +33,7 @@ def problems(supports: Supports, longest: int, backward: bool) -> st.SearchStrat
         "scale": st.sampled_from((None, 1.0, -0.5)),
         "direction": st.just("backward" if backward else "forward"),
     }
-    return st.fixed_dictionaries(fields).map(_posed).filter(lambda problem: not supports.refusals(problem))
+    return st.fixed_dictionaries(fields).map(_posed).filter(lambda problem: not supports.unsupported_reasons(problem))
 
 
 def _extra(kinds: tuple[str, ...], supported: bool) -> st.SearchStrategy[str | None]:

@@ -18,8 +18,8 @@ _CAUSAL_WORDS = Words("causal alignment", CAUSAL, "top-left", may_be_empty=True)
 class Supports(base.Supports):
     """What of the contract an implementation does. Undeclared means unsupported, and the case is reported so.
 
-    A field named in `because` replaces the standard sentence with the reason behind the gap. `also` may add reasons of
-    its own for a problem (an empty list when there are none).
+    A field named in `reasons` has its standard phrase replaced by the reason behind the gap. `extra_check` may add reasons
+    of its own for a problem (an empty list when there are none).
     """
 
     FLAGS: ClassVar[Mapping[str, str]] = {

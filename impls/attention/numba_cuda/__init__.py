@@ -20,7 +20,7 @@ _NAIVE = replace(
     EVERYTHING,
     dtypes=("float32",),
     gradients=False,
-    because={"dtypes": "the kernels are written for float32"},
+    reasons={"dtypes": "the kernels are written for float32"},
 )
 
 
@@ -46,7 +46,9 @@ def numba_cuda_naive(problem: Problem):
     return attention if _has_work(problem) else _zeros(problem)
 
 
-@implementation("numba-cuda-tiled", framework="numba-cuda", devices=("cuda",), supports=replace(_NAIVE, also=_too_wide))
+@implementation(
+    "numba-cuda-tiled", framework="numba-cuda", devices=("cuda",), supports=replace(_NAIVE, extra_check=_too_wide)
+)
 def numba_cuda_tiled(problem: Problem):
     """One fused CUDA kernel with tiles in shared memory and an online softmax. Dao 2023, alg. 1."""
     from numba import cuda

@@ -56,7 +56,7 @@ def sample(implementation: Implementation, supports: Supports, problems: Problem
     if not implementation.slow_build and not implementation.interpreted:
         return list(problems)
     most = INTERPRETED_PRODUCTS if implementation.interpreted else math.inf
-    refused = [problem for problem in problems if supports.refusals(problem)]
+    refused = [problem for problem in problems if supports.unsupported_reasons(problem)]
     affordable = [problem for problem in problems if problem not in refused and _products(problem) <= most]
     indices = spread([problems[problem] for problem in affordable], SHAPES_OF_SLOW_BUILDS)
     return [*(affordable[index] for index in indices), *refused]
@@ -72,8 +72,8 @@ def verdicts(
     """What comes of each problem."""
     for problem in problems:
         case = Case(f"grid-{project}", problem.name, problem)
-        refusals = supports.refusals(problem)
-        yield Verdict(case, Status.UNSUPPORTED, "; ".join(refusals)) if refusals else judged(examiner, case, answers)
+        unsupported = supports.unsupported_reasons(problem)
+        yield Verdict(case, Status.UNSUPPORTED, "; ".join(unsupported)) if unsupported else judged(examiner, case, answers)
 
 
 def judged(examiner: Examiner, case: Case, answers: Answers) -> Verdict:

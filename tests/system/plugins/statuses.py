@@ -153,7 +153,7 @@ def no_such_dtype(problem):
     return _right(problem)
 
 
-@implementation("no-such-machine", needs=lambda device: "needs a quantum computer")
+@implementation("no-such-machine", unavailable_reason=lambda device: "needs a quantum computer")
 def no_such_machine(problem):
     """Cannot run here."""
     return _right(problem)
