@@ -13,8 +13,8 @@ from types import ModuleType
 
 from harness.errors import UserError
 
-BUILT_IN = "attention_harness_implementations"
-"""What the folder `impls` is imported as."""
+BUILT_IN = "attention_harness.implementations"
+"""What the folder `impls` beside this package is imported as."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,6 @@ class Origin:
     def load(self) -> ModuleType:
         """Import the plug-in. Whatever it raises goes through."""
         if self.kind == "built-in":
-            import_built_in()
             return importlib.import_module(f"{BUILT_IN}.{self.location}")
         if self.kind == "module":
             return importlib.import_module(self.location)
@@ -46,16 +45,3 @@ class Origin:
 
 NOWHERE = Origin("module", "")
 """Of an implementation that no plug-in was asked for yet."""
-
-
-def import_built_in() -> ModuleType:
-    """The folder `impls` beside this package, found by its place: another project may have a folder of that name too."""
-    if BUILT_IN not in sys.modules:
-        path = Path(__file__).parents[2] / "impls" / "__init__.py"
-        spec = importlib.util.spec_from_file_location(BUILT_IN, path, submodule_search_locations=[str(path.parent)])
-        if spec is None or spec.loader is None or not path.is_file():
-            raise UserError(f"the implementations are missing: {path.parent} should be there; install the harness anew")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[BUILT_IN] = module
-        spec.loader.exec_module(module)
-    return sys.modules[BUILT_IN]

@@ -15,7 +15,7 @@ from harness.errors import UserError, describe, unknown_name
 from harness.operators.attention.operator import ATTENTION
 from harness.operators.base import Operator
 from harness.plugins.implementation import Implementation
-from harness.plugins.origin import BUILT_IN, Origin, import_built_in
+from harness.plugins.origin import BUILT_IN, Origin
 
 ENTRY_POINT_GROUP = "attention_harness.implementations"
 
@@ -86,7 +86,7 @@ def discover(plugins: Sequence[str] = ()) -> Registry:
     Raises `UserError` when a file in `plugins` is missing, raises, or declares nothing: it was asked for by name.
     """
     registry = Registry()
-    for operator in _modules_of(import_built_in()):
+    for operator in _modules_of(importlib.import_module(BUILT_IN)):
         for name in _modules_of(importlib.import_module(f"{BUILT_IN}.{operator}")):
             registry.add_origin(Origin("built-in", f"{operator}.{name}"), name)
     for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):

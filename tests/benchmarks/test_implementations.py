@@ -8,11 +8,13 @@ import os
 
 import pytest
 
-from harness.measure.messages import Prepare, Prepared, Sample, Start
-from harness.operators.attention import reference
-from harness.operators.attention.inputs import make_inputs
+from harness.measure.messages import Prepare, Prepared, Sample
+from harness.measure.session import MeasuringSession
+from harness.operators import answer
+from harness.operators.attention.operator import ATTENTION
 from harness.plugins.contender import contenders
 from harness.plugins.registry import discover
+from harness.plugins.session import environment, opening
 from harness.runs.presets import built_in
 from harness.workers.process import Worker
 
@@ -55,12 +57,12 @@ def test_call(benchmark, contender, problem, tmp_path):
     unsupported = _REGISTRY.implementations[contender.name].supports_on(contender.device).unsupported_reasons(problem)
     if unsupported:
         pytest.skip("; ".join(unsupported))
-    answer = tmp_path / "expected.npz"
-    reference.save(reference.expected(problem, make_inputs(problem)), answer)
-    start = Start(contender.name, contender.origin, contender.device, len(os.sched_getaffinity(0)), 0)
-    effort = _SMOKE.effort
-    with Worker(start, contender.framework, TIMEOUT_S) as worker:
-        ready = worker.ask(Prepare(problem, 0, str(answer), effort.sample_s, effort.warmup_s), TIMEOUT_S)
+    path = tmp_path / "expected.npz"
+    answer.save(ATTENTION.expected(problem, ATTENTION.inputs(problem)), path)
+    effort, threads = _SMOKE.effort, len(os.sched_getaffinity(0))
+    start = opening(contender, MeasuringSession, threads)
+    with Worker(start, environment(contender, threads), TIMEOUT_S) as worker:
+        ready = worker.ask(Prepare(problem, 0, str(path), effort.sample_s, effort.warmup_s), TIMEOUT_S)
         assert isinstance(ready, Prepared), ready
 
         def one_sample():

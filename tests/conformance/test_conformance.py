@@ -5,8 +5,18 @@ import os
 import pytest
 
 from harness.conformance.suite.examine import Subject
-from harness.conformance.suite.test_conformance import parametrize
+from harness.conformance.suite.test_conformance import (
+    conclude,
+    examiner,
+    living,
+    parametrize,
+    test_case,
+    test_random_problems,
+)
 from harness.plugins.registry import discover
+
+__all__ = ["conclude", "examiner", "living", "test_case", "test_random_problems"]
+"""The suite's own tests and fixtures, which pytest finds and runs here."""
 
 _REGISTRY = discover()
 

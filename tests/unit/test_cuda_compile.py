@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
 from numba import cuda, boolean, float32, int64, types
-from impls.attention.numba_cuda import naive, tiled
+from attention_harness.implementations.attention.numba_cuda import naive, tiled
 arrays = types.Array(float32, 4, "C")
 masks = types.Array(boolean, 4, "C")
 kernels = [(naive.softmax_kernel, (arrays,)), (naive.values_kernel, (arrays,) * 3)]

@@ -8,18 +8,18 @@ from dataclasses import replace
 import ml_dtypes
 import numpy as np
 import pytest
+from attention_harness.implementations.attention.numba_flash.attention import Fused
+from attention_harness.implementations.attention.numba_flash.layout import plan
+from attention_harness.implementations.attention.numba_flash.runtime.llvm import INTP
+from attention_harness.implementations.attention.numba_flash.runtime.processor import amx, has_bfloat16_products
+from attention_harness.implementations.attention.numba_flash.simd.amx import Registers, amx_gemm_body
+from attention_harness.implementations.attention.numba_flash.simd.microkernel import ROWS
 from llvmlite import binding, ir
 
 from harness.operators import checks
 from harness.operators.attention.inputs import make_inputs
 from harness.operators.attention.reference import expected
 from harness.problem import Problem
-from impls.attention.numba_flash.attention import Fused
-from impls.attention.numba_flash.layout import plan
-from impls.attention.numba_flash.runtime.llvm import INTP
-from impls.attention.numba_flash.runtime.processor import amx, has_bfloat16_products
-from impls.attention.numba_flash.simd.amx import Registers, amx_gemm_body
-from impls.attention.numba_flash.simd.microkernel import ROWS
 from tests.unit.plain import admitted
 
 # Vectors of 16, 8 and 4 float32: AVX-512 without its instructions for bfloat16, AVX2, and what every x86-64 processor has.
@@ -374,8 +374,8 @@ from harness.operators import checks
 from harness.operators.attention.inputs import make_inputs
 from harness.problem import Problem
 from harness.operators.attention.reference import expected
-from impls.attention.numba_flash.attention import Fused
-from impls.attention.numba_flash.simd.vectors import simd
+from attention_harness.implementations.attention.numba_flash.attention import Fused
+from attention_harness.implementations.attention.numba_flash.simd.vectors import simd
 
 assert simd("float32").lanes == {lanes}
 for changes in (
@@ -417,8 +417,8 @@ from harness.operators import checks
 from harness.operators.attention.inputs import make_inputs
 from harness.problem import Problem
 from harness.operators.attention.reference import expected
-from impls.attention.numba_flash.attention import Fused
-from impls.attention.numba_flash.layout import plan
+from attention_harness.implementations.attention.numba_flash.attention import Fused
+from attention_harness.implementations.attention.numba_flash.layout import plan
 
 plan.second_level_cache = lambda: 60 * 1024
 for changes in (
@@ -490,7 +490,7 @@ def test_amx_instructions(count):
 WORK = """
 import numpy as np
 from harness.problem import Problem
-from impls.attention.numba_flash.attention import Fused
+from attention_harness.implementations.attention.numba_flash.attention import Fused
 x = np.ones((1, 1, 16, 8), np.float32)
 Fused(Problem(q_len=16, head_dim=8), 1).forward(x, x, x)
 """

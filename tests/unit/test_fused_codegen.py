@@ -5,14 +5,13 @@ import subprocess
 import sys
 
 import pytest
-
-from impls.attention.numba_flash.runtime import sources
+from attention_harness.implementations.attention.numba_flash.runtime import sources
 
 OUTPUTS = """
 import hashlib
 from harness.operators.attention.inputs import make_inputs
 from harness.problem import Problem
-from impls.attention.numba_flash.attention import Fused
+from attention_harness.implementations.attention.numba_flash.attention import Fused
 
 COMMON = {{"batch": 1, "q_heads": 4, "kv_heads": 2, "head_dim": 16, "dtype": {dtype!r}, "direction": "backward"}}
 for changes in (
@@ -46,7 +45,7 @@ def test_both_ways_give_the_same_bits(dtype):
 
 
 def test_another_way_is_refused():
-    done = run("from impls.attention.numba_flash import attention", "jit")
+    done = run("from attention_harness.implementations.attention.numba_flash import attention", "jit")
     assert "NUMBA_FLASH_CODEGEN must be deferred, njit or empty, not 'jit'" in done.stderr
 
 

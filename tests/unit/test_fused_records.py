@@ -3,12 +3,19 @@
 import numba
 import numpy as np
 import pytest
+from attention_harness.implementations.attention.numba_flash.layout import plan
+from attention_harness.implementations.attention.numba_flash.layout.sizes import SIZES, sizes_at
+from attention_harness.implementations.attention.numba_flash.runtime.call import (
+    CALL,
+    COUNTERS,
+    OPERAND,
+    OPERANDS,
+    call_at,
+    new_call,
+)
+from attention_harness.implementations.attention.numba_flash.runtime.records import Field, Record
 
 from harness.problem import Problem
-from impls.attention.numba_flash.layout import plan
-from impls.attention.numba_flash.layout.sizes import SIZES, sizes_at
-from impls.attention.numba_flash.runtime.call import CALL, COUNTERS, OPERAND, OPERANDS, call_at, new_call
-from impls.attention.numba_flash.runtime.records import Field, Record
 
 VALUES = {name: n + 3 for n, name in enumerate(SIZES.fields)}
 

@@ -3,13 +3,13 @@
 import shutil
 from pathlib import Path
 
-import impls.attention.numba_flash
-from impls.attention.numba_flash.runtime import sources
-from impls.attention.numba_flash.runtime.sources import PACKAGE, hash_of_sources
+from attention_harness.implementations.attention import numba_flash
+from attention_harness.implementations.attention.numba_flash.runtime import sources
+from attention_harness.implementations.attention.numba_flash.runtime.sources import PACKAGE, hash_of_sources
 
 
 def test_the_hash_is_of_the_whole_package():
-    assert Path(impls.attention.numba_flash.__file__).parent == PACKAGE
+    assert Path(numba_flash.__file__).parent == PACKAGE
 
 
 def test_every_source_file_changes_the_hash(tmp_path):

@@ -28,8 +28,8 @@ def numba_parallel(problem: Problem):
 
 def _attention(problem, kernel):
     def attention(q, k, v, mask=None, bias=None):
-        arguments = operands(problem, q, k, v, mask, bias)
-        kernel(*arguments)
-        return arguments[0].astype(q.dtype, copy=False)
+        arrays, terms = operands(problem, q, k, v, mask, bias)
+        kernel(arrays, terms)
+        return arrays.o.astype(q.dtype, copy=False)
 
     return attention
