@@ -1,7 +1,7 @@
 """FlashAttention-2 (Dao 2023) in compiled loops over tiles of queries and keys: no score matrix, forward or backward.
 
 Every kernel takes the tuple `operands`: q, k, v, mask, bias, softcap, low, high. q, k and v are contiguous, in the canonical
-layout and the accumulator's dtype; q carries the scale. mask and bias are views of shape (B, Hq, Lq, Lk); softcap 0 is none.
+layout and the accumulator's dtype; q carries the scale. mask and bias have four axes, some of size 1; softcap 0 is none.
 Query i may see key j when low <= j - i <= high. Both passes use the same tiles, so their scores agree to the last bit.
 """
 
@@ -10,6 +10,9 @@ import math
 import numba
 import numpy as np
 
+from harness.masks import broadcast_element
+
+element = numba.njit(broadcast_element)
 TILE = 32
 """Queries and keys of a tile. OpenBLAS computes products of up to 2^18 multiply-adds, here up to a head size of 256, on the
 thread that asks; larger ones it shares out among threads of its own, which would stand in the way of the kernel's."""
@@ -33,8 +36,9 @@ def score_tile(operands, b, h, q0, k0):
         if softcap > 0:
             t = math.tanh(s[r, c] / softcap)
             s[r, c], slope[r, c] = softcap * t, 1 - t * t
-        visible = low <= j - i <= high and mask[b, h, i, j] and bias[b, h, i, j] != -np.inf
-        s[r, c] = s[r, c] + bias[b, h, i, j] if visible else -np.inf
+        added = element(bias, b, h, i, j)
+        visible = low <= j - i <= high and element(mask, b, h, i, j) and added != -np.inf
+        s[r, c] = s[r, c] + added if visible else -np.inf
     return s, slope
 
 
@@ -70,8 +74,7 @@ def forward(o, softmax_state, operands):
             online_softmax_step(m, l, acc, s, v[b, h // group, k0 : k0 + TILE])
         m[l == 0], l[l == 0] = 0, 1
         acc /= l.reshape(-1, 1)
-        softmax_state[b, h, q0 : q0 + TILE, 0] = m
-        softmax_state[b, h, q0 : q0 + TILE, 1] = np.log(l)
+        softmax_state[b, h, q0 : q0 + TILE] = np.column_stack((m, np.log(l)))
 
 
 @numba.njit(error_model="numpy", cache=True)
