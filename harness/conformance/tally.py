@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.conformance.kinds import fewest, kinds_of
+from harness.conformance.kinds import Candidates, fewest, kinds_of
 from harness.conformance.verdict import Verdict
 from harness.errors import Status
 from harness.operators.case import Case
@@ -82,6 +82,8 @@ class Tally:
         self.known_failures: Counter[str] = Counter()
         """The known failures that were met, with the number of their cases."""
         self._failures: list[Verdict] = []
+        self._candidates: list[Candidates] = []
+        self._kinds: list[Kind] = []
         self._news: list[Verdict] = []
 
     def add(self, verdict: Verdict) -> bool:
@@ -94,7 +96,10 @@ class Tally:
         if verdict.status in PASSING:
             return False
         self._failures.append(verdict)
-        news = len(self.kinds()) > len(self._news)
+        self._candidates.append(kinds_of(verdict))
+        groups = fewest(self._candidates)
+        self._kinds = [Kind(phrase, tuple(self._failures[n] for n in numbers)) for phrase, numbers in groups]
+        news = len(self._kinds) > len(self._news)
         if news:
             self._news.append(verdict)
         return news
@@ -120,12 +125,11 @@ class Tally:
 
     def kinds(self) -> list[Kind]:
         """The failures by their fewest kinds, the commonest first."""
-        groups = fewest([kinds_of(verdict) for verdict in self._failures])
-        return [Kind(phrase, tuple(self._failures[n] for n in numbers)) for phrase, numbers in groups]
+        return self._kinds
 
     def like(self, failure: Verdict) -> tuple[Verdict, str]:
         """For a failure that was no news: the one that was, and the name of their kind."""
-        kind = next(kind for kind in self.kinds() if any(failure is one for one in kind.verdicts))
+        kind = next(kind for kind in self._kinds if any(failure is one for one in kind.verdicts))
         first = next((one for one in kind.verdicts if any(one is news for news in self._news)), kind.verdicts[0])
         return first, kind.name
 

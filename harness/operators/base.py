@@ -9,6 +9,7 @@ An author of an operator writes `inputs`, `expected` and `cases`; everything els
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -31,7 +32,7 @@ Solve = Callable[[Any, Arrays], Arrays]
 """An implementation: the outputs for a problem and its inputs."""
 
 
-class Operator:
+class Operator(ABC):
     """One operator. Subclass it, and make one instance at module level."""
 
     name: ClassVar[str]
@@ -58,13 +59,13 @@ class Operator:
 
     # --- the arrays and the answer -------------------------------------------------------------------
 
+    @abstractmethod
     def inputs(self, problem: Any, seed: int = 0) -> Arrays:
         """The arrays of a problem, from a seed: the same bits in every process, names and shapes as `input_shapes` has."""
-        raise NotImplementedError
 
+    @abstractmethod
     def expected(self, problem: Any, inputs: Arrays, seed: int = 0) -> Expected:
         """The right outputs in float64, and how far off each element may be. `seed` chooses the rows where not all fit."""
-        raise NotImplementedError
 
     def small(self, problem: Any) -> Problem:
         """A miniature of a problem: what loads what a framework loads late."""
@@ -72,9 +73,9 @@ class Operator:
 
     # --- conformance ---------------------------------------------------------------------------------
 
+    @abstractmethod
     def cases(self) -> Iterable[Case]:
         """Every conformance case, chapter by chapter; ids are unique."""
-        raise NotImplementedError
 
     def vary(self, problem: Any, variation: str, seed: int) -> Arrays:
         """The arrays of a case. Every call makes them anew."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
@@ -14,7 +15,7 @@ from harness.records.problem import PosedProblem
 Shape = tuple[int, ...]
 
 
-class Problem:
+class Problem(ABC):
     """One problem of an operator. A subclass is a frozen dataclass, its fields are plain values, and it holds no arrays.
 
     It has a field `dtype`, that of inputs and outputs, and may have a field `direction`, "forward" or "backward".
@@ -33,24 +34,24 @@ class Problem:
     """More of them, which stand behind what is measured."""
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """Readable and unique among the operator's problems."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def input_shapes(self) -> Mapping[str, Shape]:
         """The shapes of the arrays that an implementation is given, by name; those that are always there come first."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def output_shapes(self) -> Mapping[str, Shape]:
         """The shapes of what it returns, by name, in order. All have the problem's dtype."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def flops(self) -> int:
         """Floating-point operations of the definition, such as a rate is computed from."""
-        raise NotImplementedError
 
     @property
     def dense_flops(self) -> int:

@@ -66,7 +66,7 @@ def test_the_one_line_passes_for_the_page_s_example(elsewhere):
 )
 def test_an_everyday_mistake_is_rejected_with_its_cause(elsewhere, old, new, cause):
     break_it(elsewhere, old, new)
-    done = run(elsewhere, *one_line(), "-k", "test_case")
+    done = run(elsewhere, *one_line(), "-k", "test_case and (values or mask or causal or logits or empty)")
     assert done.returncode == 1
     assert cause in done.stdout
     assert "repeat: python -m harness check --impl mine --plugin" in done.stdout
@@ -115,6 +115,13 @@ def test_of_one_kind_one_case_fails_and_the_others_name_it(elsewhere):
     assert outcomes(done)["failed"] == 1 and outcomes(done)["xfailed"] == len(others) > 20
     assert shown(done).count("It equals the formula without the scale.") == 1
     assert summary(done) == [("mine", str(1 + len(others)), "the formula without the scale")]
+
+
+def test_in_groups_one_process_has_all_cases_of_an_implementation(elsewhere):
+    done = run(elsewhere, *one_line(), "-k", "test_case and values", "-vv", "--dist", "loadgroup", processes=2)
+    assert done.returncode == 0
+    processes = re.findall(r"^\[(gw\d)\] .* PASSED", done.stdout, re.MULTILINE)
+    assert len(processes) > 5 and len(set(processes)) == 1
 
 
 def test_each_process_has_a_first_failure_and_the_summary_counts_them_all(elsewhere):

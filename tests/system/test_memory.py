@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("memory")  # One process of pytest-xdist makes what the tests share.
+
 PROBLEMS = """
 [memory]
 effort = { rounds = 1, min_rounds = 1, turn_s = 0.001, sample_s = 0.001, warmup_s = 0.001, cell_s = 0.001, budget_s = 600 }

@@ -6,6 +6,8 @@ import pytest
 
 from tests.system.conftest import PLUGINS, Harness
 
+pytestmark = pytest.mark.xdist_group("operator")  # One process of pytest-xdist makes what the tests share.
+
 PLUGIN = PLUGINS / "row_softmax.py"
 PROBLEMS = """
 [rows]

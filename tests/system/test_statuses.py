@@ -6,6 +6,8 @@ import pytest
 
 from tests.system.conftest import PLUGINS, TINY_PROBLEMS
 
+pytestmark = pytest.mark.xdist_group("statuses")  # One process of pytest-xdist makes what the tests share.
+
 STATUSES = {
     "right": ("ok", ""),
     "wrong-answer": ("incorrect", "from the oracle, bound"),
