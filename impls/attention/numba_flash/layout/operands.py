@@ -27,9 +27,8 @@ class Call(NamedTuple):
     softcap: float
     """0 for none."""
     kind: float
-    """A number of the type that is computed with."""
-    stored: int | float | None
-    """A number of the type in which products read operands; None if these are converted first. See `simd.matrices.Form`."""
+    """A number of the type that is computed with. `stored`, of the type in which products read operands or None if these are
+    converted first (`simd.matrices.Form`), is an argument of its own: what does not need it is compiled once for all."""
 
 
 class Tile(NamedTuple):
@@ -88,7 +87,7 @@ def unpack_call(arguments, thread, kind, stored):
     query_scale, score_scale = split_scale(scale, stored)
     workspace = operands.workspace + thread * sizes.workspace_bytes
     return (
-        Call(operands, sizes, scale, query_scale, score_scale, softcap, kind, stored),
+        Call(operands, sizes, scale, query_scale, score_scale, softcap, kind),
         Thread(thread, sizes.threads, arguments + COUNTERS * 8, workspace, operands.states, operands.pass_number),
     )
 

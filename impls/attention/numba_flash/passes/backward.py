@@ -54,7 +54,7 @@ def keys_of(sizes, chunk):
 
 
 @deferred_codegen
-def differentiate(call, tile, chunk, work, spilled):
+def differentiate(call, tile, chunk, work, spilled, stored):
     """One tile of queries and one chunk of keys: adds up their part of dq, dk and dv. `spilled` is as in `open_tile`."""
     sizes, width = call.sizes, tile.vectors * lanes_of(call.kind)
     lanes = Span(tile.lane, tile.lane + tile.lanes)
@@ -67,13 +67,13 @@ def differentiate(call, tile, chunk, work, spilled):
     opening, closing = band.first_least // sizes.chunk_keys, (band.last_most - 1) // sizes.chunk_keys
     if chunk.number < opening or closing < chunk.number:
         return
-    open_tile(call, tile, work, spilled, chunk.number == opening, chunk.number == closing)
+    open_tile(call, tile, work, spilled, chunk.number == opening, chunk.number == closing, stored)
     keys, size = keys_of(sizes, chunk.number), size_of(call.kind)
     first, last = max(band.first_least, keys.first), min(band.last_most, keys.last)
     for k0 in range(first // ROWS * ROWS, last, sizes.tile_keys):  # Sums are of whole micro-kernels.
         at = (k0 - keys.first) * size
         sums = Sums(chunk.sums.dk + at * sizes.d_rows, chunk.sums.dv + at * sizes.dv_rows)
-        differentiate_block(call, tile, Span(k0, min(k0 + sizes.tile_keys, last)), band, work, sums)
+        differentiate_block(call, tile, Span(k0, min(k0 + sizes.tile_keys, last)), band, work, sums, stored)
     close_tile(call, tile, work, spilled, chunk.number == closing)
 
 
@@ -106,7 +106,7 @@ def store_sums(call, block, sums, row):
 def differentiate_heads(arguments, thread_number, kind, stored):
     """The work of one thread: take the next head, or the next part of a head's queries for a chunk, until none is left."""
     call, thread = unpack_call(arguments, thread_number, kind, stored)
-    operands, sizes, work = call.operands, call.sizes, workspace(call, thread.workspace)
+    operands, sizes, work = call.operands, call.sizes, workspace(call, thread.workspace, stored)
     configure_amx(stored)
     splits, tiles, (of_dk, of_dv) = sizes.splits, sizes.strips * sizes.strip_tiles, bytes_of_sums(call)
     count = sizes.batch * sizes.kv_heads * splits
@@ -128,7 +128,8 @@ def differentiate_heads(arguments, thread_number, kind, stored):
         for number in range(first_chunk, last_chunk):
             zero(call, sums)
             for t in range(n % splits, tiles, splits):
-                differentiate(call, tile_of(call, head, t), Chunk(number, keys, sums), work, spilled + t * sizes.spill_bytes)
+                tile, chunk = tile_of(call, head, t), Chunk(number, keys, sums)
+                differentiate(call, tile, chunk, work, spilled + t * sizes.spill_bytes, stored)
             if not sizes.in_place and splits == 1:
                 first, last = keys_of(sizes, number)
                 store_sums(call, Block(operands.dk, b, kv, first, last - first, 0, sizes.head_dim), sums.dk, sizes.d_rows)

@@ -12,11 +12,11 @@ from ..simd.vectors import lanes_of
 
 
 @deferred_codegen
-def gemm_scores_bf16(call, keys, queries, out, copied):
+def gemm_scores_bf16(call, keys, queries, out, copied, stored):
     """`gemm.gemm_scores` of pairs."""
     operand, b, h, depth, vectors = keys.operand, keys.b, keys.h, keys.columns, queries.vectors
     rows, pairs, width = round_up(keys.rows, ROWS), (depth + 1) // 2, vectors * lanes_of(call.kind)
-    row_size, form = width * 4, Form(call.kind, call.stored)
+    row_size, form = width * 4, Form(call.kind, stored)
     in_pairs = operand.by_column == 2 and depth % 2 == 0
     done = 0
     if AMX:
@@ -39,7 +39,7 @@ def gemm_scores_bf16(call, keys, queries, out, copied):
 
 
 @deferred_codegen
-def gemm_output_bf16(call, values, weights, out, copies):
+def gemm_output_bf16(call, values, weights, out, copies, stored):
     """`gemm.gemm_output` of pairs."""
     operand, b, h, columns, vectors = values.operand, values.b, values.h, values.columns, weights.vectors
     width, row_size, copied = vectors * lanes_of(call.kind), vectors * lanes_of(call.kind) * 4, copies.x.ctypes.data
@@ -57,4 +57,4 @@ def gemm_output_bf16(call, values, weights, out, copies):
         for c in range(0, padded, ROWS):
             target = Target(out.x.ctypes.data + c * row_size, width, add)
             left = Strided(copied + c * 4, 2, padded * 2)
-            product(vectors, (rest.rows + 1) // 2, left, right, target, Form(call.kind, call.stored))
+            product(vectors, (rest.rows + 1) // 2, left, right, target, Form(call.kind, stored))

@@ -77,16 +77,16 @@ def load_queries(call, head, q):
 
 
 @deferred_codegen
-def score_rows(call, head, keys, work):
+def score_rows(call, head, keys, work, stored):
     """s[n, j] = q[n] · k[j] for all queries and some keys, with rows of s `sizes.tile_keys` apart."""
     sizes, operand, k0, count = call.sizes, call.operands.k, keys.first, keys.last - keys.first
     d, tile, size, queries = sizes.head_dim, sizes.tile_keys, size_of(call.kind), queries_of(sizes)
     q, s, together = work.q.ctypes.data, work.s.ctypes.data, rows_of_dots(call.kind)
     whole = count // together * together
     for j in range(0, whole, together):
-        rows = Rows(address_of(operand, head.b, head.kv, k0 + j, 0), operand.by_row // size_of(call.stored))
+        rows = Rows(address_of(operand, head.b, head.kv, k0 + j, 0), operand.by_row // size_of(stored))
         for n in range(queries):
-            dots(d, rows, q + n * d * size, s + (n * tile + j) * size, Form(call.kind, call.stored))
+            dots(d, rows, q + n * d * size, s + (n * tile + j) * size, Form(call.kind, stored))
     if whole < count:
         copy_block(call, Block(operand, head.b, head.kv, k0 + whole, count - whole, 0, d), work.copied, together, d)
         rows = Rows(np.int64(work.copied.ctypes.data), d)
@@ -95,15 +95,15 @@ def score_rows(call, head, keys, work):
 
 
 @deferred_codegen
-def add_rows(call, head, keys, s, o):
+def add_rows(call, head, keys, s, o, stored):
     """o[n, c] += Σ_j s[n, j] v[j, c] for all queries and some keys, with rows of s `sizes.tile_keys` apart."""
     operand, count, columns, form = (
         call.operands.v,
         keys.last - keys.first,
         call.sizes.v_head_dim,
-        Form(call.kind, call.stored),
+        Form(call.kind, stored),
     )
-    lanes, size, v_size, queries = lanes_of(call.kind), size_of(call.kind), size_of(call.stored), queries_of(call.sizes)
+    lanes, size, v_size, queries = lanes_of(call.kind), size_of(call.kind), size_of(stored), queries_of(call.sizes)
     v, v_row, s_row = address_of(operand, head.b, head.kv, keys.first, 0), operand.by_row // v_size, call.sizes.tile_keys
     most, c = 8 if queries == 1 else 4, 0
     while c < columns:
@@ -124,7 +124,7 @@ def add_rows(call, head, keys, s, o):
 
 
 @deferred_codegen
-def attend_rows(call, head, keys, work, state):
+def attend_rows(call, head, keys, work, state, stored):
     """Attend to some keys with all queries of a key/value head; the state is overwritten."""
     sizes, s, factor = call.sizes, work.s, work.factor
     tile, dv, queries = sizes.tile_keys, sizes.v_head_dim, queries_of(sizes)
@@ -139,7 +139,7 @@ def attend_rows(call, head, keys, work, state):
     for k0 in range(band.first_least, band.last_most, tile):
         count = min(tile, band.last_most - k0)
         block = Span(k0, k0 + count)
-        score_rows(call, head, block, work)
+        score_rows(call, head, block, work, stored)
         banded = band.first_most > k0 or band.last_least < k0 + count
         padded = round_up(count, lanes_of(call.kind))
         for n in range(queries):
@@ -153,7 +153,7 @@ def attend_rows(call, head, keys, work, state):
             softmax_row(row.ctypes.data, padded, m_at, l_at, factor_at, call.kind)
             if factor[n] != 1:
                 multiply(o[n * dv : (n + 1) * dv], factor[n])
-        add_rows(call, head, block, s, o)
+        add_rows(call, head, block, s, o, stored)
 
 
 @deferred_codegen
@@ -185,7 +185,7 @@ def decode_parts(arguments, thread_number, kind, stored):
         first, last = part(keys.first, keys.last, n % splits, splits)
         if splits > 1:
             state = view(thread.states + n * work.state.nbytes, work.state.size, kind)
-        attend_rows(call, head, Span(first, last), work, state)
+        attend_rows(call, head, Span(first, last), work, state, stored)
         if splits == 1:
             write_output_rows(call, head, state)
 

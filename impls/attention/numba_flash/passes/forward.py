@@ -71,7 +71,7 @@ def state_at(call, address, vectors):
 
 
 @deferred_codegen
-def attend_tiles(call, head, tiles, work, states):
+def attend_tiles(call, head, tiles, work, states, stored):
     """Some tiles of a head, a `Span`, chunk by chunk of its keys: what one tile has read is in the cache for the next one.
 
     With the keys in parts, each part of a tile counts as one, and its state goes to `states`.
@@ -90,7 +90,7 @@ def attend_tiles(call, head, tiles, work, states):
                 state.m[:] = -np.inf
                 state.l[:] = 0
             first, last = part(k0, k1, n % splits, splits)
-            attend(call, tile, Span(first, last), work, state)
+            attend(call, tile, Span(first, last), work, state, stored)
             if k1 == keys.last:
                 if is_fresh(state.m):
                     state.o[:] = 0
@@ -126,7 +126,7 @@ def attend_heads(arguments, thread_number, kind, stored):
         for n in range(first, last, chunk_tiles):
             if tasks == 1 and n + chunk_tiles >= last and following < count:
                 prefetch_head(call, following)
-            attend_tiles(call, head, Span(n, min(n + chunk_tiles, last)), work, thread.states)
+            attend_tiles(call, head, Span(n, min(n + chunk_tiles, last)), work, thread.states, stored)
     release_amx(stored)
 
 

@@ -57,7 +57,7 @@ def gemm_scores(call, keys, queries, out, copied, stored):
     room for a copy of the block.
     """
     if stored is not None:
-        gemm_scores_bf16(call, keys, queries, out, copied)
+        gemm_scores_bf16(call, keys, queries, out, copied, stored)
         return
     operand, depth, size, width = keys.operand, keys.columns, out.itemsize, queries.vectors * lanes_of(call.kind)
     rows, direct = round_up(keys.rows, ROWS), keys.rows // ROWS * ROWS if call.sizes.storage == NATIVE else 0
@@ -81,7 +81,7 @@ def gemm_output(call, values, weights, out, copies, stored):
     Columns of zeros follow up to whole micro-kernels. `weights` is a `Panel`, of pairs unless `stored` is None.
     """
     if stored is not None:
-        gemm_output_bf16(call, values, weights, out, copies)
+        gemm_output_bf16(call, values, weights, out, copies, stored)
         return
     operand, keys, columns, vectors = values.operand, values.rows, values.columns, weights.vectors
     size, width, copied = out.x.itemsize, vectors * lanes_of(call.kind), copies.x
@@ -116,4 +116,4 @@ def gemm_gradients(call, s, right, out, columns, stored):
         for r in range(0, s.rows, ROWS):
             a = Strided(s.address + r * s.width * s_size, s.width, step)
             c = Target(out + (r * columns + first * lanes) * size, columns, True)
-            product(last - first, depth, a, b, c, Form(call.kind, call.stored))
+            product(last - first, depth, a, b, c, Form(call.kind, stored))

@@ -69,7 +69,7 @@ def workspace(sizes, address, kind):
 
 
 @deferred_codegen
-def raw_scores(call, tile, keys, buffers, masked):
+def raw_scores(call, tile, keys, buffers, masked, stored):
     """The products of a tile's queries and some keys. Bias and mask, which will be applied to them, are prefetched."""
     operands, sizes, count, width = call.operands, call.sizes, keys.last - keys.first, tile.vectors * lanes_of(call.kind)
     if masked and is_scattered(operands.mask, 1, keys):
@@ -82,11 +82,11 @@ def raw_scores(call, tile, keys, buffers, masked):
             lanes = Span(tile.lanes * r // count, tile.lanes * min(r + part, count) // count)
             prefetch_lanes(call, operands.bias, size, tile, lanes, keys)
         block = Block(operands.k, tile.b, tile.kv, keys.first + r, min(part, count - r), 0, sizes.head_dim)
-        gemm_scores(call, block, queries, buffers.s[r * width :], buffers.copied, call.stored)
+        gemm_scores(call, block, queries, buffers.s[r * width :], buffers.copied, stored)
 
 
 @deferred_codegen
-def scores(call, tile, keys, band, buffers):
+def scores(call, tile, keys, band, buffers, stored):
     """The tile's scores for some keys, with everything that comes before the softmax.
 
     Returns the rows of the scores, which are whole micro-kernels and -inf beyond the keys; 0 if the mask hides all keys, and
@@ -95,7 +95,7 @@ def scores(call, tile, keys, band, buffers):
     some, every = seen_through_mask(call, tile, keys)
     if not some:
         return 0
-    raw_scores(call, tile, keys, buffers, not every)
+    raw_scores(call, tile, keys, buffers, not every, stored)
     rows, width = round_up(keys.last - keys.first, ROWS), tile.vectors * lanes_of(call.kind)
     if call.score_scale != 1:
         multiply(buffers.s[: rows * width], call.score_scale)
@@ -122,7 +122,7 @@ def pack_weights(s, rows, width, stored):
 
 
 @deferred_codegen
-def attend(call, tile, keys, work, state):
+def attend(call, tile, keys, work, state, stored):
     """Fold some keys into the `State` of a tile's queries. Keys that no query of the tile can see are not touched."""
     sizes, width, s = call.sizes, tile.vectors * lanes_of(call.kind), work.s
     lanes = Span(tile.lane, tile.lane + tile.lanes)
@@ -130,17 +130,17 @@ def attend(call, tile, keys, work, state):
     if band.first_least >= band.last_most:
         return
     queries = LaneRows(call.operands.q, tile, 0, sizes.head_dim)
-    load_columns(call, queries, call.query_scale, work.queries, work.scratch, call.stored)
+    load_columns(call, queries, call.query_scale, work.queries, work.scratch, stored)
     buffers = Buffers(work.queries, s, np.int64(0), work.copied_keys, work.scratch)
     copies = Copies(work.copied_values, work.transposed)
     fresh = is_fresh(state.m)  # Then o is overwritten, and not added to.
     for k0 in range(band.first_least, band.last_most, sizes.tile_keys):
         count = min(sizes.tile_keys, band.last_most - k0)
-        rows = scores(call, tile, Span(k0, k0 + count), band, buffers)
+        rows = scores(call, tile, Span(k0, k0 + count), band, buffers, stored)
         if rows == 0:
             continue
         softmax(Shape(rows, tile.vectors), s, state, 0 if fresh else state.o.size // width)
-        pack_weights(s, rows, width, call.stored)
+        pack_weights(s, rows, width, stored)
         values = Block(call.operands.v, tile.b, tile.kv, k0, count, 0, sizes.v_head_dim)
-        gemm_output(call, values, Panel(s, tile.vectors), Sum(state.o, not fresh), copies, call.stored)
+        gemm_output(call, values, Panel(s, tile.vectors), Sum(state.o, not fresh), copies, stored)
         fresh = False

@@ -63,9 +63,9 @@ class Sums(NamedTuple):
 
 
 @deferred_codegen
-def workspace(call, address):
+def workspace(call, address, stored):
     """A `Workspace`, cut out of a thread's memory: see `layout.plan.plan_backward`."""
-    sizes, kind, stored = call.sizes, call.kind, call.stored
+    sizes, kind = call.sizes, call.kind
     width, tile, d, dv = MAX_VECTORS * lanes_of(kind), sizes.tile_keys, sizes.d_rows, sizes.dv_rows
     qt, address = cut(address, d * width, kind)
     q, address = rows_beside(qt, address, stored)
@@ -154,12 +154,12 @@ def is_packed(stored):
 
 
 @deferred_codegen
-def open_tile(call, tile, work, spilled, is_first, is_last):
+def open_tile(call, tile, work, spilled, is_first, is_last, stored):
     """Load what a chunk of keys needs of a tile's queries, and their dq so far.
 
     At the address `spilled` the tile keeps D from one chunk to the next, then the third bytes of dq (`dq_spill`).
     """
-    sizes, stored, width = call.sizes, call.stored, tile.vectors * lanes_of(call.kind)
+    sizes, width = call.sizes, tile.vectors * lanes_of(call.kind)
     delta, kept = work.delta[:width], view(spilled, width, call.kind)
     if is_first:
         load_output_sums(call, tile, work, delta)
@@ -215,12 +215,12 @@ def round_weights(s, ds, rows, width, stored):
 
 
 @deferred_codegen
-def differentiate_block(call, tile, keys, band, work, sums):
+def differentiate_block(call, tile, keys, band, work, sums, stored):
     """Add up what a tile's queries and some keys give: the formulas of `backward.py` one after the other."""
-    s, ds, delta, spare, stored = work.s, work.ds, work.delta, work.spare, call.stored
+    s, ds, delta, spare = work.s, work.ds, work.delta, work.spare
     sizes, count, vectors = call.sizes, keys.last - keys.first, tile.vectors
     width, slope = vectors * lanes_of(call.kind), np.int64(work.slope.ctypes.data)
-    rows = scores(call, tile, keys, band, Buffers(work.qt, s, slope, spare, spare))
+    rows = scores(call, tile, keys, band, Buffers(work.qt, s, slope, spare, spare), stored)
     if rows == 0:
         return
     values = Block(call.operands.v, tile.b, tile.kv, keys.first, count, 0, sizes.v_head_dim)
