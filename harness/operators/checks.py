@@ -41,8 +41,9 @@ def accuracy(outputs: Mapping[str, np.ndarray], answer: Expected) -> Accuracy:
         if not got.size:
             continue
         largest = max(largest, float(error.max()))
-        # Among elements that are infinitely far outside, one that is not a number is the finding.
-        at = np.unravel_index(np.lexsort((error.ravel(), ratio.ravel()))[-1], ratio.shape)
+        # Among elements that are infinitely far outside, one that is not a number is the finding; of equal ones the last.
+        largest_error = np.where(ratio == ratio.max(), error, -1.0).ravel()
+        at = np.unravel_index(largest_error.size - 1 - np.argmax(largest_error[::-1]), ratio.shape)
         if ratio[at] > worst_ratio:
             worst_ratio, worst_bound, worst_error = float(ratio[at]), float(tensor.bound[at]), float(error[at])
             worst = f"{name}{list(tensor.place(tuple(int(n) for n in at)))}"
