@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 
-from harness.conformance.calls import CALLS
 from harness.operators.base import Operator
 from harness.operators.case import Case
 from harness.plugins.implementation import Implementation
@@ -23,14 +22,13 @@ def select(implementation: Implementation, *, simulated: bool = False, full: boo
     """The cases for an implementation: the core ones where every shape is compiled for seconds, no long ones where plain
     Python runs, unless `full`.
 
-    In the CUDA simulator the small ones, and no checks of several calls: it takes a second for each, runs one kernel at a
-    time, and its memory is not a device's.
+    In the CUDA simulator the small ones; it runs one kernel at a time, so two threads at once cannot be tried there.
     """
 
     def simulable(case: Case) -> bool:
         most = SIMULATED_CORE_ELEMENTS if case.core else SIMULATED_ELEMENTS
         elements = case.problem.intermediate_elements
-        return case.check not in CALLS and elements <= most
+        return not case.check.startswith("concurrent") and case.check != "many" and elements <= most
 
     def affordable(case: Case) -> bool:
         one = implementation
