@@ -7,6 +7,7 @@ import pytest
 
 def pytest_addoption(parser):
     parser.addoption("--impl", default="all", metavar="NAMES", help="implementations to test, separated by commas (all)")
+    parser.addoption("--operator", metavar="NAME", help="what they implement (the first operator that has them all)")
     parser.addoption("--full", action="store_true", help="every conformance case, also where each shape is compiled")
 
 

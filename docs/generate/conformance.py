@@ -35,7 +35,7 @@ CONVENTIONS, MARGINS, ENVIRONMENT = FOLDER / "conventions.json", FOLDER / "margi
 
 def measure(names: str) -> None:
     """Check and probe the named implementations, and keep what the tables need; minutes."""
-    registry = discover([])
+    registry = discover().of("attention")
     found = contenders(registry, registry.select(names), "auto")
     present = ",".join(one.name for one in found if not one.absent)
     with tempfile.TemporaryDirectory() as folder:

@@ -15,7 +15,7 @@ from harness.plugins.registry import discover
 
 def add(verbs: Any) -> None:
     """The command and its options."""
-    parents = [options.plugin(), options.device()]
+    parents = [options.operator(), options.plugin(), options.device()]
     verb = verbs.add_parser("check", parents=parents, help="the conformance cases, chapter by chapter")
     verb.add_argument("--impl", metavar="NAMES", required=True, help="all, or names separated by commas")
     verb.add_argument("--case", action="append", default=[], metavar="ID", help="only this case or chapter; may be repeated")
@@ -47,7 +47,8 @@ def run(given: argparse.Namespace) -> bool:
         seed=given.seed,
         quiet=given.quiet,
     )
-    found = check(request, discover(given.plugin), lambda text: print(text, flush=True))
+    registry = discover(given.plugin).holding(given.impl, given.operator)
+    found = check(request, registry, lambda text: print(text, flush=True))
     if given.csv:
         _write(given.csv, found.rows)
     return found.passed

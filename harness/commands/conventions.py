@@ -11,7 +11,7 @@ from harness.plugins.registry import discover
 
 def add(verbs: Any) -> None:
     """The command and its options."""
-    parents = [options.plugin(), options.device()]
+    parents = [options.operator(), options.plugin(), options.device()]
     verb = verbs.add_parser("conventions", parents=parents, help="what every implementation really does, by probing")
     verb.add_argument("--impl", metavar="NAMES", default="all", help="all, or names separated by commas (all)")
     verb.add_argument(
@@ -28,7 +28,7 @@ def run(given: argparse.Namespace) -> bool:
     from harness.conformance.probing import probe
     from harness.report.conventions import as_json, markdown, print_conventions
 
-    registry = discover(given.plugin)
+    registry = discover(given.plugin).holding(given.impl, given.operator)
     probed = probe(registry, registry.select(given.impl), given.device, given.timeout)
     wrong = probed.disagreements
     if given.format == "json":

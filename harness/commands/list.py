@@ -7,19 +7,23 @@ import json
 from typing import Any
 
 from harness.commands import options
-from harness.plugins.registry import Registry, discover
+from harness.plugins.registry import Found, Registry, discover
 
 
 def add(verbs: Any) -> None:
     """The command and its options."""
-    verb = verbs.add_parser("list", parents=[options.plugin()], help="all implementations, and whether they can run here")
+    verb = verbs.add_parser(
+        "list", parents=[options.operator(), options.plugin()], help="all implementations, and whether they can run here"
+    )
     verb.add_argument("--json", action="store_true", help="as JSON")
     verb.set_defaults(run=run)
 
 
 def run(given: argparse.Namespace) -> bool:
     """Every implementation: where it can run, whether that is here, what it supports."""
-    entries = _entries(discover(given.plugin))
+    found = discover(given.plugin)
+    registries = [found.of(given.operator)] if given.operator else found.registries.values()
+    entries = [entry for registry in registries for entry in _entries(registry)] + _broken(found)
     if given.json:
         print(json.dumps(entries, indent=1))
         return True
@@ -49,5 +53,9 @@ def _entries(registry: Registry) -> list[dict[str, Any]]:
                 "error": None,
             }
         )
+    return entries
+
+
+def _broken(found: Found) -> list[dict[str, Any]]:
     empty = {"operator": "", "framework": "", "summary": "", "devices": {}, "supports": {}, "known_failures": []}
-    return entries + [{"name": broken.name, **empty, "error": broken.error} for broken in registry.broken]
+    return [{"name": broken.name, **empty, "error": broken.error} for broken in found.broken]

@@ -16,6 +16,13 @@ def plugin() -> argparse.ArgumentParser:
     return some
 
 
+def operator() -> argparse.ArgumentParser:
+    """--operator, of every command that finds implementations."""
+    some = argparse.ArgumentParser(add_help=False)
+    some.add_argument("--operator", metavar="NAME", help="attention, multi-head, or a plug-in's own (attention)")
+    return some
+
+
 def device() -> argparse.ArgumentParser:
     """--device, of every command that runs them."""
     some = argparse.ArgumentParser(add_help=False)

@@ -15,14 +15,14 @@ from harness.plugins.registry import discover
 
 if TYPE_CHECKING:
     from harness.measure.plan import Plan
-    from harness.plugins.registry import Registry
+    from harness.plugins.registry import Found, Registry
     from harness.runs.folder import RunFolder
     from harness.runs.request import Request
 
 
 def add(verbs: Any) -> None:
     """The command and its options."""
-    parents = [options.plugin(), options.device(), measured()]
+    parents = [options.operator(), options.plugin(), options.device(), measured()]
     verb = verbs.add_parser("run", parents=parents, help="check, time and weigh implementations")
     verb.add_argument("--impl", metavar="NAMES", help="all, or names separated by commas (all)")
     verb.add_argument("--baseline", metavar="NAME", help="what speed-ups are against (numpy)")
@@ -55,6 +55,7 @@ def requested(given: argparse.Namespace, implementations: str, baseline: str | N
 
     return Request(
         implementations=implementations,
+        operator=given.operator,
         baseline=baseline,
         preset=given.preset,
         problems=given.problems,
@@ -76,25 +77,26 @@ def run(given: argparse.Namespace) -> bool:
     if given.resume:
         _refuse(given)
         folder = RunFolder.open(given.resume)
-        registry = discover(folder.plugins)
-        return carry_out(folder.plan(_operator(registry, folder)), folder, registry)
-    registry = discover(given.plugin)
-    return begin(plan(requested(given, given.impl or "all", given.baseline), registry), given.out, registry)
+        return carry_out(folder, discover(folder.plugins))
+    found = discover(given.plugin)
+    return begin(plan(requested(given, given.impl or "all", given.baseline), found), given.out, found)
 
 
-def begin(plan: Plan, out: Path | None, registry: Registry) -> bool:
+def begin(plan: Plan, out: Path | None, found: Found) -> bool:
     """Carry out a new plan."""
     from harness.runs.folder import RunFolder
 
-    return carry_out(plan, RunFolder.create(out or _fresh_folder(plan.preset), plan), registry)
+    return carry_out(RunFolder.create(out or _fresh_folder(plan.preset), plan), found, plan)
 
 
-def carry_out(plan: Plan, folder: RunFolder, registry: Registry) -> bool:
+def carry_out(folder: RunFolder, found: Found, plan: Plan | None = None) -> bool:
     """Measure what is left to be measured, and print the tables. True when something was measured and nothing was wrong."""
     from harness.report.format import nothing_measured
     from harness.report.terminal import Display, Output, print_results
     from harness.runs.execute import execute
 
+    registry = _registry(found, folder)
+    plan = plan or folder.plan(registry.operator)
     console = Output()
     display = Display(console)
     for contender in plan.contenders:
@@ -130,15 +132,14 @@ def _write_tables(folder: RunFolder) -> Any:
 
 
 def _refuse(given: argparse.Namespace) -> None:
-    names = ("impl", "preset", "problems", "out", "direction", "dtype")
+    names = ("impl", "operator", "preset", "problems", "out", "direction", "dtype")
     if refused := [f"--{name}" for name in names if getattr(given, name)]:
         raise UserError(f"--resume goes on with the plan in the folder, so {', '.join(refused)} cannot be given with it")
 
 
-def _operator(registry: Registry, folder: RunFolder) -> Any:
-    for operator in registry.operators:
-        if operator.name == folder.operator:
-            return operator
+def _registry(found: Found, folder: RunFolder) -> Registry:
+    if folder.operator in found.registries:
+        return found.of(folder.operator)
     raise UserError(f"{folder.path} measures {folder.operator}, an operator that no plug-in of the plan has any more")
 
 

@@ -13,7 +13,7 @@ from harness.plugins.registry import discover
 
 def add(verbs: Any) -> None:
     """The command and its options."""
-    parents = [options.plugin(), options.device(), measured()]
+    parents = [options.operator(), options.plugin(), options.device(), measured()]
     verb = verbs.add_parser("tune", parents=parents, help="an implementation's own choices against others")
     verb.add_argument("--impl", metavar="NAME", required=True, help="an implementation that declares what can be tuned")
     verb.set_defaults(run=run)
@@ -23,10 +23,11 @@ def run(given: argparse.Namespace) -> bool:
     """Run an implementation beside its variants; its own choice is the baseline of the speed-ups."""
     from harness.runs.request import plan
 
-    registry = discover(given.plugin)
+    found = discover(given.plugin)
+    registry = found.holding(given.impl, given.operator)
     name = registry.select(given.impl)[0]
     variants = [one.name for one in registry.implementations[name].variants()] if name in registry.implementations else []
     if not variants or given.impl.strip() != name:
         able = ", ".join(one.name for one in registry.implementations.values() if one.tunables)
         raise UserError(f"tune takes one implementation that declares what can be tuned ({able}), not {given.impl}")
-    return begin(plan(requested(given, ",".join([name, *variants]), name), registry), given.out, registry)
+    return begin(plan(requested(given, ",".join([name, *variants]), name), found), given.out, registry)

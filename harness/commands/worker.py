@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.commands import options
 from harness.errors import UserError
-from harness.plugins.registry import Registry, discover
+from harness.plugins.registry import Found, Registry, discover
 
 if TYPE_CHECKING:
     from harness.plugins.contender import Contender
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def add(verbs: Any) -> None:
     """The command and its options."""
-    parents = [options.plugin(), options.device()]
+    parents = [options.operator(), options.plugin(), options.device()]
     verb = verbs.add_parser("worker", parents=parents, help="do what a worker does in this process, for debugging")
     verb.add_argument("--impl", metavar="NAME", required=True, help="one implementation")
     verb.add_argument("--case", metavar="ID", help="judge this conformance case; else problems are measured")
@@ -34,14 +34,15 @@ def run(given: argparse.Namespace) -> bool:
     from harness.plugins.contender import contenders
     from harness.plugins.session import environment
 
-    registry = discover(given.plugin)
+    found = discover(given.plugin)
+    registry = found.holding(given.impl, given.operator)
     (contender, *others) = contenders(registry, registry.select(given.impl), given.device)
     if others or contender.absent:
         reason = contender.absent or f"--impl names {len(others) + 1}"
         raise UserError(f"a worker serves one implementation that can run here, and {given.impl} is not that: {reason}")
     threads = given.threads or len(os.sched_getaffinity(0))
     os.environ.update(environment(contender, threads))
-    return _check(given, registry, contender, threads) if given.case else _measure(given, registry, contender, threads)
+    return _check(given, registry, contender, threads) if given.case else _measure(given, found, contender, threads)
 
 
 def _check(given: argparse.Namespace, registry: Registry, contender: Contender, threads: int) -> bool:
@@ -53,17 +54,17 @@ def _check(given: argparse.Namespace, registry: Registry, contender: Contender, 
     from harness.conformance.tally import PASSING
     from harness.errors import unknown_name
 
-    cases = {case.id: case for case in all_cases(registry.implementations[contender.name].operator)}
+    cases = {case.id: case for case in all_cases(registry.operator)}
     if given.case not in cases:
         raise UserError(unknown_name("case", given.case, list(cases), "`harness check` prints them; there are"))
     case = cases[given.case] if given.seed is None else replace(cases[given.case], seed=given.seed)
-    session = ConformanceSession(contender.origin, contender.name, contender.device, threads)
+    session = ConformanceSession(contender.operator, contender.origin, contender.name, contender.device, threads)
     verdict = session.examine(ExamineCase(case))
     print(line(contender.name, verdict, ""))
     return verdict.status in PASSING
 
 
-def _measure(given: argparse.Namespace, registry: Registry, contender: Contender, threads: int) -> bool:
+def _measure(given: argparse.Namespace, found: Found, contender: Contender, threads: int) -> bool:
     from harness.measure.memory_session import MemorySession
     from harness.measure.messages import Finish, MeasureMemory, Prepare, Sample
     from harness.measure.session import MeasuringSession
@@ -72,10 +73,15 @@ def _measure(given: argparse.Namespace, registry: Registry, contender: Contender
     from harness.workers.messages import Failed
 
     preset = given.preset or (None if given.problems else "smoke")
-    asked = Request(implementations=contender.name, preset=preset, problems=given.problems, threads=threads)
-    planned, seed = plan(asked, registry), given.seed or 0
-    operator = registry.implementations[contender.name].operator
-    opened = (contender.origin, contender.name, contender.device, threads)
+    asked = Request(
+        implementations=contender.name,
+        operator=contender.operator,
+        preset=preset,
+        problems=given.problems,
+        threads=threads,
+    )
+    planned, seed, operator = plan(asked, found), given.seed or 0, found.of(contender.operator).operator
+    opened = (contender.operator, contender.origin, contender.name, contender.device, threads)
     session, memory = MeasuringSession(*opened), MemorySession(*opened)
     right = True
     for problem in planned.problems:

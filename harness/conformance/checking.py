@@ -16,7 +16,6 @@ from harness.conformance.tally import Tally, nothing_examined
 from harness.conformance.verdict import Verdict
 from harness.errors import UserError, unknown_name
 from harness.frameworks.base import simulating
-from harness.operators.attention.operator import ATTENTION
 from harness.operators.case import Case
 from harness.plugins.contender import Contender, contenders
 from harness.plugins.implementation import Implementation
@@ -61,9 +60,7 @@ def check(request: CheckRequest, registry: Registry, tell: Callable[[str], None]
     Raises `UserError` for names and cases that are not there.
     """
     names = registry.select(request.implementations)
-    operators = dict.fromkeys(one.operator for name, one in registry.implementations.items() if name in names)
-    known = [case for operator in operators or [ATTENTION] for case in all_cases(operator)]
-    return _Checking(request, registry, _wanted(request.cases, known), tell).check(names)
+    return _Checking(request, registry, _wanted(request.cases, all_cases(registry.operator)), tell).check(names)
 
 
 class _Checking:

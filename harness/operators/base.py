@@ -46,6 +46,9 @@ class Operator(ABC):
     found in it. Arrays given by position, outputs and gradients are stored so."""
     keywords: ClassVar[Sequence[str]] = ()
     """Inputs that not every problem has, given to an implementation by name, in their own order of the axes."""
+    parameters: ClassVar[Sequence[str]] = ()
+    """Inputs that belong to a layer, not to its call. Where there are any, a factory returns `load(**parameters)`, which gives
+    the callable: loading is no part of a call's time."""
     gradient: ClassVar[str] = "do"
     """The input that is the gradient of the output, in problems whose direction is backward."""
     axes: ClassVar[Mapping[str, Sequence[str]]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,15 @@ from harness.frameworks.differentiable import Differentiable
 from harness.operators.base import Arrays
 from harness.operators.problem import Problem
 from harness.plugins.implementation import Implementation
+
+
+@dataclass(frozen=True)
+class _Given:
+    """Arrays by the way in which an implementation is given them."""
+
+    operands: list[Any]
+    keywords: dict[str, Any]
+    parameters: dict[str, Any]
 
 
 class BoundCall:
@@ -31,12 +41,8 @@ class BoundCall:
         built = implementation.factory(problem)
         self.build_s = time.perf_counter() - start
         """Seconds that building took."""
-        self._forward: Callable[..., Any] | None = None
-        self._differentiable: Differentiable | None = None
-        if problem.direction == "forward":
-            self._forward = built
-        else:
-            self._differentiable = built if isinstance(built, Differentiable) else framework.differentiate(built)
+        self._built = built
+        self._differentiated: Differentiable | None = None
         self.call: Callable[[], Any] = _unbound
 
     def bind(self, inputs: Arrays, where_they_lie: bool = False) -> None:
@@ -50,17 +56,46 @@ class BoundCall:
         """NumPy arrays by name, in the declared layout, that the native ones are made from."""
         self.native_inputs = {name: self.framework.from_numpy(array) for name, array in self.given.items()}
         """By name, as the implementation receives them: to see afterwards that it left them alone."""
-        keywords = {name: array for name, array in self.native_inputs.items() if name in self._operator.keywords}
-        operands = [array for name, array in self.native_inputs.items() if name not in keywords]
-        if self._forward is not None:
-            self.call = partial(self._forward, *operands, **keywords)
+        call = self._given(self.native_inputs)
+        ready = self._load(call.parameters)
+        if self.problem.direction == "forward":
+            self.call = partial(ready, *call.operands, **call.keywords)
             return
-        assert self._differentiable is not None
-        _, saved = self._differentiable.forward(*operands, **keywords)
+        if isinstance(ready, Differentiable):
+            backward, (_, saved) = ready.backward, ready.forward(*call.operands, **call.keywords)
+        else:
+            backward, saved = self._differentiate(self.native_inputs)
         self.framework.synchronize(saved)
         self.given[gradient] = self._in_layout(gradient, inputs[gradient])
         do = self.native_inputs[gradient] = self.framework.from_numpy(self.given[gradient])
-        self.call = partial(self._differentiable.backward, saved, do)
+        self.call = partial(backward, saved, do)
+
+    def _given(self, arrays: Mapping[str, Any]) -> _Given:
+        operator = self._operator
+        named = (*operator.keywords, *operator.parameters)
+        return _Given(
+            [array for name, array in arrays.items() if name not in named],
+            {name: array for name, array in arrays.items() if name in operator.keywords},
+            {name: array for name, array in arrays.items() if name in operator.parameters},
+        )
+
+    def _load(self, parameters: Mapping[str, Any]) -> Any:
+        """What takes the arrays of a call: what was built, once it has its parameters where the operator has some."""
+        return self._built(**parameters) if self._operator.parameters else self._built
+
+    def _differentiate(self, arrays: Mapping[str, Any]) -> tuple[Callable[..., Any], Any]:
+        """The backward pass by the framework's own means, and what its forward pass saved."""
+        names = [name for name in arrays if f"d{name}" in self.problem.output_shapes]
+        if self._differentiated is None:
+
+            def whole(*variables: Any, **others: Any) -> Any:
+                call = self._given(dict(zip(names, variables, strict=True)))
+                return self._load(call.parameters)(*call.operands, **call.keywords, **others)
+
+            self._differentiated = self.framework.differentiate(whole)
+        others = {name: array for name, array in arrays.items() if name not in names}
+        _, saved = self._differentiated.forward(*(arrays[name] for name in names), **others)
+        return self._differentiated.backward, saved
 
     def call_and_synchronize(self) -> Any:
         """One call, waited for."""
@@ -77,25 +112,33 @@ class BoundCall:
     def inputs_now(self) -> Mapping[str, np.ndarray]:
         """The native inputs as canonical NumPy arrays, as they are now."""
         return {
-            name: self.framework.to_numpy(x) if name in self._operator.keywords else self._canonical(x)
+            name: self.framework.to_numpy(x) if self._has_one_layout(name) else self._canonical(x)
             for name, x in self.native_inputs.items()
         }
 
     def overwrite(self, inputs: Arrays) -> None:
-        """Write other values of the same shapes into the arrays that were given; an implementation sees them in its own."""
-        for name, given in self.given.items():
+        """Write other values of the same shapes into the arrays that a call is given; an implementation sees them in its own.
+
+        Parameters stay as they were loaded."""
+        for name, given in self._of_calls().items():
             given[...] = self._in_layout(name, inputs[name])
 
     def copied_inputs(self) -> list[str]:
         """The inputs that the implementation receives elsewhere in memory, or with other strides, than they were given."""
         found = {name: self.framework.memory(native) for name, native in self.native_inputs.items()}
-        return [name for name, x in self.given.items() if x.size and found[name] != (x.ctypes.data, x.strides)]
+        return [name for name, x in self._of_calls().items() if x.size and found[name] != (x.ctypes.data, x.strides)]
+
+    def _of_calls(self) -> dict[str, np.ndarray]:
+        return {name: x for name, x in self.given.items() if name not in self._operator.parameters}
 
     def _in_layout(self, name: str, array: np.ndarray) -> np.ndarray:
-        if self._order is None or name in self._operator.keywords:
+        if self._order is None or self._has_one_layout(name):
             return array
         transposed = array.transpose(self._order)
         return np.ascontiguousarray(transposed) if self._moves else transposed
+
+    def _has_one_layout(self, name: str) -> bool:
+        return name in self._operator.keywords or name in self._operator.parameters
 
     def _canonical(self, native: Any) -> np.ndarray:
         array = self.framework.to_numpy(native)

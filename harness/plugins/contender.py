@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.frameworks import adapter
+from harness.operators.attention.operator import ATTENTION
 from harness.plugins.implementation import Implementation, Origin
 from harness.plugins.registry import Broken, Registry
 
@@ -20,6 +21,8 @@ class Contender:
     origin: Origin
     absent: str = ""
     """Why it cannot be run here at all; empty when it can."""
+    operator: str = ATTENTION.name
+    """What it implements."""
     broken: bool = False
     """Its plug-in could not be loaded; `absent` says why."""
 
@@ -28,25 +31,27 @@ def contenders(registry: Registry, names: Sequence[str], device: str) -> tuple[C
     """The chosen implementations on `device` ("cpu", "cuda", or "auto": CUDA where it can be had), absent ones too."""
     broken = {entry.name: entry for entry in registry.broken}
     return tuple(
-        _contender(registry.implementations[name], device) if name in registry.implementations else _broken(broken[name])
+        _contender(registry.implementations[name], device)
+        if name in registry.implementations
+        else _broken(broken[name], registry.operator.name)
         for name in names
     )
 
 
-def _broken(entry: Broken) -> Contender:
-    return Contender(entry.name, "", "", entry.origin, f"the plug-in cannot be loaded: {entry.error}", broken=True)
+def _broken(entry: Broken, operator: str) -> Contender:
+    return Contender(entry.name, "", "", entry.origin, f"the plug-in cannot be loaded: {entry.error}", operator, broken=True)
 
 
 def _contender(implementation: Implementation, device: str) -> Contender:
-    framework = adapter(implementation.framework)
+    one, framework = implementation, adapter(implementation.framework)
     wanted = ("cuda", "cpu") if device == "auto" else (device,)
     able = [d for d in wanted if d in implementation.devices]
     if not able:
         absent = f"runs on {' and '.join(implementation.devices)} only"
-        return Contender(implementation.name, implementation.framework, device, implementation.origin, absent)
+        return Contender(one.name, one.framework, device, one.origin, absent, one.operator.name)
     reasons = {
         d: framework.unavailable(d) or (implementation.unavailable_reason(d) if implementation.unavailable_reason else None)
         for d in able
     }
     chosen = next((d for d in able if reasons[d] is None), able[-1])
-    return Contender(implementation.name, implementation.framework, chosen, implementation.origin, reasons[chosen] or "")
+    return Contender(one.name, one.framework, chosen, one.origin, reasons[chosen] or "", one.operator.name)

@@ -31,28 +31,11 @@ class Broken:
 
 @dataclass
 class Registry:
-    """Every implementation that was found, by name, and the plug-ins that could not be loaded."""
+    """The implementations of one operator, by name, and the plug-ins that could not be loaded."""
 
     implementations: dict[str, Implementation] = field(default_factory=dict)
     broken: list[Broken] = field(default_factory=list)
-
-    @property
-    def operators(self) -> list[Operator]:
-        """Those that are implemented, attention first."""
-        return list(dict.fromkeys([ATTENTION, *(one.operator for one in self.implementations.values())]))
-
-    def add_origin(self, origin: Origin, name: str) -> None:
-        """Load one plug-in and add what it declares; whatever goes wrong becomes an entry of `broken`."""
-        try:
-            found = list(declared_in(origin))
-        except (Exception, SystemExit) as error:  # A plug-in may raise anything; the others must still be found.
-            self.broken.append(Broken(name, origin, describe(error)))
-            return
-        for one in found:
-            other = self.implementations.setdefault(one.name, one)
-            if other.factory is not one.factory:  # A plug-in may import another's implementation, to build on it.
-                taken = f"the name {one.name} is already taken by {other.origin.location}"
-                self.broken.append(Broken(name, origin, taken))
+    operator: Operator = ATTENTION
 
     def add_variant(self, name: str) -> None:
         """Make "NAME[ARGUMENT=VALUE]" one of the implementations, if it is a variant of one."""
@@ -76,24 +59,79 @@ class Registry:
             raise UserError("no implementation was named; --impl takes all, or names separated by commas")
         for name in chosen:
             if name not in known:
-                raise UserError(unknown_name("implementation", name, known, "`python -m harness list` shows all"))
+                raise UserError(unknown_name(self._what, name, known, "`python -m harness list` shows all"))
         return list(dict.fromkeys(chosen))
 
+    @property
+    def _what(self) -> str:
+        return "implementation" if self.operator is ATTENTION else f"implementation of {self.operator.name}"
 
-def discover(plugins: Sequence[str] = ()) -> Registry:
+    def has(self, names: str) -> bool:
+        """Whether each of the names in "a,b,c" is here, as an implementation or as a variant of one."""
+        given = [name.strip().partition("[")[0] for name in names.split(",") if name.strip()]
+        return bool(given) and all(name in self.implementations for name in given)
+
+
+@dataclass
+class Found:
+    """Every implementation that was found, operator by operator."""
+
+    broken: list[Broken] = field(default_factory=list)
+    registries: dict[str, Registry] = field(default_factory=dict)
+    """By the name of the operator, attention first; a name is taken once in each."""
+
+    def __post_init__(self) -> None:
+        self._registry(ATTENTION)
+
+    @property
+    def operators(self) -> list[Operator]:
+        """Those that are implemented, attention first."""
+        return [registry.operator for registry in self.registries.values()]
+
+    def of(self, operator: str) -> Registry:
+        """The implementations of an operator. Raises `UserError` with the nearest names when nobody implements it."""
+        if operator not in self.registries:
+            hint = "--plugin FILE adds those of a file; there are"
+            raise UserError(unknown_name("operator", operator, list(self.registries), hint))
+        return self.registries[operator]
+
+    def holding(self, names: str, operator: str | None = None) -> Registry:
+        """Those of the operator or, where none is given, of the first that has all of the names; else attention's."""
+        if operator is not None:
+            return self.of(operator)
+        return next((one for one in self.registries.values() if one.has(names)), self.of(ATTENTION.name))
+
+    def add_origin(self, origin: Origin, name: str) -> None:
+        """Load one plug-in and add what it declares; whatever goes wrong becomes an entry of `broken`."""
+        try:
+            found = list(declared_in(origin))
+        except (Exception, SystemExit) as error:  # A plug-in may raise anything; the others must still be found.
+            self.broken.append(Broken(name, origin, describe(error)))
+            return
+        for one in found:
+            other = self._registry(one.operator).implementations.setdefault(one.name, one)
+            if other.factory is not one.factory:  # A plug-in may import another's implementation, to build on it.
+                taken = f"the name {one.name} is already taken by {other.origin.location}"
+                self.broken.append(Broken(name, origin, taken))
+
+    def _registry(self, operator: Operator) -> Registry:
+        return self.registries.setdefault(operator.name, Registry({}, self.broken, operator))
+
+
+def discover(plugins: Sequence[str] = ()) -> Found:
     """Find the implementations of `impls/`, of installed packages, and of the plug-in files given.
 
     Raises `UserError` when a file in `plugins` is missing, raises, or declares nothing: it was asked for by name.
     """
-    registry = Registry()
+    found = Found()
     for operator in _modules_of(importlib.import_module(BUILT_IN)):
         for name in _modules_of(importlib.import_module(f"{BUILT_IN}.{operator}")):
-            registry.add_origin(Origin("built-in", f"{operator}.{name}"), name)
+            found.add_origin(Origin("built-in", f"{operator}.{name}"), name)
     for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        registry.add_origin(Origin("module", entry.value.partition(":")[0]), entry.name)
+        found.add_origin(Origin("module", entry.value.partition(":")[0]), entry.name)
     for plugin in plugins:
-        _add_file(registry, plugin)
-    return registry
+        _add_file(found, plugin)
+    return found
 
 
 def _modules_of(package: ModuleType) -> Iterator[str]:
@@ -102,15 +140,16 @@ def _modules_of(package: ModuleType) -> Iterator[str]:
             yield info.name
 
 
-def _add_file(registry: Registry, plugin: str) -> None:
+def _add_file(found: Found, plugin: str) -> None:
     path = Path(plugin).expanduser().resolve()
     if not path.is_file():
         raise UserError(f"the plug-in {plugin} does not exist; --plugin takes the path of a Python file")
-    before, broken_before = len(registry.implementations), len(registry.broken)
-    registry.add_origin(Origin("file", str(path)), path.stem)
-    if len(registry.broken) > broken_before:
-        raise UserError(f"the plug-in {plugin} cannot be loaded: {registry.broken[-1].error}")
-    if len(registry.implementations) == before:
+    count = sum(len(registry.implementations) for registry in found.registries.values())
+    broken = len(found.broken)
+    found.add_origin(Origin("file", str(path)), path.stem)
+    if len(found.broken) > broken:
+        raise UserError(f"the plug-in {plugin} cannot be loaded: {found.broken[-1].error}")
+    if sum(len(registry.implementations) for registry in found.registries.values()) == count:
         raise UserError(f"the plug-in {plugin} declares no implementation; decorate a function with @implementation(...)")
 
 
@@ -122,10 +161,10 @@ def declared_in(origin: Origin) -> Iterator[Implementation]:
         yield dataclasses.replace(one, origin=origin)
 
 
-def find(origin: Origin, name: str) -> Implementation:
-    """The implementation called `name` in a plug-in, for a worker. Raises `UserError` when it is not there."""
+def find(origin: Origin, name: str, operator: str = ATTENTION.name) -> Implementation:
+    """The implementation of an operator called `name` in a plug-in, for a worker. Raises `UserError` when it is not there."""
     for declared in declared_in(origin):
         for one in (declared, *declared.variants()):
-            if one.name == name:
+            if one.name == name and one.operator.name == operator:
                 return one
     raise UserError(f"{origin.location} declares no implementation called {name}")

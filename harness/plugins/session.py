@@ -15,8 +15,8 @@ from harness.workers.messages import Start
 class ImplementationSession:
     """An implementation, alone in a process with its framework."""
 
-    def __init__(self, origin: Origin, name: str, device: str, threads: int):
-        self.implementation: Implementation = find(origin, name)
+    def __init__(self, operator: str, origin: Origin, name: str, device: str, threads: int):
+        self.implementation: Implementation = find(origin, name, operator)
         self.framework: Framework = adapter(self.implementation.framework)(device, threads)
 
     @property
@@ -32,7 +32,8 @@ def opening(contender: Contender, session: type[ImplementationSession], threads:
     """
     return Start(
         session=f"{session.__module__}:{session.__qualname__}",
-        arguments=(contender.origin, contender.name, contender.device, threads),
+        # Nothing whose class imports NumPy: the worker reads this before it keeps to its CPUs.
+        arguments=(contender.operator, contender.origin, contender.name, contender.device, threads),
         threads=threads,
         memory_bytes=memory_bytes if contender.device == "cpu" else 0,
     )

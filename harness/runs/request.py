@@ -11,9 +11,8 @@ from pathlib import Path
 from harness.errors import UserError
 from harness.frameworks.base import SIMULATOR, simulating
 from harness.measure.plan import Plan
-from harness.operators.base import Operator
 from harness.plugins.contender import Contender, contenders
-from harness.plugins.registry import Registry
+from harness.plugins.registry import Found, Registry
 from harness.runs.presets import Preset, built_in, from_file
 
 MEMORY_SHARE = 0.8
@@ -26,6 +25,8 @@ class Request:
 
     implementations: str = "all"
     """Names separated by commas, or "all": those that implement the operator whose problems they are."""
+    operator: str | None = None
+    """That of the problems' file, else of the implementations; attention where both leave it open."""
     preset: str | None = None
     """A built-in set of problems; "quick" where there is no file either."""
     problems: Path | None = None
@@ -46,10 +47,11 @@ class Request:
     seed: int = 0
 
 
-def plan(request: Request, registry: Registry) -> Plan:
+def plan(request: Request, found: Found) -> Plan:
     """What will be measured. Raises `UserError` for what cannot be asked for."""
-    preset = _preset(request, registry.operators)
-    names = _names(request.implementations, registry, preset.operator)
+    preset = _preset(request, found)
+    registry = found.of(preset.operator.name)
+    names = _names(request.implementations, registry, found)
     changes = {name: value for name in ("direction", "dtype") if (value := getattr(request, name)) is not None}
     return Plan(
         preset=preset.name,
@@ -65,25 +67,29 @@ def plan(request: Request, registry: Registry) -> Plan:
     )
 
 
-def _preset(request: Request, operators: Sequence[Operator]) -> Preset:
+def _preset(request: Request, found: Found) -> Preset:
     if request.problems and request.preset:
         raise UserError("--preset and --problems are two ways to say the same; give one of them")
     if request.problems:
-        return from_file(request.problems, operators)
-    return built_in(request.preset or "quick")
+        preset = from_file(request.problems, found.operators)
+        if request.operator not in (None, preset.operator.name):
+            raise UserError(f"{request.problems} holds problems of {preset.operator.name}, not of {request.operator}")
+        return preset
+    operator = found.holding(request.implementations, request.operator).operator
+    return built_in(request.preset or "quick", operator)
 
 
-def _names(asked: str, registry: Registry, operator: Operator) -> list[str]:
-    """The chosen implementations. Of "all", those of the operator; one that is named must be."""
-    names = registry.select(asked)
-    others = [n for n in names if n in registry.implementations and registry.implementations[n].operator is not operator]
-    if others and asked.strip() != "all":
-        other = registry.implementations[others[0]].operator.name
-        raise UserError(
-            f"{others[0]} implements {other}, and the problems are of {operator.name}; "
-            f'give problems of {other} with --problems FILE, whose sets say operator = "{other}"'
-        )
-    return [name for name in names if name not in others]
+def _names(asked: str, registry: Registry, found: Found) -> list[str]:
+    """The chosen implementations. Raises `UserError` for one that is not there, or that implements something else."""
+    for name in asked.split(","):
+        others = [one.operator.name for one in found.registries.values() if one.has(name)]
+        if others and not registry.has(name):
+            raise UserError(
+                f"{name.strip()} implements {others[0]}, and the problems are of {registry.operator.name}; "
+                f"give problems of {others[0]}: --operator {others[0]}, or a file whose sets say "
+                f'operator = "{others[0]}"'
+            )
+    return registry.select(asked)
 
 
 def _baseline(asked: str | None, names: Sequence[str]) -> str:

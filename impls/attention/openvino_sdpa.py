@@ -1,7 +1,5 @@
 """OpenVINO's ScaledDotProductAttention (opset 13), compiled for the CPU."""
 
-import os
-import threading
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +7,8 @@ import numpy as np
 from harness.masks import band_mask, causal_flag, four_axes, four_axes_shape
 from harness.problem import Problem
 from harness.registry import EVERYTHING, implementation
+
+from ._openvino import Requests, compiled, minus_infinity, rows_with_keys
 
 _TYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
@@ -35,7 +35,7 @@ def _bare():
         added = inputs[3] if len(inputs) > 3 else None
         factor = None if scale is None else op.constant(scale, q.element_type)
         o = op.scaled_dot_product_attention(*inputs[:3], added, factor, causal=causal)
-        request = _compiled([o], inputs).create_infer_request()
+        request = compiled([o], inputs).create_infer_request()
         request.infer(tensors)
         return request.get_output_tensor()
 
@@ -60,7 +60,7 @@ def openvino_sdpa(problem: Problem):
     inputs = {name: op.parameter(getattr(problem, f"{name}_shape"), kind) for name in "qkv"}
     q, k, v = inputs.values()
     added = _added_to_scores(problem, inputs, kind, banded=not is_causal)
-    any_key = _any_key(added) if added is not None and problem.may_have_empty_rows else None
+    any_key = rows_with_keys(added) if added is not None and problem.may_have_empty_rows else None
     if problem.group > 1:
         rows = problem.group * problem.q_len
         q = op.reshape(q, [problem.batch, problem.kv_heads, rows, problem.head_dim], special_zero=False)
@@ -69,7 +69,7 @@ def openvino_sdpa(problem: Problem):
     if problem.group > 1:
         o = op.reshape(o, problem.o_shape, special_zero=False)
     outputs = [o] if any_key is None else [o, any_key]
-    requests = _Requests(_compiled(outputs, list(inputs.values())))
+    requests = Requests(compiled(outputs, list(inputs.values())))
 
     def attention(q, k, v, **extras):
         tensors = {"q": q, "k": k, "v": v, **extras}
@@ -83,27 +83,6 @@ def openvino_sdpa(problem: Problem):
         return o
 
     return attention
-
-
-def _compiled(outputs, inputs):
-    """The model as one stream of all threads. By default OpenVINO would make bfloat16 of float32 where it can."""
-    import openvino
-
-    settings = {
-        "INFERENCE_PRECISION_HINT": "f32",
-        "EXECUTION_MODE_HINT": "ACCURACY",
-        "INFERENCE_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "0"),
-        "ENABLE_HYPER_THREADING": "YES",  # Else it takes fewer threads than it is given.
-        "NUM_STREAMS": "1",
-    }
-    return openvino.Core().compile_model(openvino.Model(outputs, inputs, "attention"), "CPU", settings)
-
-
-class _Requests(threading.local):
-    """A request for each calling thread: two at once cannot share one."""
-
-    def __init__(self, compiled):
-        self.own = compiled.create_infer_request()
 
 
 def _added_to_scores(problem, inputs, kind, banded):
@@ -126,7 +105,7 @@ def _added_to_scores(problem, inputs, kind, banded):
         seen = op.constant(band) if seen is None else op.logical_and(seen, op.constant(band))
     if seen is None or bias is None:
         return bias if seen is None else seen
-    return op.select(seen, bias, _minus_infinity(kind))
+    return op.select(seen, bias, minus_infinity(kind))
 
 
 def _grouped(problem, added):
@@ -140,16 +119,6 @@ def _grouped(problem, added):
     return op.reshape(whole, [batch, problem.kv_heads, problem.group * problem.q_len, kv_len], special_zero=False)
 
 
-def _any_key(added):
-    """Whether each row sees a key, (…, 1). The largest of its numbers would not tell: of -inf alone it is another."""
-    from openvino import Type
-    from openvino import opset13 as op
-
-    kind = added.get_element_type()
-    seen = added if kind == Type.boolean else op.greater(added, _minus_infinity(kind))
-    return op.reduce_logical_or(seen, -1, keep_dims=True)
-
-
 def _zero_empty_rows(o, any_key):
     """Set to zero the rows of an output that see no key, which the operator makes nan.
 
@@ -159,13 +128,6 @@ def _zero_empty_rows(o, any_key):
     seen = any_key[..., 0].astype(bool)
     if not seen.all():
         o.data[np.broadcast_to(~seen, o.data.shape[:-1])] = 0
-
-
-def _minus_infinity(kind):
-    """A constant; of bfloat16 it cannot be made directly."""
-    from openvino import opset13 as op
-
-    return op.convert(op.constant(np.float32(-np.inf)), kind)
 
 
 def _zeros(problem):

@@ -21,7 +21,7 @@ from harness.workers.process import Worker
 TIMEOUT_S = 120
 ROUNDS = 5
 
-_REGISTRY = discover()
+_REGISTRY = discover().of("attention")
 _SMOKE = built_in("smoke")
 
 

@@ -18,12 +18,19 @@ from harness.plugins.registry import discover
 __all__ = ["conclude", "examiner", "living", "test_case", "test_random_problems"]
 """The suite's own tests and fixtures, which pytest finds and runs here."""
 
-_REGISTRY = discover()
+_FOUND = discover()
 
 
 def pytest_generate_tests(metafunc):
-    names = _REGISTRY.select(metafunc.config.getoption("impl"))
-    chosen = [Subject(_REGISTRY.implementations[name], f"--impl {name}") for name in names]
+    asked = metafunc.config.getoption("impl")
+    registries = (
+        _FOUND.registries.values() if asked == "all" else [_FOUND.holding(asked, metafunc.config.getoption("operator"))]
+    )
+    chosen = [
+        Subject(registry.implementations[name], f"--operator {registry.operator.name} --impl {name}")
+        for registry in registries
+        for name in registry.select(asked)
+    ]
     parametrize(metafunc, chosen, metafunc.config.getoption("full"))
 
 

@@ -9,7 +9,7 @@ from harness.conformance.suite.examine import Subject
 from harness.conformance.suite.test_conformance import parameter, skipped
 from harness.plugins.registry import discover
 
-REGISTRY = discover()
+REGISTRY = discover().of("attention")
 
 
 def chosen(config: pytest.Config, among: Collection[str] = REGISTRY.implementations) -> list[Subject]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.operators.arrays import NUMPY_DTYPES
+from harness.operators.attention.operator import ATTENTION
 from harness.registry import EVERYTHING
 
 
@@ -22,6 +23,7 @@ class Saved(NamedTuple):
 class Attention:
     """softmax(scale · q kᵀ + bias, masked) v and its gradients, with the whole score matrix at once."""
 
+    operator = ATTENTION
     supports = EVERYTHING
 
     def __init__(self, problem):

@@ -2,6 +2,7 @@
 
 from tests.faults import (
     arrays,
+    article,
     bias,
     blocked,
     calls,
@@ -12,6 +13,7 @@ from tests.faults import (
     gradient_sums,
     gradients,
     heads,
+    layers,
     lowest,
     masks,
     memory,
@@ -34,7 +36,7 @@ from tests.faults.faulty import DECLARED
 SUBJECTS = (
     published_layer, published_scores, heads, scale, softcap, bias, lowest, causality, windows, masks, softmax, empty_rows,
     blocked, decoding, edges, sizes, wide_heads, tiles, precision, strides, arrays, memory, calls, threads, gradients,
-    gradient_sums, recomputed,
+    gradient_sums, recomputed, article, layers,
 )  # fmt: skip
 
 FAULTS = {fault.id: fault for subject in SUBJECTS for fault in DECLARED.values() if fault.subject is subject}

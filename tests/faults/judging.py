@@ -12,9 +12,8 @@ from harness.conformance.verdict import Verdict, judge
 from harness.errors import Status
 from harness.frameworks import adapter
 from harness.operators.answer import Expected
-from harness.operators.attention.operator import ATTENTION
+from harness.operators.base import Operator
 from harness.operators.case import Case
-from tests.faults.attention import Attention
 from tests.faults.catalogue import FAULTS
 from tests.faults.faulty import as_implementation
 
@@ -51,12 +50,12 @@ def _chosen_by_rounding(verdict: Verdict) -> bool:
 @functools.cache
 def rejection(fault_id: str) -> Rejection:
     """Judge a fault by the core cases, chapter by chapter, each until a case finds it incorrect; else by the others."""
-    attention = FAULTS[fault_id].attention
+    subject = FAULTS[fault_id].subject_class
     found: dict[str, Verdict] = {}
-    for number, cases in enumerate(_cases()):
+    for number, cases in enumerate(_cases(subject.operator)):
         for case in cases:
             if case.chapter not in found:
-                verdict = verdict_on(case, attention)
+                verdict = verdict_on(case, subject)
                 if verdict.status is Status.INCORRECT:
                     found[case.chapter] = verdict
         if found:
@@ -65,29 +64,29 @@ def rejection(fault_id: str) -> Rejection:
 
 
 @functools.cache
-def _cases() -> tuple[tuple[Case, ...], ...]:
+def _cases(operator: Operator) -> tuple[tuple[Case, ...], ...]:
     """The core cases, the others for what none of them rejects, and those that take long for what is left."""
-    core = tuple(case for case in all_cases(ATTENTION) if case.core)
-    others = tuple(case for case in all_cases(ATTENTION) if not case.core)
+    core = tuple(case for case in all_cases(operator) if case.core)
+    others = tuple(case for case in all_cases(operator) if not case.core)
     return core, tuple(case for case in others if not case.long), tuple(case for case in others if case.long)
 
 
-def verdicts(attention: type[Attention]) -> Iterator[Verdict]:
-    """Every verdict on an attention."""
-    return (verdict_on(case, attention) for case in all_cases(ATTENTION))
+def verdicts(subject: type) -> Iterator[Verdict]:
+    """Every verdict on an attention or a layer."""
+    return (verdict_on(case, subject) for case in all_cases(subject.operator))
 
 
-def verdict_on(case: Case, attention: type[Attention]) -> Verdict:
+def verdict_on(case: Case, subject: type) -> Verdict:
     """One case in this process, as if it were the first; in another where writing to an input ends it."""
-    attention.forget()
+    subject.forget()
     if case.inputs != "protected":
-        return _judged(case, attention)
+        return _judged(case, subject)
     context = multiprocessing.get_context("fork")
     mine, its = context.Pipe(duplex=False)
 
     def judge_and_send() -> None:
         faulthandler.disable()  # pytest's would print where it ended, which is meant.
-        its.send(_judged(case, attention))
+        its.send(_judged(case, subject))
 
     child = context.Process(target=judge_and_send)
     child.start()
@@ -100,14 +99,14 @@ def verdict_on(case: Case, attention: type[Attention]) -> Verdict:
         child.join()
 
 
-def _judged(case: Case, attention: type[Attention]) -> Verdict:
-    return judge(case, as_implementation(attention.__name__, attention), adapter("numpy")("cpu", 1), answer=_cached_oracle)
+def _judged(case: Case, subject: type) -> Verdict:
+    def cached_oracle(case, inputs):
+        key = subject.operator.name, case
+        if key not in _ANSWERS:
+            _ANSWERS[key] = subject.operator.expected(case.problem, inputs, case.seed)
+        return _ANSWERS[key]
+
+    return judge(case, as_implementation(subject.__name__, subject), adapter("numpy")("cpu", 1), answer=cached_oracle)
 
 
-_ANSWERS: dict[Case, Expected] = {}
-
-
-def _cached_oracle(case, inputs):
-    if case not in _ANSWERS:
-        _ANSWERS[case] = ATTENTION.expected(case.problem, inputs, case.seed)
-    return _ANSWERS[case]
+_ANSWERS: dict[tuple[str, Case], Expected] = {}

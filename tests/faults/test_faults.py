@@ -8,11 +8,12 @@ from tests.faults.attention import Attention
 from tests.faults.catalogue import FAULTS
 from tests.faults.judging import rejection, verdicts
 from tests.faults.layer import MultiHeadAttention
+from tests.faults.multi_head import Layer
 from tests.faults.table import HEADER, row
 from tests.faults.tiled import TiledAttention
 
 
-@pytest.mark.parametrize("attention", [Attention, TiledAttention, MultiHeadAttention])
+@pytest.mark.parametrize("attention", [Attention, TiledAttention, MultiHeadAttention, Layer])
 def test_what_the_faults_were_made_from_is_correct(attention):
     judged = [v for v in verdicts(attention) if attention.supports.gradients or v.case.problem.direction == "forward"]
     wrong = [f"{v.case.id}: {v.status}, {v.reason}" for v in judged if v.status is not Status.OK]

@@ -8,6 +8,8 @@ from harness.operators.arrays import NUMPY_DTYPES
 from harness.operators.attention.inputs import make_inputs
 from harness.operators.attention.reference import expected, half
 from harness.operators.attention.reference.forward import forward_rows
+from harness.operators.attention.reference.operands import Operands
+from harness.operators.reference.half import limits, rounded
 from harness.problem import Problem
 from tests.unit.plain import attend_inputs
 
@@ -21,7 +23,7 @@ def posed(dtype, **fields):
 def in_half(problem, inputs):
     """The formula in the half type, by output."""
     rows, keys = np.arange(problem.q_len), np.arange(problem.kv_len)
-    return half.compute(problem, inputs, rows, keys, half.rounded(problem.dtype))
+    return half.compute(problem, inputs, rows, keys, rounded(problem.dtype))
 
 
 def verdict(problem, o):
@@ -33,7 +35,7 @@ def test_it_is_tighter_than_the_derived_bound_alone(dtype):
     problem = posed(dtype, q_len=128, kv_len=128, head_dim=64)
     inputs = make_inputs(problem, 1)
     rows = np.arange(problem.q_len)
-    derived = forward_rows(problem, inputs, rows).bound
+    derived = forward_rows(problem, Operands.exact(inputs), rows).bound
     assert np.median(expected(problem, inputs)["o"].bound) < np.median(derived) / 1.25
 
 
@@ -79,7 +81,8 @@ def test_rows_whose_stored_scores_say_little_keep_the_derived_bound(dtype):
     size = np.abs(inputs.q.astype(np.float64) @ inputs.k.astype(np.float64).swapaxes(-1, -2)).max(axis=-1)
     problem = problem.replace(scale=2 * largest_score / float(np.median(size)))
     rows, keys = np.arange(problem.q_len), np.arange(problem.kv_len)
-    limit = half.limits(problem, inputs, rows, keys, {"o": forward_rows(problem, inputs, rows)})["o"]
+    right = {"o": forward_rows(problem, Operands.exact(inputs), rows)}
+    limit = limits(dtype, 80, lambda stored: half.compute(problem, inputs, rows, keys, stored), right)["o"]
     ill_conditioned = np.broadcast_to(in_half(problem, inputs)["o"].ill_conditioned, limit.shape)
     assert 0 < ill_conditioned.mean() < 1
     assert np.isinf(limit[ill_conditioned]).all()

@@ -144,7 +144,7 @@ def write(folder, name, text):
 
 
 def test_the_implementations_of_the_project_are_found():
-    found = discover()
+    found = discover().of("attention")
     assert {"numpy", "naive"} <= set(found.implementations)
     assert found.broken == []
     assert all(one.name == name and one.summary for name, one in found.implementations.items())
@@ -160,7 +160,7 @@ def test_finding_them_imports_no_framework():
 
 
 def test_a_plug_in_file_is_found_and_found_again_by_a_worker(tmp_path):
-    found = discover([write(tmp_path, "plugin", PLUGIN.format(name="mine"))]).implementations["mine"]
+    found = discover([write(tmp_path, "plugin", PLUGIN.format(name="mine"))]).of("attention").implementations["mine"]
     assert found.summary == "What it is."
     again = find(found.origin, "mine")
     assert again.name == "mine" and again.factory(None)(1, 2, 3) == 3
@@ -214,7 +214,7 @@ def test_installed_packages_are_asked(tmp_path, monkeypatch):
     write(tmp_path, "some_installed_kernels", PLUGIN.format(name="theirs"))
     monkeypatch.syspath_prepend(tmp_path)
     installed(monkeypatch, "some_installed_kernels")
-    found = discover().implementations["theirs"]
+    found = discover().of("attention").implementations["theirs"]
     assert found.origin == Origin("module", "some_installed_kernels")
 
 
@@ -226,7 +226,7 @@ def test_an_installed_package_that_cannot_be_loaded_is_a_row_and_the_others_are_
     installed(monkeypatch, "a_broken_package", "a_good_package")
     monkeypatch.delitem(sys.modules, "a_broken_package", raising=False)
     monkeypatch.delitem(sys.modules, "a_good_package", raising=False)
-    found = discover()
+    found = discover().of("attention")
     assert {"theirs", "numpy"} <= set(found.implementations)
     (broken,) = found.broken
     assert broken.name == "a_broken_package-entry"

@@ -10,7 +10,8 @@ from harness.operators.attention.inputs import make_inputs
 from harness.operators.attention.reference import expected
 from harness.operators.attention.reference.backward import backward_rows
 from harness.operators.attention.reference.forward import forward_rows
-from harness.operators.attention.reference.roundoff import Roundoff
+from harness.operators.attention.reference.operands import Operands
+from harness.operators.reference.roundoff import Roundoff
 from harness.operators.attention.reference.scores import blocks, score_block
 from harness.operators.checks import accuracy
 from harness.problem import Problem
@@ -75,7 +76,10 @@ def test_the_bound_of_an_output_is_what_its_scores_errors_and_roundings_come_to(
     for _ in range(60):
         problem, inputs = draw_row(rng, dtype)
         rows = np.arange(problem.q_len)
-        part, scores = forward_rows(problem, inputs, rows), score_block(problem, inputs, next(blocks(problem, rows)))
+        part, scores = (
+            forward_rows(problem, Operands.exact(inputs), rows),
+            score_block(problem, Operands.exact(inputs), next(blocks(problem, rows))),
+        )
         v = inputs.v[0, 0].astype(np.float64)
         relative = 7 * unit.accumulator + unit.storage + 2 * unit.gamma(problem.kv_len)
         for row in np.flatnonzero(scores.seen[0].any(axis=1)):
@@ -111,7 +115,7 @@ def test_bounds_of_gradients_are_what_their_roundings_come_to():
         inputs = make_inputs(problem, int(rng.integers(2**32)))
         rows, keys = np.arange(problem.q_len), np.arange(problem.kv_len)
         for name, explained in explained_gradients(problem, inputs, unit).items():
-            ratios[name].append(backward_rows(problem, inputs, rows, keys)[name].bound[0, 0] / explained)
+            ratios[name].append(backward_rows(problem, Operands.exact(inputs), rows, keys)[name].bound[0, 0] / explained)
     for name, found in ratios.items():
         every = np.concatenate([ratio.ravel() for ratio in found])
         assert every.min() > 0.99, name
@@ -122,7 +126,7 @@ def test_bounds_of_gradients_are_what_their_roundings_come_to():
 def explained_gradients(problem, inputs, unit):
     """The errors of one head, from scores and from the roundings that come after them."""
     q, k, v, do = (x[0, 0].astype(np.float64) for x in (inputs.q, inputs.k, inputs.v, inputs.do))
-    scores = score_block(problem, inputs, next(blocks(problem, np.arange(problem.q_len))))
+    scores = score_block(problem, Operands.exact(inputs), next(blocks(problem, np.arange(problem.q_len))))
     p, delta = np.exp(scores.shifted[0]), scores.delta[0]
     p /= p.sum(axis=1, keepdims=True)
     dp = do @ v.T

@@ -17,10 +17,11 @@ from harness.conformance.known_failures import check_known_failures
 from harness.conformance.tally import Tally, nothing_examined, unsupported
 from harness.errors import UserError, describe
 from harness.frameworks.base import SIMULATOR, cuda_devices
+from harness.operators.attention.operator import ATTENTION
 from harness.operators.case import Case
 from harness.plugins.contender import Contender, contenders
 from harness.plugins.implementation import Implementation, Origin
-from harness.plugins.registry import Registry
+from harness.plugins.registry import Found, Registry
 
 TIMEOUT_S = 300
 
@@ -42,13 +43,19 @@ class Subject:
         self.suite = suite or f"tests/conformance {option}"
         """What repeats a test under pytest."""
         self.simulated = implementation.framework == "numba-cuda" and not cuda_devices()
-        registry = Registry({implementation.name: implementation})
+        registry = Registry({implementation.name: implementation}, operator=implementation.operator)
         with self.surroundings():
             self.contender: Contender = contenders(registry, [implementation.name], device)[0]
 
     @property
     def name(self) -> str:
         return self.implementation.name
+
+    @property
+    def label(self) -> str:
+        """Its name, with its operator's where that is not attention: names are unique in each operator."""
+        operator = self.implementation.operator
+        return self.name if operator is ATTENTION else f"{operator.name}:{self.name}"
 
     @contextlib.contextmanager
     def surroundings(self) -> Iterator[None]:
@@ -91,7 +98,7 @@ def subject(where: str, device: str = "auto") -> Subject:
         sys.path.insert(0, os.getcwd())
     is_file = place.endswith(".py")
     origin = Origin("file", str(Path(place).resolve())) if is_file else Origin("module", place)
-    registry = Registry()
+    found = Found()
     try:
         module = origin.load()
     except Exception as error:
@@ -99,8 +106,9 @@ def subject(where: str, device: str = "auto") -> Subject:
     declared = getattr(module, name, None)
     if declared is not None and not isinstance(declared, Implementation):
         raise UserError(f"{where} is not declared; decorate the function with @implementation(...)")
-    registry.add_origin(origin, place)
+    found.add_origin(origin, place)
     named = declared.name if declared is not None else name
+    registry = found.holding(named, None if declared is None else declared.operator.name)
     if named not in registry.implementations:
         known = ", ".join(registry.implementations) or "none"
         raise UserError(f"{place} declares no implementation called {name}; it declares {known}")
@@ -143,14 +151,14 @@ class Living:
 
     def of(self, examined: Subject) -> Examiner:
         """Its examiner; the one before is ended."""
-        if self._checker is None or self._name != examined.name:
+        if self._checker is None or self._name != examined.label:
             self.end()
-            self._name, self._checker = examined.name, examined.examiner()
+            self._name, self._checker = examined.label, examined.examiner()
         return self._checker
 
     def tally(self, examined: Subject) -> Tally:
         """The verdicts on it so far."""
-        return self._tallies.setdefault(examined.name, Tally(examined.name))
+        return self._tallies.setdefault(examined.label, Tally(examined.name))
 
     def end(self) -> None:
         if self._checker is not None:

@@ -40,8 +40,8 @@ def parametrize(metafunc: pytest.Metafunc, chosen: Sequence[Subject], full: bool
 
 def parameter(examined: Subject, value: object, name: str, *marks: pytest.MarkDecorator) -> Any:
     """A parameter `examined, value`; one process of pytest-xdist has all those of a subject."""
-    group = pytest.mark.xdist_group(examined.name)
-    return pytest.param(examined, value, id=f"{examined.name}-{name}", marks=[group, *marks])
+    group = pytest.mark.xdist_group(examined.label)
+    return pytest.param(examined, value, id=f"{examined.label}-{name}", marks=[group, *marks])
 
 
 def skipped(examined: Subject, reason: str) -> Any:

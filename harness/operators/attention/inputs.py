@@ -56,7 +56,7 @@ def make_inputs(problem: Problem, seed: int = 0) -> Inputs:
         q=_normal(problem, problem.q_shape, seed, "q"),
         k=_normal(problem, problem.k_shape, seed, "k"),
         v=_normal(problem, problem.v_shape, seed, "v"),
-        mask=_mask(problem, seed) if problem.mask else None,
+        mask=make_mask(problem, seed) if problem.mask else None,
         bias=_bias(problem, seed) if problem.bias else None,
         do=_normal(problem, problem.o_shape, seed, "do") if problem.direction == "backward" else None,
     )
@@ -72,7 +72,8 @@ def _normal(problem: Problem, shape: tuple[int, ...], seed: int, stream: str) ->
     return values.astype(NUMPY_DTYPES[problem.dtype], copy=False)
 
 
-def _mask(problem: Problem, seed: int) -> np.ndarray:
+def make_mask(problem: Problem, seed: int) -> np.ndarray:
+    """The boolean mask of a problem that has one, as `make_inputs` describes it."""
     assert problem.mask is not None
     kind, form = broadcast_form(problem.mask, MASK_KINDS)
     rng = _generator(seed, "mask")

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, Self
 from harness.errors import UserError
 from harness.operators import problem as base
 from harness.operators.dtypes import DIRECTIONS, DTYPE_SHORT, DTYPES
+from harness.operators.fields import check_choice, check_size
 
 CAUSAL = ("top-left", "bottom-right")
 LAYOUTS = ("BHSD", "BSHD")
@@ -82,7 +83,7 @@ class Problem(base.Problem):
         self._default("kv_len", self.q_len)
         self._default("v_head_dim", self.head_dim)
         for field in _SIZES:
-            _check_size(field, getattr(self, field))
+            check_size(field, getattr(self, field), least=1 if field in _AT_LEAST_ONE else 0)
         if self.q_heads % self.kv_heads:
             raise UserError(
                 f"{self.kv_heads} key/value heads do not divide {self.q_heads} query heads; "
@@ -92,10 +93,10 @@ class Problem(base.Problem):
         if isinstance(self.window, list):
             object.__setattr__(self, "window", tuple(self.window))
         self._check_numbers()
-        _check_choice("dtype", self.dtype, tuple(DTYPES))
-        _check_choice("direction", self.direction, DIRECTIONS)
+        check_choice("dtype", self.dtype, tuple(DTYPES))
+        check_choice("direction", self.direction, DIRECTIONS)
         if self.causal is not None:
-            _check_choice("causal", self.causal, CAUSAL)
+            check_choice("causal", self.causal, CAUSAL)
         for field, kinds in (("mask", MASK_KINDS), ("bias", BIAS_KINDS)):
             value = getattr(self, field)
             if value is not None:
@@ -298,16 +299,3 @@ def broadcast_form(spec: str, kinds: tuple[str, ...]) -> tuple[str, str]:
 def _shortest(number: float) -> str:
     """A number in the fewest digits that tell it from every other."""
     return repr(float(number)).removesuffix(".0")
-
-
-def _check_size(field: str, value: Any) -> None:
-    least = 1 if field in _AT_LEAST_ONE else 0
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise UserError(f"{field} must be a whole number, not {value!r}")
-    if value < least:
-        raise UserError(f"{field} must be at least {least}, not {value}")
-
-
-def _check_choice(field: str, value: Any, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise UserError(f"{field} must be one of {', '.join(known)}, not {value!r}")

@@ -1,22 +1,21 @@
 """Properties of the formula that need no oracle: two runs of the implementation are compared with each other.
 
 A property takes a problem and its arrays, moves the arrays onto a grid on which what it does to them is exact, and says
-what the second output must be, given the first. Each output may be off by its own derived bound, so the two may differ
-by both bounds together.
+what the second output must be, given the first.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from harness.operators.attention.inputs import Inputs
 from harness.operators.attention.problem import Problem
 from harness.operators.attention.reference import expected
-from harness.operators.attention.reference.roundoff import EXP_ULPS, Roundoff
+from harness.operators.reference.roundoff import EXP_ULPS, Roundoff
+from harness.operators.twin import Twin, disagreement
 
 Solve = Callable[[Problem, Inputs], Mapping[str, np.ndarray]]
 
@@ -24,38 +23,12 @@ GRID = 1 / 8
 """Entries become multiples of this; up to 8 they need 7 bits, which bfloat16 still holds after a sum of two."""
 
 
-@dataclass(frozen=True)
-class Twin:
-    """Two sets of arrays, and what the output of the second must be."""
-
-    first: Inputs
-    second: Inputs
-    image: Callable[[np.ndarray], np.ndarray]
-    """From the first output in float64 to the second."""
-    gain: float
-    """How far an error of the first output is carried into its image."""
-    same: np.ndarray | bool
-    """Boolean, broadcastable to the output: the elements that the property speaks of."""
-    broken: str
-    """The finding, when they disagree."""
-
-
 def holds(name: str, problem: Problem, inputs: Inputs, solve: Solve, seed: int) -> str | None:
     """A sentence on how the property fails, or None."""
     if name in WHOLE:
         return WHOLE[name](problem, inputs, solve)
     twin = PROPERTIES[name](problem, inputs, np.random.default_rng(seed))
-    first, second = (solve(problem, arrays)["o"].astype(np.float64) for arrays in (twin.first, twin.second))
-    bounds = [expected(problem, arrays)["o"] for arrays in (twin.first, twin.second)]
-    admitted = twin.gain * bounds[0].bound + bounds[1].bound
-    checked = bounds[0].checked
-    gap = checked(np.abs(second - twin.image(first)))
-    outside = ~(gap <= admitted) & checked(np.broadcast_to(twin.same, second.shape))
-    if not outside.any():
-        return None
-    at = np.unravel_index(np.argmax(np.where(outside, np.nan_to_num(gap, nan=np.inf), -1)), gap.shape)
-    place = f"o{list(bounds[0].place(tuple(int(n) for n in at)))}"
-    return f"{twin.broken}: {place} by {gap[at]:.3g}, where rounding may account for {admitted[at]:.3g}"
+    return disagreement(twin, "o", lambda arrays: solve(problem, arrays)["o"], lambda arrays: expected(problem, arrays)["o"])
 
 
 def applies(name: str, problem: Problem) -> bool:
@@ -75,7 +48,7 @@ def _on_grid(x: np.ndarray) -> np.ndarray:
     return (np.clip(np.round(x.astype(np.float64) / GRID), -32, 32) * GRID).astype(x.dtype)
 
 
-def _permuted_keys(problem: Problem, inputs: Inputs, rng: np.random.Generator) -> Twin:
+def _permuted_keys(problem: Problem, inputs: Inputs, rng: np.random.Generator) -> Twin[Inputs]:
     """Keys and values (and the columns of mask and bias) may be reordered together."""
     order = rng.permutation(problem.kv_len)
     extras = {name: x[..., order] if x.shape[-1] > 1 else x for name, x in inputs.extras.items()}
@@ -83,7 +56,7 @@ def _permuted_keys(problem: Problem, inputs: Inputs, rng: np.random.Generator) -
     return Twin(inputs, second, lambda o: o, 1, True, "reordering keys and values together changes the output")
 
 
-def _affine_values(problem: Problem, inputs: Inputs, rng: np.random.Generator) -> Twin:
+def _affine_values(problem: Problem, inputs: Inputs, rng: np.random.Generator) -> Twin[Inputs]:
     """softmax(…)(a v + b) = a softmax(…) v + b, since the weights of a row sum to one."""
     first = dataclasses.replace(inputs, v=_on_grid(inputs.v))
     shift = rng.integers(-3, 4, problem.v_head_dim)
@@ -93,7 +66,7 @@ def _affine_values(problem: Problem, inputs: Inputs, rng: np.random.Generator) -
     return Twin(first, second, lambda o: 2 * o + shift, 2, same, broken)
 
 
-def _shifted_keys(problem: Problem, inputs: Inputs, rng: np.random.Generator) -> Twin:
+def _shifted_keys(problem: Problem, inputs: Inputs, rng: np.random.Generator) -> Twin[Inputs]:
     """One vector added to every key adds one number to all scores of a row, which softmax does not see."""
     first = dataclasses.replace(inputs, k=_on_grid(inputs.k))
     shift = GRID * rng.integers(-24, 25, problem.head_dim)
@@ -101,7 +74,7 @@ def _shifted_keys(problem: Problem, inputs: Inputs, rng: np.random.Generator) ->
     return Twin(first, second, lambda o: o, 1, True, "adding one vector to every key changes the output")
 
 
-def _independent_batches(problem: Problem, inputs: Inputs, rng: np.random.Generator) -> Twin:
+def _independent_batches(problem: Problem, inputs: Inputs, rng: np.random.Generator) -> Twin[Inputs]:
     """A batch element depends on its own arrays alone."""
     b = int(rng.integers(problem.batch))
     second = _altered(inputs, (slice(b, b + 1),))
@@ -109,7 +82,7 @@ def _independent_batches(problem: Problem, inputs: Inputs, rng: np.random.Genera
     return Twin(inputs, second, lambda o: o, 1, same, f"changing batch element {b} changes another")
 
 
-def _independent_heads(problem: Problem, inputs: Inputs, rng: np.random.Generator) -> Twin:
+def _independent_heads(problem: Problem, inputs: Inputs, rng: np.random.Generator) -> Twin[Inputs]:
     """A query head depends on itself and on its key/value head alone."""
     kv = int(rng.integers(problem.kv_heads))
     second = _altered(inputs, (slice(None), slice(kv, kv + 1)), names="kv")
@@ -118,7 +91,7 @@ def _independent_heads(problem: Problem, inputs: Inputs, rng: np.random.Generato
     return Twin(inputs, second, lambda o: o, 1, same, broken)
 
 
-def _unseen_keys(problem: Problem, inputs: Inputs, rng: np.random.Generator) -> Twin:
+def _unseen_keys(problem: Problem, inputs: Inputs, rng: np.random.Generator) -> Twin[Inputs]:
     """A key that a query may not attend to, and its value, cannot matter to it; under a causal mask, the future."""
     j = int(rng.integers(problem.kv_len // 2, problem.kv_len))
     second = _altered(inputs, (slice(None), slice(None), slice(j, j + 1)), names="kv")
@@ -126,7 +99,7 @@ def _unseen_keys(problem: Problem, inputs: Inputs, rng: np.random.Generator) -> 
     return Twin(inputs, second, lambda o: o, 1, same, f"changing key {j} changes a query that may not attend to it")
 
 
-PROPERTIES: dict[str, Callable[[Problem, Inputs, np.random.Generator], Twin]] = {
+PROPERTIES: dict[str, Callable[[Problem, Inputs, np.random.Generator], Twin[Inputs]]] = {
     "permuted-keys": _permuted_keys,
     "affine-values": _affine_values,
     "shifted-keys": _shifted_keys,

@@ -11,7 +11,7 @@ from harness.operators import supports as base
 from harness.operators.attention.problem import CAUSAL, Problem
 from harness.operators.dtypes import DTYPES
 
-_CAUSAL_WORDS = Words("causal alignment", CAUSAL, "top-left", may_be_empty=True)
+CAUSAL_WORDS = Words("causal alignment", CAUSAL, "top-left", may_be_empty=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Supports(base.Supports):
 
     def validate(self, owner: str) -> None:
         """Raise `UserError` for a word or value that says nothing; `owner` is the implementation's name."""
-        check_words(owner, "causal", self.causal, _CAUSAL_WORDS)
+        check_words(owner, "causal", self.causal, CAUSAL_WORDS)
         super().validate(owner)
 
     def features(self) -> Iterator[tuple[str, str, bool]]:

@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> bool:
     """Examine and print. True when nothing was wrong."""
-    registry = discover()
+    registry = discover().of("attention")
     names = registry.select(options.impl)
     choice = Choice(_projects(options.project), options.problem, options.every)
     right = True

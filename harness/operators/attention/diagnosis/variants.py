@@ -180,7 +180,7 @@ def _softmax(s: np.ndarray, axis: int, normalised: bool, one_more: bool) -> np.n
 def variants(problem: Problem, inputs: Inputs) -> Iterator[tuple[Mistake, np.ndarray]]:
     """(what is wrong, o) for every mistake that can be made in this problem; "without the scale", say."""
     right = Formula(problem, inputs).changed({})
-    for mistake, changes in _changes(problem, inputs):
+    for mistake, changes in replaced_steps(problem, inputs):
         yield mistake, right.changed(changes).output()
     for mistake, misread in misreadings(inputs):
         yield mistake, Formula(problem, misread).output()
@@ -192,7 +192,7 @@ def pairs(problem: Problem, inputs: Inputs) -> Iterator[tuple[Mistake, np.ndarra
     if problem.score_elements > MAX_ELEMENTS_FOR_PAIRS:
         return
     right = Formula(problem, inputs).changed({})
-    for (first, one), (second, other) in itertools.combinations(_changes(problem, inputs), 2):
+    for (first, one), (second, other) in itertools.combinations(replaced_steps(problem, inputs), 2):
         if not one.keys() & other.keys():
             yield first.and_also(second), right.changed({**one, **other}).output()
 
@@ -200,14 +200,15 @@ def pairs(problem: Problem, inputs: Inputs) -> Iterator[tuple[Mistake, np.ndarra
 def gradient_variants(problem: Problem, inputs: Inputs) -> Iterator[tuple[Mistake, dict[str, np.ndarray]]]:
     """The same for dq, dk and dv: the gradients of a wrong forward pass."""
     right = Formula(problem, inputs).changed({})
-    for mistake, changes in _changes(problem, inputs):
+    for mistake, changes in replaced_steps(problem, inputs):
         if not changes.keys() & NOT_DIFFERENTIATED:
             yield mistake, right.changed(changes).gradients()
     for mistake, misread in misreadings(inputs):
         yield mistake, Formula(problem, misread).gradients()
 
 
-def _changes(problem: Problem, inputs: Inputs) -> Iterator[tuple[Mistake, dict]]:
+def replaced_steps(problem: Problem, inputs: Inputs) -> Iterator[tuple[Mistake, dict]]:
+    """(what is wrong, the fields of `Formula` that it replaces) for the mistakes within the formula."""
     d, root = problem.head_dim, math.sqrt(problem.head_dim)
     yield Mistake.of("with its default scale 1/sqrt(head_dim), not the one given"), {"scale": 1 / root}
     yield Mistake.of("without the scale"), {"scale": 1.0}

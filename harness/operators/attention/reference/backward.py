@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.operators.attention.inputs import Inputs
 from harness.operators.attention.problem import Problem
-from harness.operators.attention.reference.answer import Part
+from harness.operators.reference.approximate import Approximate
+from harness.operators.reference.part import Part
 from harness.operators.attention.reference.not_finite import finite, hidden, spread
-from harness.operators.attention.reference.roundoff import Roundoff
-from harness.operators.attention.reference.score_gradient import Approximate, Operands, score_gradient
+from harness.operators.reference.roundoff import Roundoff
+from harness.operators.attention.reference.operands import Operands
+from harness.operators.attention.reference.score_gradient import Given, score_gradient
 from harness.operators.attention.reference.scores import blocks, score_block
 from harness.operators.attention.reference.weights import weigh
 
 
-def backward_rows(problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.ndarray) -> dict[str, Part]:
+def backward_rows(problem: Problem, operands: Operands, rows: np.ndarray, keys: np.ndarray) -> dict[str, Part]:
     """{"dq", "dk", "dv"}: dq for the query rows `rows`, dk and dv for the keys `keys`.
 
     Every query is visited, since each contributes to every key it sees; memory stays bounded. Shapes as the gradients',
     with only the chosen rows or keys.
     """
-    assert inputs.do is not None
+    assert operands.do is not None
     unit = Roundoff.of(problem.dtype)
     b_kv, scale = (problem.batch, problem.kv_heads, len(keys)), problem.scale
     over_queries = problem.q_len * problem.group
@@ -31,11 +32,12 @@ def backward_rows(problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.n
     position[rows] = np.arange(len(rows))
 
     for block in blocks(problem, np.arange(problem.q_len)) if problem.kv_len else ():
-        q, do, k, v = block.queries(inputs.q), block.queries(inputs.do), block.keys(inputs.k), block.keys(inputs.v)
-        given = Operands(*(finite(x) for x in (q, k, v, do)))
-        scores = score_block(problem, inputs, block)
+        q, do = operands.q.map(block.queries), operands.do.map(block.queries)
+        k, v = operands.k.map(block.keys), operands.v.map(block.keys)
+        given = Given(*(x.map(finite) for x in (q, k, v, do)))
+        scores = score_block(problem, operands, block)
         gradient = score_gradient(problem, scores, weigh(scores), given)
-        broken = spread(scores, q, v, do, hidden(problem, inputs, block, scores.seen))
+        broken = spread(scores, q.value, v.value, do.value, hidden(problem, operands, block, scores.seen))
         chosen = position[block.rows] >= 0
         of_queries = block.b[:, None], block.h[:, None], position[block.rows][chosen]
         dq.add(of_queries, gradient.ds[:, chosen], given.k, most=gradient.most[:, chosen])
@@ -63,16 +65,18 @@ class _Sum:
         self._seen = np.zeros((*shape[:3], 1), bool)
 
     def add(
-        self, at: tuple, left: Approximate, right: np.ndarray, shared: int = 1, most: np.ndarray | float = np.inf
+        self, at: tuple, left: Approximate, right: Approximate, shared: int = 1, most: np.ndarray | float = np.inf
     ) -> None:
         """Add a block's share, every `shared` heads of it to one.
 
         The sum of a head is known not to exceed `most` in any computation.
         """
-        abs_right, abs_scale = np.abs(right), abs(self._scale)
-        value = self._scale * (left.value @ right)
+        abs_right, abs_scale = right.size, abs(self._scale)
+        value = self._scale * (left.value @ right.value)
         size = abs_scale * (np.abs(left.value) @ abs_right)
         error = (1 + self._gamma) * abs_scale * (left.error @ abs_right) + self._gamma * size
+        if not right.exact:
+            error += (1 + self._gamma) * abs_scale * (np.abs(left.value) @ right.error)
         lost = self._unit.smallest * np.abs(left.value).sum(axis=-1, keepdims=True)
         seen = left.floor > 0
         lost = lost + self._unit.smallest_product * seen.sum(axis=-1, keepdims=True)

@@ -1,97 +1,21 @@
-"""The formula computed in a half type: every array that is stored is rounded to the dtype, sums are not.
-
-What this loses is what the dtype costs. A kernel may lose somewhat more, and the rounding of its result; see
-docs/tolerance.md.
-"""
+"""Attention computed in a half type: every array that is stored is rounded to the dtype, sums are not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from harness.operators.arrays import NUMPY_DTYPES
 from harness.operators.attention.inputs import Inputs
 from harness.operators.attention.problem import Problem
-from harness.operators.attention.reference.answer import Part
 from harness.operators.attention.reference.not_finite import finite
-from harness.operators.attention.reference.roundoff import Roundoff
 from harness.operators.attention.reference.scores import Block, blocks, rows_of, visible
-
-DTYPES = ("bfloat16", "float16")
-
-ONCE, REPEATED = 2.0, 1.25
-"""Of the error in the half type, how much is admitted: twice that of one computation, which may have been lucky (the rule of
-tests/test_flash_attn.py of FlashAttention-2), and a quarter more than the largest of many."""
+from harness.operators.reference.half import InHalf, Stored
+from harness.operators.reference.roundoff import Roundoff
 
 ILL_CONDITIONED = 0.25
 """How far, in logarithms, the sum of a row's weights may move when every score is stored: where it is more, one computation
 says little of another. Such rows keep the derived bound alone."""
-
-DRAWS, MAX_REPEATS = 4096, 32
-"""Rows of scores to draw roundings for, so that the largest error is no matter of luck; and the most repetitions for it."""
-
-Stored = Callable[[np.ndarray], np.ndarray]
-"""float64 to float64, through the half type."""
-
-
-@dataclass
-class InHalf:
-    """An output computed in the half type, float64."""
-
-    value: np.ndarray
-    ill_conditioned: np.ndarray
-    """Boolean, broadcastable to `value`: the rows whose scores are too large for it to be a yardstick."""
-
-
-def limits(
-    problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.ndarray, right: dict[str, Part]
-) -> dict[str, np.ndarray]:
-    """The largest error beyond underflow of an element, by this criterion alone; infinite in ill-conditioned rows.
-
-    Twice the largest error in the half type, or less where it is repeated with other roundings, since rows are few; and one
-    unit in the last place of the largest element, since with one key the computation is exact.
-    """
-    repeats = min(MAX_REPEATS, max(1, DRAWS // max(1, problem.batch * problem.q_heads * len(rows))))
-    found = compute(problem, inputs, rows, keys, rounded(problem.dtype))
-    counted = {n: ~np.broadcast_to(found[n].ill_conditioned | part.undefined, part.value.shape) for n, part in right.items()}
-    largest = {n: _largest(part.value, counted[n]) for n, part in right.items()}
-    error = {n: _largest(found[n].value - part.value, counted[n]) for n, part in right.items()}
-    for number in range(1, repeats):
-        again = compute(problem, inputs, rows, keys, rounded_at_random(problem.dtype, number))
-        error = {n: max(error[n], _largest(again[n].value - part.value, counted[n])) for n, part in right.items()}
-    unit, factor = Roundoff.of(problem.dtype), max(REPEATED, ONCE / np.sqrt(repeats))
-    return {n: np.where(counted[n], factor * error[n] + 2 * unit.storage * largest[n], np.inf) for n in right}
-
-
-def _largest(x: np.ndarray, counted: np.ndarray) -> float:
-    return float(np.abs(x)[counted & np.isfinite(x)].max(initial=0.0))
-
-
-def rounded(dtype: str) -> Stored:
-    """Rounds to nearest, as storing does."""
-
-    def stored(x: np.ndarray) -> np.ndarray:
-        with np.errstate(over="ignore"):
-            return x.astype(NUMPY_DTYPES[dtype]).astype(np.float64)
-
-    return stored
-
-
-def rounded_at_random(dtype: str, seed: int) -> Stored:
-    """Moves each number by up to half a unit in its last place, evenly drawn: a rounding that might as well have been."""
-    rng, unit = np.random.default_rng(seed), Roundoff.of(dtype)
-
-    def stored(x: np.ndarray) -> np.ndarray:
-        with np.errstate(invalid="ignore"):
-            half_place = np.maximum(
-                np.exp2(np.floor(np.log2(np.maximum(np.abs(x), 1e-300)))) * unit.storage, unit.smallest / 2
-            )
-            moved = x + half_place * rng.uniform(-1, 1, x.shape)
-        return np.where((x == 0) | ~np.isfinite(x) | (np.abs(x) == 1), x, moved)
-
-    return stored
 
 
 def compute(problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.ndarray, stored: Stored) -> dict[str, InHalf]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.operators.attention.inputs import Inputs
 from harness.operators.attention.problem import Problem
+from harness.operators.attention.reference.operands import Operands
 from harness.operators.attention.reference.scores import Block, ScoreBlock, rows_of
 
 
@@ -28,11 +28,11 @@ def meets(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return left.astype(np.float64) @ broken.astype(np.float64) > 0
 
 
-def hidden(problem: Problem, inputs: Inputs, block: Block, seen: np.ndarray) -> np.ndarray:
+def hidden(problem: Problem, operands: Operands, block: Block, seen: np.ndarray) -> np.ndarray:
     """Boolean (heads, rows, 1): whether a key that the row does not see, or its bias, is nan or infinite."""
-    found = meets(~seen, block.keys(inputs.k).sum(axis=-1, keepdims=True))
-    if inputs.bias is not None:
-        bias = rows_of(inputs.bias, problem, block).astype(np.float64)
+    found = meets(~seen, block.keys(operands.k.value).sum(axis=-1, keepdims=True))
+    if operands.bias is not None:
+        bias = rows_of(operands.bias, problem, block).astype(np.float64)
         found = found | (~seen & ~np.isfinite(bias) & ~np.isneginf(bias)).any(axis=-1, keepdims=True)
     return found
 

@@ -7,34 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.operators.attention.problem import Problem
-from harness.operators.attention.reference.roundoff import EXP_ULPS, Roundoff
+from harness.operators.reference.approximate import Approximate, moved
+from harness.operators.reference.roundoff import EXP_ULPS, Roundoff
 from harness.operators.attention.reference.scores import ScoreBlock
 from harness.operators.attention.reference.weights import Weights
 
 
 @dataclass(frozen=True)
-class Operands:
+class Given:
     """A block's rows of q and do, and its heads' k and v, `(heads, …, dim)`, float64 and finite."""
 
-    q: np.ndarray
-    k: np.ndarray
-    v: np.ndarray
-    do: np.ndarray
-
-
-@dataclass(frozen=True)
-class Approximate:
-    """A value, what rounding may change of it, and what underflow may lose; three arrays of one shape, or that broadcast."""
-
-    value: np.ndarray
-    error: np.ndarray
-    floor: np.ndarray
-
-    def __getitem__(self, at: int | tuple) -> Approximate:
-        return Approximate(self.value[at], self.error[at], self.floor[at])
-
-    def transposed(self) -> Approximate:
-        return Approximate(*(x.swapaxes(-1, -2) for x in (self.value, self.error, self.floor)))
+    q: Approximate
+    k: Approximate
+    v: Approximate
+    do: Approximate
 
 
 @dataclass(frozen=True)
@@ -51,7 +37,7 @@ class ScoreGradient:
     Infinite elsewhere."""
 
 
-def score_gradient(problem: Problem, scores: ScoreBlock, weights: Weights, given: Operands) -> ScoreGradient:
+def score_gradient(problem: Problem, scores: ScoreBlock, weights: Weights, given: Given) -> ScoreGradient:
     """ds of a block and its error, in terms of those of the weights."""
     unit = Roundoff.of(problem.dtype)
     # Beyond the error of its score, a weight has those of exp, of normalising, of the row's sum and of storing.
@@ -59,11 +45,11 @@ def score_gradient(problem: Problem, scores: ScoreBlock, weights: Weights, given
     p = Approximate(weights.p, weights.deviation + weights.highest * relative, unit.smallest * scores.seen)
     dp = _output_gradient(problem, unit, given)
     row = _row_term(problem, unit, scores, weights, dp, given, relative)
-    moved = weights.move_rows(dp.value, row.value)
+    shifted = weights.move_rows(dp.value, row.value)
 
     centred = np.abs(dp.value - row.value)
     ds = weights.p * (dp.value - row.value)
-    difference = dp.error + row.error + moved + 2 * unit.accumulator * (np.abs(dp.value) + np.abs(row.value))
+    difference = dp.error + row.error + shifted + 2 * unit.accumulator * (np.abs(dp.value) + np.abs(row.value))
     error = p.error * centred + weights.highest * difference
     error += (unit.storage + unit.accumulator) * (np.abs(ds) + error)
     floor = p.floor * centred + weights.highest * (dp.floor + row.floor) + 2 * unit.smallest
@@ -75,15 +61,16 @@ def score_gradient(problem: Problem, scores: ScoreBlock, weights: Weights, given
         error = error * scores.cap_slope + (np.abs(ds) + error) * scores.cap_slope_error
         ds = ds * scores.cap_slope
         steepest = np.minimum(scores.cap_slope + scores.cap_slope_error, 1.0)
-    most = _most(weights, dp, row, abs(problem.scale) * (1 + 2 * relative) * np.abs(given.k), steepest)
+    most = _most(weights, dp, row, abs(problem.scale) * (1 + 2 * relative) * given.k.size, steepest)
     return ScoreGradient(p, Approximate(ds, error, floor), most)
 
 
-def _output_gradient(problem: Problem, unit: Roundoff, given: Operands) -> Approximate:
+def _output_gradient(problem: Problem, unit: Roundoff, given: Given) -> Approximate:
     """dp = do vᵀ, whose operands may be flushed to zero when they are read, and its products."""
-    value = given.do @ given.v.swapaxes(-1, -2)
-    abs_do, abs_v = np.abs(given.do), np.abs(given.v)
+    value = given.do.value @ given.v.value.swapaxes(-1, -2)
+    abs_do, abs_v = given.do.size, given.v.size
     error = unit.gamma(problem.v_head_dim) * (abs_do @ abs_v.swapaxes(-1, -2)) + unit.storage * np.abs(value)
+    error += (1 + unit.storage) * moved(given.do, given.v.transposed())
     floor = unit.smallest * (abs_v.sum(axis=-1)[:, None] + abs_do.sum(axis=-1, keepdims=True) + 1)
     return Approximate(value, error, floor + unit.smallest_product * problem.v_head_dim)
 
@@ -94,15 +81,15 @@ def _row_term(
     scores: ScoreBlock,
     weights: Weights,
     dp: Approximate,
-    given: Operands,
+    given: Given,
     relative: float,
 ) -> Approximate:
     """Δ, (heads, rows, 1), which may also be taken as do · o from the stored output; the error leaves the scores' out."""
     value = np.sum(weights.p * dp.value, axis=-1, keepdims=True)
-    abs_do, abs_v, size = np.abs(given.do), np.abs(given.v), np.abs(dp.value)
+    abs_do, abs_v, size = given.do.size, given.v.size, np.abs(dp.value)
     over_values = unit.gamma(problem.v_head_dim)
     error = weights.largest_mean(dp.error) + (relative + unit.gamma(problem.kv_len)) * weights.largest_mean(size)
-    error += (unit.storage + over_values) * (abs_do * np.abs(weights.p @ given.v)).sum(axis=-1, keepdims=True)
+    error += (unit.storage + over_values) * (abs_do * np.abs(weights.p @ given.v.value)).sum(axis=-1, keepdims=True)
     count = scores.seen.sum(axis=-1, keepdims=True)
     floor = weights.largest_mean(dp.floor) + unit.smallest * np.sum(scores.seen * size, axis=-1, keepdims=True)
     floor += unit.smallest * ((scores.seen @ abs_v + 2) * abs_do).sum(axis=-1, keepdims=True)

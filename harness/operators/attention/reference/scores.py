@@ -12,7 +12,9 @@ import numpy as np
 
 from harness.operators.attention.inputs import Inputs
 from harness.operators.attention.problem import Problem
-from harness.operators.attention.reference.roundoff import EXP_ULPS, Roundoff
+from harness.operators.attention.reference.operands import Operands
+from harness.operators.reference.approximate import Approximate, moved
+from harness.operators.reference.roundoff import EXP_ULPS, Roundoff
 
 BLOCK_ELEMENTS = 2**20
 """Elements of a (heads, rows, keys) array: 8 MiB in float64, a dozen of which are alive at once."""
@@ -81,20 +83,20 @@ def blocks(problem: Problem, rows: np.ndarray) -> Iterator[Block]:
 
 
 @np.errstate(invalid="ignore", over="ignore")
-def score_block(problem: Problem, inputs: Inputs, block: Block) -> ScoreBlock:
+def score_block(problem: Problem, operands: Operands, block: Block) -> ScoreBlock:
     """The scores of a block."""
     unit = Roundoff.of(problem.dtype)
-    q, k = block.queries(inputs.q), block.keys(inputs.k)
-    s = problem.scale * (q @ k.swapaxes(-1, -2))
+    q, k = operands.q.map(block.queries), operands.k.map(block.keys)
+    s = problem.scale * (q.value @ k.value.swapaxes(-1, -2))
     delta = _product_error(problem, unit, q, k) + unit.storage * np.abs(s)
 
     slope = slope_error = None
     if problem.softcap is not None:
         slope, slope_error = _slope(problem.softcap, unit, s, delta)
         s, delta = _capped(problem.softcap, unit, s, delta)
-    seen = visible(problem, inputs, block)
-    if inputs.bias is not None:
-        bias = rows_of(inputs.bias, problem, block).astype(np.float64)
+    seen = visible(problem, operands, block)
+    if operands.bias is not None:
+        bias = rows_of(operands.bias, problem, block).astype(np.float64)
         seen &= ~np.isneginf(bias)
         s, delta = _biased(unit, s, delta, np.where(seen, bias, -np.inf))
 
@@ -109,11 +111,13 @@ def score_block(problem: Problem, inputs: Inputs, block: Block) -> ScoreBlock:
     return ScoreBlock(shifted, np.minimum(delta, MAX_DELTA), seen, undefined, overflows, slope, slope_error)
 
 
-def _product_error(problem: Problem, unit: Roundoff, q: np.ndarray, k: np.ndarray) -> np.ndarray:
-    """Of scale q·k: the sum in any order, the scale folded into both operands, and operands that were flushed to zero."""
-    abs_q, abs_k = np.abs(q), np.abs(k)
+def _product_error(problem: Problem, unit: Roundoff, q: Approximate, k: Approximate) -> np.ndarray:
+    """Of scale q·k: the errors of q and k, the sum in any order, the scale folded into both operands, and operands that were
+    flushed to zero."""
+    abs_q, abs_k = q.size, k.size
     error = (abs_q @ abs_k.swapaxes(-1, -2)) * (unit.gamma(problem.head_dim) + 4 * unit.storage)
     error += unit.smallest * (abs_q.sum(axis=-1, keepdims=True) + abs_k.sum(axis=-1)[:, None])
+    error += (1 + unit.storage) * moved(q, k.transposed())
     return abs(problem.scale) * error + problem.head_dim * unit.smallest_product
 
 
@@ -151,7 +155,7 @@ def _biased(unit: Roundoff, s: np.ndarray, delta: np.ndarray, bias: np.ndarray) 
     return total, np.where(swallowed, 0.0, error)
 
 
-def visible(problem: Problem, inputs: Inputs, block: Block) -> np.ndarray:
+def visible(problem: Problem, inputs: Inputs | Operands, block: Block) -> np.ndarray:
     """(heads, rows, kv_len), True where causality, window and mask let the row attend to the key.
 
     Written apart from `harness.masks`, as is all that judges implementations.

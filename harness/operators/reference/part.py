@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.operators.reference.approximate import Approximate
+
 
 @dataclass
 class Part:
@@ -27,6 +29,19 @@ class Part:
         """Nothing yet, or nothing to attend to: exactly zero."""
         no, false = np.zeros(shape), np.zeros(shape, bool)
         return cls(no, no.copy(), no.copy(), false, false.copy())
+
+    @classmethod
+    def of(cls, found: Approximate, undefined: np.ndarray | bool, excused: np.ndarray | bool) -> Part:
+        """A value with its error; underflow is among it."""
+        shape = found.value.shape
+        error = np.broadcast_to(found.error, shape).copy()
+        flags = (np.broadcast_to(flag, shape) for flag in (undefined, excused))
+        return cls(found.value, error, np.zeros(shape), *flags)
+
+    @property
+    def approximate(self) -> Approximate:
+        """The value and its error, what underflow may lose among it."""
+        return Approximate(self.value, self.bound + self.floor)
 
     def __setitem__(self, at: tuple, part: Part) -> None:
         for name in ("value", "bound", "floor", "undefined", "excused"):

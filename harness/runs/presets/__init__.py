@@ -14,9 +14,11 @@ from harness.errors import UserError, unknown_name
 from harness.measure.plan import Effort
 from harness.operators.attention.operator import ATTENTION
 from harness.operators.base import Operator
+from harness.operators.multi_head.operator import MULTI_HEAD
 from harness.operators.problem import Problem
 
-BUILT_IN = Path(__file__).with_name("presets.toml")
+BUILT_IN = {operator.name: Path(__file__).with_name(f"{operator.name}.toml") for operator in (ATTENTION, MULTI_HEAD)}
+"""Files of presets, by the operator whose problems they hold."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,22 @@ class Preset:
     operator: Operator = ATTENTION
 
 
-def built_in(name: str) -> Preset:
+def built_in(name: str, operator: Operator = ATTENTION) -> Preset:
     """The built-in preset of that name. Raises `UserError` with the nearest names when there is none."""
-    tables = _read(BUILT_IN)
+    if operator.name not in BUILT_IN:
+        raise UserError(f"there are no presets of {operator.name}; give problems of your own: --problems FILE")
+    path = BUILT_IN[operator.name]
+    tables = _read(path)
     if name not in tables:
-        raise UserError(unknown_name("preset", name, list(tables), "`python -m harness presets` shows all"))
-    return _preset(name, tables[name], BUILT_IN.name)
+        shown = "`python -m harness presets" + (f" --operator {operator.name}`" if operator is not ATTENTION else "`")
+        raise UserError(unknown_name("preset", name, list(tables), f"{shown} shows all"))
+    return _preset(name, tables[name], path.name, [operator], operator)
 
 
-def all_built_in() -> list[Preset]:
-    """Every built-in preset, in the order of the file."""
-    return [_preset(name, table, BUILT_IN.name) for name, table in _read(BUILT_IN).items()]
+def all_built_in(operator: Operator = ATTENTION) -> list[Preset]:
+    """Every built-in preset of an operator, in the order of the file."""
+    path = BUILT_IN[operator.name]
+    return [_preset(name, table, path.name, [operator], operator) for name, table in _read(path).items()]
 
 
 def from_file(path: Path, operators: Sequence[Operator] = (ATTENTION,)) -> Preset:
@@ -74,7 +81,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not TOML: {error}") from None
 
 
-def _preset(name: str, table: Any, where: str, operators: Sequence[Operator] = (ATTENTION,)) -> Preset:
+def _preset(
+    name: str, table: Any, where: str, operators: Sequence[Operator] = (ATTENTION,), default: Operator = ATTENTION
+) -> Preset:
     entries = table.get("problems") if isinstance(table, dict) else None
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise UserError(f"{where}, [{name}]: needs problems, each as [[{name}.problems]]")
@@ -82,7 +91,7 @@ def _preset(name: str, table: Any, where: str, operators: Sequence[Operator] = (
     if unknown:
         keys = "description, source, operator, effort, problems"
         raise UserError(f"{where}, [{name}]: unknown key {min(unknown)}; known are {keys}")
-    operator = _operator(table.get("operator", ATTENTION.name), operators, f"{where}, [{name}]")
+    operator = _operator(table.get("operator", default.name), operators, f"{where}, [{name}]")
     given = table.get("effort", {})
     if not isinstance(given, dict):
         raise UserError(f"{where}, [{name}], effort: must be a table such as {{ rounds = 10 }}, not {given!r}")

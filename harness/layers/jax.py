@@ -1,0 +1,123 @@
+"""The multi-head layer as JAX functions of a dictionary of weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+Weights = Mapping[str, Any]
+"""wq `(width, heads, dim)`, wk and wv `(y_width, kv_heads, dim)`, wo `(heads, v_dim, out_width)`; bq, bk, bv, bo or none."""
+
+
+def init(
+    key: Any,
+    width: int,
+    heads: int,
+    *,
+    kv_heads: int | None = None,
+    head_dim: int | None = None,
+    v_head_dim: int | None = None,
+    y_width: int | None = None,
+    out_width: int | None = None,
+    biases: bool = True,
+    dtype: Any = jnp.float32,
+) -> dict[str, Any]:
+    """New weights from a key, uniform in ±√(6/(fan_in + fan_out)) (Glorot and Bengio 2010); biases of zeros.
+
+    Raises `ValueError` for heads that do not divide.
+    """
+    kv_heads = kv_heads or heads
+    if heads % kv_heads:
+        raise ValueError(f"{kv_heads} key/value heads do not divide {heads} heads")
+    if head_dim is None and width % heads:
+        raise ValueError(f"{heads} heads do not divide the width {width}; give head_dim")
+    d = head_dim or width // heads
+    dv, y_width, out_width = v_head_dim or d, y_width or width, out_width or width
+    shapes = {
+        "wq": (width, heads, d),
+        "wk": (y_width, kv_heads, d),
+        "wv": (y_width, kv_heads, dv),
+        "wo": (heads, dv, out_width),
+    }
+    weights = {}
+    for name, part in zip(shapes, jax.random.split(key, 4), strict=True):
+        shape = shapes[name]
+        fans = shape[0] * shape[1] + shape[2] if name == "wo" else shape[0] + shape[1] * shape[2]
+        limit = math.sqrt(6 / fans)
+        weights[name] = jax.random.uniform(part, shape, dtype, -limit, limit)
+    if biases:
+        weights |= {"bq": jnp.zeros((heads, d), dtype), "bk": jnp.zeros((kv_heads, d), dtype)}
+        weights |= {"bv": jnp.zeros((kv_heads, dv), dtype), "bo": jnp.zeros((out_width,), dtype)}
+    return weights
+
+
+def multi_head_attention(
+    weights: Weights,
+    x: Any,
+    y: Any = None,
+    *,
+    mask: Any = None,
+    k_cache: Any = None,
+    v_cache: Any = None,
+    scale: float | None = None,
+    softcap: float | None = None,
+    dropout: float = 0.0,
+    key: Any = None,
+) -> Any:
+    """The layer's output `(batch, length, out_width)` for x `(batch, length, width)` and y `(batch, keys, y_width)`, x if none.
+
+    `mask` is boolean, True where a query may attend, broadcastable to `(batch, heads, length, keys)`; `causal_mask` makes one.
+    The caches, `(batch, kv_heads, positions, dim)`, stand before the projections of x. With a `key`, weights after the softmax
+    are dropped with the probability `dropout` and what is kept is scaled by 1/(1 - dropout); without one nothing is.
+    """
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    y = x if y is None else y
+    q, k, v = (_heads(weights, letter, a) for letter, a in (("q", x), ("k", y), ("v", y)))
+    if k_cache is not None:
+        k, v = jnp.concatenate([k_cache, k], axis=2), jnp.concatenate([v_cache, v], axis=2)
+    batch, heads, length, d = q.shape
+    kv_heads, keys = k.shape[1:3]
+    grouped = q.astype(wide).reshape(batch, kv_heads, heads // kv_heads, length, d)
+    scores = jnp.einsum("bhgqd,bhkd->bhgqk", grouped * (1 / math.sqrt(d) if scale is None else scale), k.astype(wide))
+    if softcap is not None:
+        scores = softcap * jnp.tanh(scores / softcap)
+    if mask is not None:
+        mask = jnp.broadcast_to(mask, (batch, heads, length, keys)).reshape(scores.shape)
+    p = _softmax(scores, mask)
+    if key is not None and dropout:
+        p = p * jax.random.bernoulli(key, 1 - dropout, p.shape) / (1 - dropout)
+    o = jnp.einsum("bhgqk,bhkd->bhgqd", p, v.astype(wide)).reshape(batch, heads, length, v.shape[3]).astype(x.dtype)
+    out = jnp.einsum("bhqd,hde->bqe", o, weights["wo"], preferred_element_type=wide)
+    return (out + weights["bo"] if "bo" in weights else out).astype(x.dtype)
+
+
+def causal_mask(length: int, keys: int, alignment: str = "top-left") -> Any:
+    """Boolean `(length, keys)`: the keys up to the diagonal that begins in the first corner of the matrix, or ends in the last.
+
+    Raises `ValueError` for another alignment than "top-left" and "bottom-right".
+    """
+    if alignment not in ("top-left", "bottom-right"):
+        raise ValueError(f"alignment must be top-left or bottom-right, not {alignment!r}")
+    return jnp.tri(length, keys, keys - length if alignment == "bottom-right" else 0, dtype=bool)
+
+
+def _heads(weights: Weights, letter: str, x: Any) -> Any:
+    """A projection of x, `(batch, heads, length, dim)`."""
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    projected = jnp.einsum("ble,ehd->bhld", x, weights[f"w{letter}"], preferred_element_type=wide)
+    bias = weights.get(f"b{letter}")
+    return (projected if bias is None else projected + bias[:, None]).astype(x.dtype)
+
+
+def _softmax(scores: Any, mask: Any) -> Any:
+    """Over the last axis; rows that see nothing are zeros, in the gradient too; `jax.nn.softmax` would give nan."""
+    if mask is not None:
+        scores = jnp.where(mask, scores, -jnp.inf)
+    m = jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True, initial=jnp.finfo(scores.dtype).min))
+    p = jnp.exp(scores - m)
+    total = p.sum(axis=-1, keepdims=True)
+    return p / jnp.where(total > 0, total, 1)

@@ -1,0 +1,208 @@
+"""The multi-head layer in Keras, on any backend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+_PARTS = ("query", "key", "value", "output")
+
+
+@keras.saving.register_keras_serializable(package="attention_harness")
+class MultiHeadAttention(keras.layers.Layer):
+    """Concat(head_1 … head_h) W^O with head_i = Attention(x W^Q_i, y W^K_i, y W^V_i). Vaswani et al. 2017, sec. 3.2.2.
+
+    `layer(x)` is self-attention, `layer(x, y)` cross-attention: x `(batch, length, width)`, y `(batch, keys, y_width)`, the
+    result `(batch, length, output_width)`. `attention_mask` is boolean, True where a query may attend, and broadcastable to
+    `(batch, heads, length, keys)`, or `(batch, length, keys)` as Keras's own layer has it. Masks that Keras propagates (of an
+    Embedding with mask_zero, of Masking) hide keys; the mask of x goes on with the result. Dropout acts on the weights after
+    the softmax, in training only, and scales what it keeps by 1/(1 - dropout).
+
+    `scale` is 1/√key_dim unless given; `output_width` the width of x; `key_dim` the width of x divided by num_heads, which must
+    then divide it; `value_dim` key_dim. `num_kv_heads` fewer key/value heads share out the queries' (grouped heads). `causal` is
+    "top-left" or "bottom-right", as docs/contract.md explains; True means "top-left".
+
+    Raises `ValueError` for sizes that do not fit, when the layer is made or built.
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        key_dim: int | None = None,
+        *,
+        value_dim: int | None = None,
+        num_kv_heads: int | None = None,
+        output_width: int | None = None,
+        use_bias: bool = True,
+        causal: bool | str | None = None,
+        scale: float | None = None,
+        softcap: float | None = None,
+        dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.num_heads = _at_least_one("num_heads", num_heads)
+        self.num_kv_heads = _at_least_one("num_kv_heads", num_heads if num_kv_heads is None else num_kv_heads)
+        if self.num_heads % self.num_kv_heads:
+            raise ValueError(f"num_kv_heads must divide num_heads; {self.num_kv_heads} does not divide {self.num_heads}")
+        self.key_dim = None if key_dim is None else _at_least_one("key_dim", key_dim)
+        self.value_dim = None if value_dim is None else _at_least_one("value_dim", value_dim)
+        self.output_width = None if output_width is None else _at_least_one("output_width", output_width)
+        self.use_bias = bool(use_bias)
+        self.causal = "top-left" if causal is True else (causal or None)
+        if self.causal not in (None, "top-left", "bottom-right"):
+            raise ValueError(f'causal must be True, "top-left" or "bottom-right", not {causal!r}')
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, not {dropout}")
+        if softcap is not None and not softcap > 0:
+            raise ValueError(f"softcap must be above zero, not {softcap}; leave it out for none")
+        self.scale, self.softcap, self.dropout, self.seed = scale, softcap, float(dropout), seed
+        self._seeds = keras.random.SeedGenerator(seed) if self.dropout else None
+
+    def build(self, x_shape: Any, y_shape: Any = None) -> None:
+        """Make the weights: matrices `(width, heads · dim)`, Glorot uniform, and biases of zeros."""
+        width = _width("x", x_shape)
+        y_width = width if y_shape is None else _width("y", y_shape)
+        if self.key_dim is None and width % self.num_heads:
+            raise ValueError(f"{self.num_heads} heads do not divide the width {width}; give key_dim")
+        d = self.key_dim or width // self.num_heads
+        dv = self.value_dim or d
+        self._dims = d, dv
+        shapes = {
+            "query": (width, self.num_heads * d),
+            "key": (y_width, self.num_kv_heads * d),
+            "value": (y_width, self.num_kv_heads * dv),
+            "output": (self.num_heads * dv, self.output_width or width),
+        }
+        self.kernels = {
+            part: self.add_weight(name=f"{part}_kernel", shape=shape, initializer="glorot_uniform")
+            for part, shape in shapes.items()
+        }
+        self.biases = {
+            part: self.add_weight(name=f"{part}_bias", shape=shape[1:], initializer="zeros")
+            for part, shape in shapes.items()
+            if self.use_bias
+        }
+        self.built = True
+
+    def call(
+        self,
+        x: Any,
+        y: Any = None,
+        attention_mask: Any = None,
+        training: bool | None = None,
+        mask: Any = None,
+        x_mask: Any = None,
+        y_mask: Any = None,
+    ) -> Any:
+        """The layer's output. The last three are what Keras propagates: `mask` with x alone, the others with their arrays."""
+        padding = y_mask
+        if y is None:
+            y, padding = x, mask if x_mask is None else x_mask
+        q = self._heads(x, "query", self.num_heads)
+        k, v = (self._heads(y, part, self.num_kv_heads) for part in ("key", "value"))
+        seen = self._seen(ops.shape(x)[1], ops.shape(y)[1], attention_mask, padding)
+        o = self._attend(q, k, v, seen, bool(training))
+        batch, _, length, _ = ops.shape(o)
+        merged = ops.reshape(ops.transpose(o, (0, 2, 1, 3)), (batch, length, self.num_heads * self._dims[1]))
+        return self._project(merged, "output")
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """The mask of x goes on."""
+        return mask
+
+    def compute_output_shape(self, x_shape: Any, y_shape: Any = None) -> tuple[Any, ...]:
+        """(batch, length, output_width)"""
+        return (*x_shape[:-1], self.output_width or x_shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this layer again."""
+        names = (
+            "num_heads", "key_dim", "value_dim", "num_kv_heads", "output_width", "use_bias", "causal", "scale", "softcap",
+            "dropout", "seed",
+        )  # fmt: skip
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+    def load(self, weights: Mapping[str, Any]) -> None:
+        """Take weights in the harness's form: wq `(width, heads, dim)`, … wo `(heads, dim, width)`, bq … bo.
+
+        Raises `ValueError` for a weight of another shape, and for biases that the layer has not.
+        """
+        extra = [name for name in weights if name[1] != "w" and name.startswith("b") and not self.use_bias]
+        if extra:
+            raise ValueError(f"the layer has no biases (use_bias=False), and {', '.join(extra)} were given")
+        for part, letter in zip(_PARTS, "qkvo", strict=True):
+            for variables, kind in ((self.kernels, "w"), (self.biases, "b")):
+                if f"{kind}{letter}" in weights:
+                    variables[part].assign(ops.reshape(weights[f"{kind}{letter}"], variables[part].shape))
+
+    def _project(self, x: Any, part: str) -> Any:
+        product = ops.matmul(x, ops.cast(self.kernels[part], x.dtype))
+        return product + ops.cast(self.biases[part], x.dtype) if self.use_bias else product
+
+    def _heads(self, x: Any, part: str, heads: int) -> Any:
+        """(batch, length, width) as (batch, heads, length, dim)."""
+        projected = self._project(x, part)
+        batch, length, columns = ops.shape(projected)
+        return ops.transpose(ops.reshape(projected, (batch, length, heads, columns // heads)), (0, 2, 1, 3))
+
+    def _attend(self, q: Any, k: Any, v: Any, seen: Any, training: bool) -> Any:
+        """(batch, heads, length, value_dim) of the formula; scores and sums are float32 at least."""
+        dtype, wide = q.dtype, "float64" if "float64" in str(q.dtype) else "float32"
+        group = self.num_heads // self.num_kv_heads
+        q, k, v = (ops.cast(a, wide) for a in (q, k, v))
+        if group > 1:
+            k, v = (ops.repeat(a, group, axis=1) for a in (k, v))
+        scale = 1 / math.sqrt(self._dims[0]) if self.scale is None else self.scale
+        scores = ops.matmul(q * scale, ops.transpose(k, (0, 1, 3, 2)))
+        if self.softcap is not None:
+            scores = self.softcap * ops.tanh(scores / self.softcap)
+        weights = _softmax(scores, seen)
+        if self.dropout and training:
+            weights = keras.random.dropout(weights, self.dropout, seed=self._seeds)
+        return ops.cast(ops.matmul(weights, v), dtype)
+
+    def _seen(self, length: Any, keys: Any, attention_mask: Any, padding: Any) -> Any:
+        """Boolean, broadcastable to the scores, True where a query may attend; None where nothing is hidden."""
+        found = None
+        if self.causal:
+            i, j = ops.expand_dims(ops.arange(length), 1), ops.expand_dims(ops.arange(keys), 0)
+            found = j - i <= (keys - length if self.causal == "bottom-right" else 0)
+        if attention_mask is not None:
+            given = ops.cast(attention_mask, "bool")
+            given = ops.expand_dims(given, 1) if len(given.shape) == 3 else given  # The heads' axis is left out.
+            found = given if found is None else ops.logical_and(found, given)
+        if padding is not None:
+            given = ops.cast(padding, "bool")[:, None, None, :]
+            found = given if found is None else ops.logical_and(found, given)
+        return found
+
+
+def _softmax(scores: Any, seen: Any) -> Any:
+    """Over the last axis; rows that see nothing are zeros, in the gradient too, where `ops.softmax` has no answer."""
+    if seen is None:
+        return ops.softmax(scores, axis=-1)
+    hidden = ops.cast(-float("inf"), scores.dtype)
+    scores = ops.where(seen, scores, hidden)
+    top = ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True))
+    weights = ops.exp(scores - ops.where(ops.isfinite(top), top, ops.zeros_like(top)))
+    total = ops.sum(weights, axis=-1, keepdims=True)
+    return weights / ops.where(total > 0, total, ops.ones_like(total))
+
+
+def _width(name: str, shape: Any) -> int:
+    if len(shape) != 3 or not shape[-1]:
+        raise ValueError(f"{name} must be (batch, length, width) with a width above zero, not of shape {tuple(shape)}")
+    return int(shape[-1])
+
+
+def _at_least_one(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+    return value

@@ -1,0 +1,81 @@
+"""The multi-head layer as an operator: what the engine asks of it, answered by the modules beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import ClassVar
+
+from harness.operators.answer import Expected
+from harness.operators.base import Arrays, Operator, Solve
+from harness.operators.case import Case
+from harness.operators.diagnosis.mistake import Mistake
+from harness.operators.multi_head.problem import BIASES, CACHE, WEIGHTS, Problem
+from harness.operators.multi_head.supports import Supports
+
+
+class MultiHead(Operator):
+    """Concat(head_1 … head_h) W^O, head_i = Attention(x W^Q_i, y W^K_i, y W^V_i), and its gradients."""
+
+    name = "multi-head"
+    problem = Problem
+    supports = Supports
+    parameters = (*WEIGHTS, *BIASES)
+    keywords = ("y", *CACHE, "mask")
+    gradient = "dout"
+    axes: ClassVar[Mapping[str, Sequence[str]]] = {
+        **dict.fromkeys(("out", "dx", "dy"), ("batch element", "position", "column")),
+        **dict.fromkeys(("dwq", "dwk", "dwv"), ("input column", "head", "column")),
+        "dwo": ("head", "column", "output column"),
+        **dict.fromkeys(("dbq", "dbk", "dbv"), ("head", "column")),
+        "dbo": ("output column",),
+    }
+    together: ClassVar[Mapping[str, Sequence[str]]] = {"heads": ("q_heads", "kv_heads"), "length": ("q_len", "kv_len")}
+    lists = ("window",)
+
+    def inputs(self, problem: Problem, seed: int = 0) -> Arrays:
+        from harness.operators.multi_head.inputs import make_inputs
+
+        return make_inputs(problem, seed)
+
+    def expected(self, problem: Problem, inputs: Arrays, seed: int = 0) -> Expected:
+        from harness.operators.multi_head.reference import expected
+
+        return expected(problem, inputs, seed)
+
+    def small(self, problem: Problem) -> Problem:
+        return problem.replace(batch=1, q_len=min(problem.q_len, 16), kv_len=None, cache=min(problem.cache, 16))
+
+    def cases(self) -> Iterable[Case]:
+        from harness.operators.multi_head.cases import CHAPTERS
+
+        return (case for chapter in CHAPTERS for case in chapter.cases())
+
+    def neighbours(self, problem: Problem) -> Iterator[tuple[str, Problem]]:
+        """Of the same shape, longer, shorter."""
+        for change in (0, 3, -5):
+            other = problem.replace(q_len=problem.q_len + change, kv_len=problem.kv_len + change)
+            yield f"{other.q_len} positions", other
+
+    def mistakes(self, problem: Problem, inputs: Arrays) -> Iterator[tuple[Mistake, Arrays]]:
+        from harness.operators.multi_head.diagnosis.mistakes import mistakes
+
+        return mistakes(problem, inputs)
+
+    @property
+    def properties(self) -> Sequence[str]:  # type: ignore[override]
+        from harness.operators.multi_head.properties import NAMES
+
+        return NAMES
+
+    def applies(self, name: str, problem: Problem) -> bool:
+        from harness.operators.multi_head.properties import applies
+
+        return applies(name, problem)
+
+    def holds(self, name: str, problem: Problem, inputs: Arrays, solve: Solve, seed: int) -> str | None:
+        from harness.operators.multi_head.properties import holds
+
+        return holds(name, problem, inputs, solve, seed)
+
+
+MULTI_HEAD = MultiHead()

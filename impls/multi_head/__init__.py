@@ -1,0 +1,1 @@
+"""The multi-head layer: projections, attention for each head, and one more projection."""

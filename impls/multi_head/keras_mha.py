@@ -1,0 +1,138 @@
+"""keras.layers.MultiHeadAttention and keras.layers.GroupedQueryAttention.
+
+Mapping: the kernels of query, key and value, `(width, heads, dim)`, and of the output, `(heads, dim, out_width)`, are ours as
+they are, and so are the biases, `(heads, dim)` and `(out_width,)`.
+"""
+
+from dataclasses import replace
+
+from harness.masks import causal_flag, combined_mask, score_shape
+from harness.multi_head import EVERYTHING, MULTI_HEAD, Problem
+from harness.registry import Differentiable, implementation
+
+from ._mapping import factor_of, inexact_factor, mask_by_head, scaled
+
+_SUPPORTS = replace(
+    EVERYTHING,
+    dtypes=("float32", "bfloat16"),
+    softcap=False,
+    grouped_heads=False,
+    cache=False,
+    reasons={
+        "dtypes": "scores are float32 even from float64, and TensorFlow's einsum sums float16 in float16 on the CPU",
+        "softcap": "the layer has no softcap",
+        "grouped_heads": "as many key/value heads as query heads; GroupedQueryAttention is another layer",
+        "cache": "the layer projects all keys that it is given",
+    },
+    extra_check=lambda problem: inexact_factor(problem) + mask_by_head(problem),
+)
+_GROUPED = replace(
+    _SUPPORTS,
+    grouped_heads=True,
+    v_head_dim=False,
+    out_width=False,
+    y_width=False,
+    reasons={
+        **{name: reason for name, reason in _SUPPORTS.reasons.items() if name != "grouped_heads"},
+        "v_head_dim": "GroupedQueryAttention has one head_dim",
+        "out_width": "GroupedQueryAttention's output is as wide as its query",
+        "y_width": "the layer is built for y as wide as x",
+    },
+)
+
+
+@implementation(
+    "keras-mha", operator=MULTI_HEAD, framework="keras", devices=("cpu", "cuda"), supports=_SUPPORTS, slow_build=True
+)
+def keras_mha(problem: Problem):
+    """keras.layers.MultiHeadAttention in a TensorFlow graph; positions with nothing to attend to are set to b^O after it."""
+    import keras
+
+    layer = keras.layers.MultiHeadAttention(
+        problem.q_heads,
+        problem.head_dim,
+        value_dim=problem.v_head_dim,
+        output_shape=problem.out_width,
+        use_bias=problem.biases,
+        dtype=problem.dtype,
+    )
+    return _load(problem, layer)
+
+
+@implementation(
+    "keras-gqa", operator=MULTI_HEAD, framework="keras", devices=("cpu", "cuda"), supports=_GROUPED, slow_build=True
+)
+def keras_gqa(problem: Problem):
+    """keras.layers.GroupedQueryAttention in a TensorFlow graph; positions with nothing to attend to are set to b^O after it."""
+    import keras
+
+    layer = keras.layers.GroupedQueryAttention(
+        problem.head_dim, problem.q_heads, problem.kv_heads, use_bias=problem.biases, dtype=problem.dtype
+    )
+    return _load(problem, layer)
+
+
+def _load(problem, layer):
+    import tensorflow as tf
+
+    y_shape = (problem.batch, problem.kv_len, problem.y_width)
+    layer.build((problem.batch, problem.q_len, problem.width), y_shape, y_shape)
+    dense = [layer.query_dense, layer.key_dense, layer.value_dense, layer.output_dense]
+    is_causal = causal_flag(problem.attention, "top-left")
+
+    def call(x, y=None, mask=None):
+        y = x if y is None else y
+        seen = combined_mask(problem.attention, mask, tf.range)
+        any_key = None
+        if seen is not None and problem.attention.may_have_empty_rows:
+            any_key = tf.reduce_any(seen, axis=-1, keepdims=True)
+            seen = seen | ~any_key
+        given = None if seen is None or (is_causal and mask is None) else _three_axes(problem, seen)
+        out = layer(x, y, attention_mask=given, use_causal_mask=is_causal and given is None)
+        if any_key is None:
+            return out
+        nothing = dense[3].bias if problem.biases else tf.zeros([], out.dtype)
+        return tf.where(tf.reshape(any_key, [-1, any_key.shape[-2], 1]), out, nothing)
+
+    graph = tf.function(call, autograph=False)
+
+    def load(**weights):
+        mapped = scaled(problem, weights)
+        for letter, part in zip("qkvo", dense, strict=True):
+            part.kernel.assign(mapped[f"w{letter}"])
+            if problem.biases:
+                part.bias.assign(mapped[f"b{letter}"])
+        return _differentiable(problem, dense, call) if problem.direction == "backward" else graph
+
+    return load
+
+
+def _three_axes(problem, seen):
+    """A mask as the layer has it, (batch, length, keys)."""
+    import tensorflow as tf
+
+    whole = tf.broadcast_to(seen, (problem.batch, 1, *score_shape(problem.attention)[2:]))
+    return whole[:, 0]
+
+
+def _differentiable(problem, dense, call):
+    import tensorflow as tf
+
+    variables = [part.kernel for part in dense] + [part.bias for part in dense if problem.biases]
+    factor, names = factor_of(problem), list(problem.output_shapes)
+
+    def forward(x, y=None, mask=None):
+        sources = [x] if y is None else [x, y]
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(sources)
+            out = call(x, y, mask)
+        return out, (tape, out, sources + [variable.value for variable in variables])
+
+    def backward(saved, dout):
+        tape, out, sources = saved
+        found = tape.gradient(out, sources, output_gradients=dout)
+        return tuple(
+            d * factor if name in ("dwq", "dbq") and factor != 1 else d for name, d in zip(names, found, strict=True)
+        )
+
+    return Differentiable(forward, backward)
