@@ -74,7 +74,7 @@ class LayerAttendsAcrossHeads(Layer):
 
 
 @fault
-class LayerWithoutScale(Layer):
+class LayerDoesNotScale(Layer):
     """F05: scores are not scaled."""
 
     def scale(self):
