@@ -9,7 +9,7 @@ from typing import Any
 def add(verbs: Any) -> None:
     """The command."""
     verb = verbs.add_parser("presets", help="the built-in sets of problems")
-    verb.add_argument("--operator", choices=built_in_operators(), default="attention", help="whose problems (attention)")
+    verb.add_argument("--operator", metavar="NAME", default="attention", help="whose problems (attention)")
     verb.set_defaults(run=run)
 
 

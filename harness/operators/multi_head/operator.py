@@ -29,7 +29,7 @@ class MultiHead(Operator):
         **dict.fromkeys(("dbq", "dbk", "dbv"), ("head", "column")),
         "dbo": ("output column",),
     }
-    together: ClassVar[Mapping[str, Sequence[str]]] = {"heads": ("q_heads", "kv_heads"), "length": ("q_len", "kv_len")}
+    together: ClassVar[Mapping[str, Sequence[str]]] = {"heads": ("q_heads", "kv_heads"), "length": ("q_len",)}
     lists = ("window",)
 
     def inputs(self, problem: Problem, seed: int = 0) -> Arrays:

@@ -17,7 +17,8 @@ from harness.operators.base import Operator
 from harness.operators.multi_head.operator import MULTI_HEAD
 from harness.operators.problem import Problem
 
-BUILT_IN = {operator.name: Path(__file__).with_name(f"{operator.name}.toml") for operator in (ATTENTION, MULTI_HEAD)}
+OPERATORS = {operator.name: operator for operator in (ATTENTION, MULTI_HEAD)}
+BUILT_IN = {name: Path(__file__).with_name(f"{name}.toml") for name in OPERATORS}
 """Files of presets, by the operator whose problems they hold."""
 
 
@@ -45,10 +46,11 @@ def built_in(name: str, operator: Operator = ATTENTION) -> Preset:
     return _preset(name, tables[name], path.name, [operator], operator)
 
 
-def all_built_in(operator: Operator = ATTENTION) -> list[Preset]:
-    """Every built-in preset of an operator, in the order of the file."""
-    path = BUILT_IN[operator.name]
-    return [_preset(name, table, path.name, [operator], operator) for name, table in _read(path).items()]
+def all_built_in(operator: str = ATTENTION.name) -> list[Preset]:
+    """Every built-in preset of an operator, in the order of the file. Raises `UserError` for one that has none."""
+    if operator not in BUILT_IN:
+        raise UserError(unknown_name("operator", operator, list(BUILT_IN), "Presets there are of"))
+    return [built_in(name, OPERATORS[operator]) for name in _read(BUILT_IN[operator])]
 
 
 def from_file(path: Path, operators: Sequence[Operator] = (ATTENTION,)) -> Preset:
