@@ -50,6 +50,7 @@ def _entries(registry: Registry) -> list[dict[str, Any]]:
                 "devices": {device: contender.absent or None for device, contender in here.items()},
                 "supports": {device: one.supports_on(device).summary() for device in one.devices},
                 "known_failures": sorted(set(one.known_failures.values())),
+                "wrong_on_purpose": one.wrong_on_purpose,
                 "error": None,
             }
         )
@@ -58,4 +59,5 @@ def _entries(registry: Registry) -> list[dict[str, Any]]:
 
 def _broken(found: Found) -> list[dict[str, Any]]:
     empty = {"operator": "", "framework": "", "summary": "", "devices": {}, "supports": {}, "known_failures": []}
+    empty["wrong_on_purpose"] = ""
     return [{"name": broken.name, **empty, "error": broken.error} for broken in found.broken]

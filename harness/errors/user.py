@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parents[1]
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+"""What a terminal takes for a change of colour; Keras puts some into its messages."""
 
 
 class UserError(ValueError):
@@ -21,7 +25,7 @@ def describe(error: BaseException) -> str:
 
     A `UserError` is a sentence already: it is told without its type, and its place is outside this package.
     """
-    message = " ".join(str(error).split())
+    message = " ".join(_COLOURS.sub("", str(error)).split())
     frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     told = f"{type(error).__name__}: {message}" if message else type(error).__name__
     if isinstance(error, UserError):

@@ -67,6 +67,12 @@ def check_tunables(owner: str, given: object, factory: Callable[..., Any]) -> No
         _check_arguments(owner, given, factory)
 
 
+def check_sentence(owner: str, field: str, given: object) -> None:
+    """A reason in words; "" where there is none to give."""
+    if not isinstance(given, str) or given != given.strip():
+        raise declared_wrongly(owner, f"{field} must be a sentence, not {shown(given)}", f'{field}="the reason"')
+
+
 def _check_arguments(owner: str, names: Collection[str], factory: Callable[..., Any]) -> None:
     parameters = list(inspect.signature(factory).parameters.values())
     if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters):

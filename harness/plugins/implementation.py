@@ -53,6 +53,8 @@ class Implementation:
     tunables: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     """Arguments of the factory that it chooses itself when they are left out, each with values worth a comparison. The
     implementation with one of them is called "NAME[ARGUMENT=VALUE]"; `harness tune` runs them all beside its own choice."""
+    wrong_on_purpose: str = ""
+    """Why it is here although it is wrong: an exhibit, examined where it is named, and never part of "all"."""
     origin: Origin = NOWHERE
 
     def __post_init__(self) -> None:
@@ -72,6 +74,7 @@ class Implementation:
         declared.check_reasons(name, "known_failures", self.known_failures, "logits/overflow-*")
         declared.check_callable(name, "library_call", self.library_call, "that returns the library's own function")
         declaration.check_tunables(name, self.tunables, self.factory)
+        declaration.check_sentence(name, "wrong_on_purpose", self.wrong_on_purpose)
         self._default("supports", self.operator.supports())
         if isinstance(self.supports, Mapping):
             declaration.check_by_device(name, self.supports, self.devices)
@@ -121,6 +124,7 @@ def implementation(
     known_failures: Mapping[str, str] | None = None,
     library_call: Callable[[], Callable[..., Any]] | None = None,
     tunables: Mapping[str, Sequence[Any]] | None = None,
+    wrong_on_purpose: str = "",
 ) -> Callable[[Callable[[Any], Any]], Implementation]:
     """Declare a factory to be an implementation. The fields are those of `Implementation`.
 
@@ -140,6 +144,7 @@ def implementation(
         known_failures={} if known_failures is None else known_failures,
         library_call=library_call,
         tunables={} if tunables is None else tunables,
+        wrong_on_purpose=wrong_on_purpose,
     )
 
     def declare(factory: Callable[[Any], Any]) -> Implementation:

@@ -45,7 +45,8 @@ class Registry:
                 self.implementations[name] = one
 
     def select(self, names: str) -> list[str]:
-        """The names in "a,b,c", or every one for "all" (broken plug-ins included), in order and once each.
+        """The names in "a,b,c", or every one for "all" (broken plug-ins included, those wrong on purpose left out), in order
+        and once each.
 
         Raises `UserError` for a name that is not there, with the nearest ones that are.
         """
@@ -54,13 +55,18 @@ class Registry:
         known = [*self.implementations, *(b.name for b in self.broken if b.name not in self.implementations)]
         chosen = [name.strip() for name in names.split(",") if name.strip()]
         if chosen == ["all"]:
-            return known
+            return [name for name in known if name not in self.exhibits]
         if not chosen:
             raise UserError("no implementation was named; --impl takes all, or names separated by commas")
         for name in chosen:
             if name not in known:
                 raise UserError(unknown_name(self._what, name, known, "`python -m harness list` shows all"))
         return list(dict.fromkeys(chosen))
+
+    @property
+    def exhibits(self) -> list[str]:
+        """Those that are wrong on purpose."""
+        return [name for name, one in self.implementations.items() if one.wrong_on_purpose]
 
     @property
     def _what(self) -> str:

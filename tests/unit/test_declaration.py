@@ -78,6 +78,8 @@ OPTIONS = {
     "tunable-string": ({"tunables": {"tile": "64"}}, ['must be a tuple, not "64"']),
     "tunable-of-no-value": ({"tunables": {"tile": ()}}, ["must be a tuple"]),
     "tunables": ({"tunables": ("tile",)}, ["tunables must be a mapping"]),
+    "wrong-on-purpose": ({"wrong_on_purpose": True}, ["wrong_on_purpose must be a sentence, not True", "the reason"]),
+    "wrong-on-purpose-blank": ({"wrong_on_purpose": " "}, ["wrong_on_purpose must be a sentence"]),
 }
 
 

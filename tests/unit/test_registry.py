@@ -271,7 +271,7 @@ def test_no_name_at_all_is_a_mistake(said):
 
 
 def test_an_exception_is_described_in_one_line_with_its_place(tmp_path):
-    origin = Origin("file", write(tmp_path, "plugin", "\n\nraise ValueError('first\\n  second')"))
+    origin = Origin("file", write(tmp_path, "plugin", "\n\nraise ValueError('first\\n  \\x1b[1msecond\\x1b[0m')"))
     with pytest.raises(ValueError, match="first") as caught:
         origin.load()
     assert describe(caught.value) == "ValueError: first second (plugin.py, line 3)"
