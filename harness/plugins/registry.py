@@ -168,7 +168,7 @@ def declared_in(origin: Origin) -> Iterator[Implementation]:
 
 
 def find(origin: Origin, name: str, operator: str = ATTENTION.name) -> Implementation:
-    """The implementation of an operator called `name` in a plug-in, for a worker. Raises `UserError` when it is not there."""
+    """The implementation of an operator called `name` in a plug-in, for a worker. Raises `UserError` when there is none."""
     for declared in declared_in(origin):
         for one in (declared, *declared.variants()):
             if one.name == name and one.operator.name == operator:

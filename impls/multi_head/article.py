@@ -1,8 +1,8 @@
-"""An article's layer, wrong on purpose: what the suite must reject, typed off as it stands.
+"""An article's layer, wrong on purpose: what the suite must reject.
 
-Its twenty deviations are numbered F01 to F20 in docs/lesson.md, which takes them one at a time; docs/article.md has the suite's
-verdict on it. Wherever it would only raise an exception, it raises it here too. The exceptions to that are two changes without
-which there would be no layer to examine, and they are marked: the name of an argument, and the base class inside a function.
+It is rebuilt from the list of its deviations, F01 to F20 of docs/lesson.md, so names of variables may not be the article's. One
+argument is changed, without which Keras makes no layer at all: `bias=False` is `use_bias=False`. What raises an exception in a
+call, raises it here. docs/article.md has the suite's verdict.
 """
 
 from harness.multi_head import MULTI_HEAD, Problem, Supports
@@ -55,7 +55,7 @@ def article_layer(problem: Problem):
 
 
 def article_class():
-    """The layer. It is made in a function, since TensorFlow is imported in workers only."""
+    """The layer's class, made in a function because TensorFlow is imported in workers only."""
     import tensorflow as tf
 
     class MultiHeadAttention(tf.keras.layers.Layer):
@@ -75,7 +75,7 @@ def article_class():
             v = tf.reshape(v, (-1, self.num_heads, self.depth))
             k = tf.reshape(k, (-1, self.num_heads, self.depth))
             q = tf.reshape(q, (-1, self.num_heads, self.depth))
-            dk = k * self.d_kv**0.5  # noqa: F841 - nobody reads it (F06).
+            dk = k * self.d_kv**0.5  # noqa: F841 - never used (F06).
             scores = tf.matmul(q, k, transpose_b=True)
             if mask is not None:
                 scores += mask * -1e9
@@ -88,7 +88,7 @@ def article_class():
 
 
 def _differentiable(problem, layer, call):
-    """Gradients by TensorFlow; of a weight that no output depends on they are zeros, as TensorFlow gives them when asked to."""
+    """Gradients by TensorFlow; those of a weight that no output depends on are zeros."""
     import tensorflow as tf
 
     variables = [dense.kernel for dense in (layer.Wq, layer.Wk, layer.Wv, layer.dense)]
