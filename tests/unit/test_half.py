@@ -6,10 +6,11 @@ import pytest
 from harness.operators import checks
 from harness.operators.arrays import NUMPY_DTYPES
 from harness.operators.attention.inputs import make_inputs
-from harness.operators.attention.reference import expected, half
+from harness.operators.attention.reference import computed, expected
 from harness.operators.attention.reference.forward import forward_rows
 from harness.operators.attention.reference.operands import Operands
-from harness.operators.reference.half import limits, rounded
+from harness.operators.reference.arithmetic import Rounded
+from harness.operators.reference.computed import limits
 from harness.problem import Problem
 from tests.unit.plain import attend_inputs
 
@@ -23,7 +24,7 @@ def posed(dtype, **fields):
 def in_half(problem, inputs):
     """The formula in the half type, by output."""
     rows, keys = np.arange(problem.q_len), np.arange(problem.kv_len)
-    return half.compute(problem, inputs, rows, keys, rounded(problem.dtype))
+    return computed.compute(problem, inputs, rows, keys, Rounded(problem.dtype))
 
 
 def verdict(problem, o):
@@ -75,14 +76,14 @@ def test_sums_in_the_half_type_are_rejected(dtype):
 
 @pytest.mark.parametrize("dtype", HALVES)
 def test_rows_whose_stored_scores_say_little_keep_the_derived_bound(dtype):
-    largest_score = half.ILL_CONDITIONED / {"bfloat16": 2.0**-8, "float16": 2.0**-11}[dtype]
+    largest_score = computed.ILL_CONDITIONED / {"bfloat16": 2.0**-8, "float16": 2.0**-11}[dtype]
     problem = posed(dtype, scale=1.0)
     inputs = make_inputs(problem, 1)
     size = np.abs(inputs.q.astype(np.float64) @ inputs.k.astype(np.float64).swapaxes(-1, -2)).max(axis=-1)
     problem = problem.replace(scale=2 * largest_score / float(np.median(size)))
     rows, keys = np.arange(problem.q_len), np.arange(problem.kv_len)
     right = {"o": forward_rows(problem, Operands.exact(inputs), rows)}
-    limit = limits(dtype, 80, lambda stored: half.compute(problem, inputs, rows, keys, stored), right)["o"]
+    limit = limits(dtype, 80, lambda arithmetic: computed.compute(problem, inputs, rows, keys, arithmetic), right)["o"]
     ill_conditioned = np.broadcast_to(in_half(problem, inputs)["o"].ill_conditioned, limit.shape)
     assert 0 < ill_conditioned.mean() < 1
     assert np.isinf(limit[ill_conditioned]).all()

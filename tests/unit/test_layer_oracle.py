@@ -86,14 +86,14 @@ def test_right_computations_lie_within_the_bound_and_small_faults_do_not(width):
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("fields", [{}, {"biases": True}, {"direction": "backward", "biases": True}])
 def test_half_types_admit_their_own_arithmetic_and_no_more(dtype, fields):
-    from harness.operators.multi_head.reference import half
+    from harness.operators.multi_head.reference import computed
     from harness.operators.multi_head.reference.stages import Layer
-    from harness.operators.reference.half import rounded
+    from harness.operators.reference.arithmetic import Rounded
 
     problem = small(q_len=20, dtype=dtype, **fields)
     inputs = make_inputs(problem, 3)
     answer = expected(problem, inputs)
-    honest = half.compute(Layer(problem, inputs), np.arange(problem.q_len), rounded(dtype))
+    honest = computed.compute(Layer(problem, inputs), np.arange(problem.q_len), Rounded(dtype))
     got = {name: honest[name].value.astype(NUMPY_DTYPES[dtype]) for name in answer}
     assert checks.accuracy(got, answer).correct
     for name, tensor in answer.items():

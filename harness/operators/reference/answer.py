@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from harness.operators.answer import Expected, Tensor
-from harness.operators.reference import half
+from harness.operators.reference.computed import Compute, limits
 from harness.operators.reference.part import Part
 
 Rows = tuple[np.ndarray, int]
@@ -18,16 +18,16 @@ def answer(
     dtype: str,
     parts: Mapping[str, Part],
     checked: Mapping[str, Rows],
-    in_half: Callable[[half.Stored], Mapping[str, half.InHalf]],
+    compute: Compute | None,
     score_rows: int,
 ) -> Expected:
-    """Values with their bounds, those of half types limited by the second criterion too.
+    """Values with their bounds, which the second criterion limits too where there is a `compute`.
 
-    `in_half` and `score_rows` as in `half.limits`; an output that is not in `checked` has all its rows. Bounds include the
+    `compute` and `score_rows` as in `limits`; an output that is not in `checked` has all its rows. Bounds include the
     oracle's own rounding, which counts only for float64 problems (there it doubles them).
     """
-    if dtype in half.DTYPES:
-        for name, limit in half.limits(dtype, score_rows, in_half, parts).items():
+    if compute is not None:
+        for name, limit in limits(dtype, score_rows, compute, parts).items():
             parts[name].bound = np.minimum(parts[name].bound, limit)
     own = 2.0 if dtype == "float64" else 1.0
     return {name: _tensor(part, own, *checked.get(name, (None, 0))) for name, part in parts.items()}

@@ -7,12 +7,13 @@ from functools import partial
 from harness.operators.answer import Expected
 from harness.operators.attention.inputs import Inputs
 from harness.operators.attention.problem import Problem
-from harness.operators.attention.reference import half
+from harness.operators.attention.reference import computed
 from harness.operators.attention.reference.backward import backward_rows
 from harness.operators.attention.reference.forward import forward_rows
 from harness.operators.attention.reference.operands import Operands
 from harness.operators.attention.reference.rows import sampled_rows
 from harness.operators.reference.answer import answer
+from harness.operators.reference.computed import HALF
 
 
 def expected(problem: Problem, inputs: Inputs, seed: int = 0) -> Expected:
@@ -26,4 +27,5 @@ def expected(problem: Problem, inputs: Inputs, seed: int = 0) -> Expected:
         parts = backward_rows(problem, Operands.exact(inputs), rows, keys)
     queries, pairs = (rows, problem.q_len), (keys, problem.kv_len)
     checked = {"o": queries, "dq": queries, "dk": pairs, "dv": pairs}
-    return answer(problem.dtype, parts, checked, partial(half.compute, problem, inputs, rows, keys), heads * len(rows))
+    compute = partial(computed.compute, problem, inputs, rows, keys) if problem.dtype in HALF else None
+    return answer(problem.dtype, parts, checked, compute, heads * len(rows))

@@ -11,7 +11,7 @@ from harness.operators.attention.reference.forward import forward_rows
 from harness.operators.attention.reference.rows import sampled_rows
 from harness.operators.base import Arrays
 from harness.operators.multi_head.problem import Problem
-from harness.operators.multi_head.reference import half
+from harness.operators.multi_head.reference import computed
 from harness.operators.multi_head.reference.gradients import gradients
 from harness.operators.multi_head.reference.stages import Layer
 from harness.operators.reference.answer import answer
@@ -23,10 +23,10 @@ def expected(problem: Problem, inputs: Arrays, seed: int = 0) -> Expected:
     layer, heads = Layer(problem, inputs), problem.batch * problem.q_heads
     if problem.direction == "backward":
         every = np.arange(problem.q_len)
-        return answer(problem.dtype, gradients(layer), {}, partial(half.compute, layer, every), heads * len(every))
+        return answer(problem.dtype, gradients(layer), {}, partial(computed.compute, layer, every), heads * len(every))
     rows = sampled_rows(problem.q_len, heads * problem.kv_len, seed)
     o = forward_rows(problem.attention, layer.operands(), rows)
     undefined, excused = (x.any(axis=(1, 3))[..., None] for x in (o.undefined, o.excused))
     parts = {"out": Part.of(layer.output(o.approximate), undefined, excused)}
     checked = {"out": (rows, problem.q_len)}
-    return answer(problem.dtype, parts, checked, partial(half.compute, layer, rows), heads * len(rows))
+    return answer(problem.dtype, parts, checked, partial(computed.compute, layer, rows), heads * len(rows))
