@@ -1,7 +1,7 @@
 """An article's layer, wrong on purpose: what the suite must reject.
 
 It is rebuilt from the list of its deviations, F01 to F20 of docs/lesson.md, so names of variables may not be the article's.
-One argument is changed, without which Keras makes no layer at all: `bias=False` is `use_bias=False`. What raises an exception
+One argument is changed, without which Keras makes no layer: `bias=False` is `use_bias=False`. What raises an exception
 in a call, raises it here. docs/article.md has the suite's verdict.
 """
 
