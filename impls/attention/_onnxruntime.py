@@ -77,6 +77,15 @@ def added_to_scores(model: Model, problem: Problem, banded, as_numbers=False):
     return added
 
 
+def empty_rows_zeroed(model, o, added, shape):
+    """o as (B, Lq, H, Dv); the operator gives nan to a row whose every key is hidden, and the contract says zero."""
+    largest = model.line("largest", f"ReduceMax({added}, {model.constant('keys', [-1], 'int64')})")
+    any_key = model.line("any_key", f"Greater({largest}, {model.constant('hidden', -np.inf)})")
+    of_rows = model.line("of_rows", f"Transpose <perm = [0, 2, 1, 3]> ({any_key})")
+    rows = model.line("rows", f"Reshape({o}, {model.constant('shape', shape, 'int64')})")
+    return model.line("zeroed", f"Where({of_rows}, {rows}, {model.constant('zero', 0)})")
+
+
 def with_four_axes(arrays):
     """Views of mask and bias, by name, with all four axes."""
     return {name: four_axes(x) for name, x in arrays.items()}

@@ -8,7 +8,7 @@ from harness.masks import causal_flag
 from harness.problem import Problem
 from harness.registry import EVERYTHING, implementation
 
-from ._onnxruntime import Model, added_to_scores, with_four_axes
+from ._onnxruntime import Model, added_to_scores, empty_rows_zeroed, with_four_axes
 
 _ATTENTION = replace(
     EVERYTHING,
@@ -128,7 +128,7 @@ def onnxruntime_mha(problem: Problem):
     attributes = f"num_heads = {heads}, scale = {float(problem.scale) or 1.0!r}"
     o = model.line("o", f"com.microsoft.MultiHeadAttention <{attributes}> ({q}, {k}, {v}, , , {added})")
     if problem.may_have_empty_rows:
-        session = model.session(_zeroed(model, o, added, shape), shape)
+        session = model.session(empty_rows_zeroed(model, o, added, shape), shape)
     else:
         session = model.session(o, in_rows(problem.o_shape))
 
@@ -147,15 +147,6 @@ def _above_the_lowest(model, added):
     lowest = np.finfo(model.dtype).min
     is_lowest = model.line("is_lowest", f"Equal({added}, {model.constant('lowest', lowest)})")
     return model.line("raised", f"Where({is_lowest}, {model.constant('low', 0.9 * lowest)}, {added})")
-
-
-def _zeroed(model, o, added, shape):
-    """o as (B, Lq, H, Dv); the operator gives nan to a row whose every key is hidden, and the contract says zero."""
-    largest = model.line("largest", f"ReduceMax({added}, {model.constant('keys', [-1], 'int64')})")
-    any_key = model.line("any_key", f"Greater({largest}, {model.constant('hidden', -np.inf)})")
-    of_rows = model.line("of_rows", f"Transpose <perm = [0, 2, 1, 3]> ({any_key})")
-    rows = model.line("rows", f"Reshape({o}, {model.constant('shape', shape, 'int64')})")
-    return model.line("zeroed", f"Where({of_rows}, {rows}, {model.constant('zero', 0)})")
 
 
 def _zeros(shape):

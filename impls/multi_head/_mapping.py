@@ -30,8 +30,10 @@ def matrix(name, weight):
 
 
 def mask_by_head(problem):
-    """A reason where the mask differs from head to head: a head with nothing to attend to is nan in a library whose layer says
-    nothing of such rows, and by its output it cannot be told from the others."""
+    """A reason where the mask differs from head to head: [] where it does not.
+
+    A head with nothing to attend to is nan in a library that does not treat such rows, and the output mixes the heads.
+    """
     form = problem.mask.rpartition("-")[2] if problem.mask and problem.mask != "padding" else ""
     return (
         ["a head that may attend to nothing, beside others that may, cannot be mended after the layer"]

@@ -1,7 +1,7 @@
 """keras.layers.MultiHeadAttention and keras.layers.GroupedQueryAttention.
 
-Mapping: the kernels of query, key and value, `(width, heads, dim)`, and of the output, `(heads, dim, out_width)`, are ours as
-they are, and so are the biases, `(heads, dim)` and `(out_width,)`.
+Mapping: the kernels of query, key and value are `(width, heads, dim)`, that of the output `(heads, dim, out_width)`, the biases
+`(heads, dim)` and `(out_width,)`, as in the contract.
 """
 
 from dataclasses import replace
@@ -63,7 +63,7 @@ def keras_mha(problem: Problem):
     "keras-gqa", operator=MULTI_HEAD, framework="keras", devices=("cpu", "cuda"), supports=_GROUPED, slow_build=True
 )
 def keras_gqa(problem: Problem):
-    """keras.layers.GroupedQueryAttention in a TensorFlow graph; positions with nothing to attend to are set to b^O after it."""
+    """keras.layers.GroupedQueryAttention in a TensorFlow graph; positions with nothing to attend to become b^O after it."""
     import keras
 
     layer = keras.layers.GroupedQueryAttention(

@@ -10,7 +10,7 @@ from ..attention.numpy_formula import numpy_attention
 
 @implementation("numpy", operator=MULTI_HEAD, framework="numpy", supports=EVERYTHING)
 def numpy_layer(problem: Problem):
-    """The definition: a product with W^Q, W^K and W^V, the formula of attention, a product with W^O. Vaswani et al. 2017, 3.2.2."""
+    """The definition: products with W^Q, W^K and W^V, attention, a product with W^O. Vaswani et al. 2017, sec. 3.2.2."""
     attention = numpy_attention.factory(problem.attention)
     attend = (
         attention.forward if problem.direction == "backward" else lambda *qkv, **extras: (attention(*qkv, **extras), None)

@@ -1,14 +1,14 @@
 """torch.nn.MultiheadAttention.
 
-Mapping: in_proj_weight is W^Q, W^K and W^V as matrices `(heads · dim, width)`, one below the other (q_proj_weight, k_proj_weight
-and v_proj_weight where y has a width of its own), in_proj_bias their biases, out_proj W^O likewise. Its boolean masks are True
-where a query may not attend.
+Mapping: in_proj_weight is W^Q, W^K and W^V as matrices `(heads · dim, width)`, one below the other; where y has another width
+than x they are q_proj_weight, k_proj_weight and v_proj_weight. in_proj_bias is their biases, joined; out_proj is W^O and b^O.
+Its boolean masks are True where a query may not attend.
 """
 
 from dataclasses import replace
 from functools import partial
 
-from harness.masks import combined_mask, score_shape
+from harness.masks import combined_mask, four_axes, score_shape
 from harness.multi_head import EVERYTHING, MULTI_HEAD, Problem
 from harness.registry import Differentiable, implementation
 
@@ -72,7 +72,7 @@ def _call(problem, layer, x, y, mask):
     seen = combined_mask(problem.attention, mask, partial(torch.arange, device=x.device))
     any_key = padding = hidden = None
     if seen is not None and problem.attention.may_have_empty_rows:
-        any_key = seen.any(dim=-1, keepdim=True)
+        any_key = four_axes(seen.any(dim=-1, keepdim=True))
         seen = seen | ~any_key
     if seen is not None and problem.mask == "padding" and not problem.attention.banded:
         padding = ~seen[:, 0, 0]
