@@ -17,7 +17,9 @@ def add(verbs: Any) -> None:
     """The command and its options."""
     parents = [options.operator(), options.plugin(), options.device()]
     verb = verbs.add_parser("check", parents=parents, help="the conformance cases, chapter by chapter")
-    verb.add_argument("--impl", metavar="NAMES", required=True, help="all, or names separated by commas")
+    what = verb.add_mutually_exclusive_group(required=True)
+    what.add_argument("--impl", metavar="NAMES", help="all, or names separated by commas")
+    what.add_argument("--layer", metavar="FILE:CLASS", help="a multi-head layer of your own, of Keras or PyTorch")
     verb.add_argument("--case", action="append", default=[], metavar="ID", help="only this case or chapter; may be repeated")
     verb.add_argument("--threads", type=options.positive_int, metavar="N", help="CPU threads (all)")
     verb.add_argument(
@@ -36,9 +38,12 @@ def run(given: argparse.Namespace) -> bool:
 
     if given.csv and given.csv.exists():
         raise UserError(f"{given.csv} exists, and is not overwritten; give --csv another name")
+    plugins = [*given.plugin, given.layer] if given.layer else given.plugin
+    names = given.layer.partition(".py:")[2].partition("(")[0].strip() if given.layer else given.impl
+    found = discover(plugins)
     request = CheckRequest(
-        implementations=given.impl,
-        plugins=given.plugin,
+        implementations=names,
+        plugins=plugins,
         cases=given.case,
         device=given.device,
         threads=given.threads,
@@ -47,11 +52,13 @@ def run(given: argparse.Namespace) -> bool:
         seed=given.seed,
         quiet=given.quiet,
     )
-    registry = discover(given.plugin).holding(given.impl, given.operator)
-    found = check(request, registry, lambda text: print(text, flush=True))
+    registry = found.holding(names, given.operator)
+    if given.layer:
+        print(f"{registry.implementations[names].summary}\n", flush=True)
+    checked = check(request, registry, lambda text: print(text, flush=True))
     if given.csv:
-        _write(given.csv, found.rows)
-    return found.passed
+        _write(given.csv, checked.rows)
+    return checked.passed
 
 
 def _write(path: Path, rows: Sequence[dict[str, object]]) -> None:

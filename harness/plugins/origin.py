@@ -16,13 +16,17 @@ from harness.errors import UserError
 BUILT_IN = "attention_harness.implementations"
 """What the folder `impls` beside this package is imported as."""
 
+LAYERS = "harness.layers.own"
+"""What makes an implementation of a layer of Keras or PyTorch; by name, as it is no part of what finds plug-ins."""
+
 
 @dataclass(frozen=True)
 class Origin:
     """Where an implementation was found, so that a worker process can find it again."""
 
     kind: str
-    """"built-in" (a module in the folder `impls` beside this package), "module" (an importable name) or "file" (a path)."""
+    """"built-in" (a module in the folder `impls` beside this package), "module" (an importable name), "file" (a path) or
+    "layer" (FILE:CLASS, a layer of Keras or PyTorch)."""
     location: str
 
     def load(self) -> ModuleType:
@@ -31,6 +35,8 @@ class Origin:
             return importlib.import_module(f"{BUILT_IN}.{self.location}")
         if self.kind == "module":
             return importlib.import_module(self.location)
+        if self.kind == "layer":
+            return importlib.import_module(LAYERS).load(self.location)
         path = Path(self.location)
         # The same name in every process, by which they know each other's classes.
         name = f"harness_plugin_{path.stem}_{zlib.crc32(os.fsencode(path)):08x}"

@@ -15,7 +15,7 @@ from harness.errors import UserError, describe, unknown_name
 from harness.operators.attention.operator import ATTENTION
 from harness.operators.base import Operator
 from harness.plugins.implementation import Implementation
-from harness.plugins.origin import BUILT_IN, Origin
+from harness.plugins.origin import BUILT_IN, LAYERS, Origin
 
 ENTRY_POINT_GROUP = "attention_harness.implementations"
 
@@ -115,17 +115,21 @@ class Found:
             self.broken.append(Broken(name, origin, describe(error)))
             return
         for one in found:
-            other = self._registry(one.operator).implementations.setdefault(one.name, one)
-            if other.factory is not one.factory:  # A plug-in may import another's implementation, to build on it.
-                taken = f"the name {one.name} is already taken by {other.origin.location}"
-                self.broken.append(Broken(name, origin, taken))
+            self.add(one, name)
+
+    def add(self, one: Implementation, name: str) -> None:
+        """Add what the plug-in `name` declares; a name that is taken becomes an entry of `broken`."""
+        other = self._registry(one.operator).implementations.setdefault(one.name, one)
+        if other.factory is not one.factory:  # A plug-in may import another's implementation, to build on it.
+            taken = f"the name {one.name} is already taken by {other.origin.location}"
+            self.broken.append(Broken(name, one.origin, taken))
 
     def _registry(self, operator: Operator) -> Registry:
         return self.registries.setdefault(operator.name, Registry({}, self.broken, operator))
 
 
 def discover(plugins: Sequence[str] = ()) -> Found:
-    """Find the implementations of `impls/`, of installed packages, and of the plug-in files given.
+    """Find the implementations of `impls/`, of installed packages, and of the plug-in files and layers (FILE:CLASS) given.
 
     Raises `UserError` when a file in `plugins` is missing, raises, or declares nothing: it was asked for by name.
     """
@@ -136,7 +140,7 @@ def discover(plugins: Sequence[str] = ()) -> Found:
     for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         found.add_origin(Origin("module", entry.value.partition(":")[0]), entry.name)
     for plugin in plugins:
-        _add_file(found, plugin)
+        _add_layer(found, plugin) if ".py:" in plugin else _add_file(found, plugin)
     return found
 
 
@@ -157,6 +161,14 @@ def _add_file(found: Found, plugin: str) -> None:
         raise UserError(f"the plug-in {plugin} cannot be loaded: {found.broken[-1].error}")
     if sum(len(registry.implementations) for registry in found.registries.values()) == count:
         raise UserError(f"the plug-in {plugin} declares no implementation; decorate a function with @implementation(...)")
+
+
+def _add_layer(found: Found, layer: str) -> None:
+    one = importlib.import_module(LAYERS).declared(layer)
+    broken = len(found.broken)
+    found.add(one, one.name)
+    if len(found.broken) > broken:
+        raise UserError(f"the layer {layer} cannot be used: {found.broken[-1].error}; give its class another name")
 
 
 def declared_in(origin: Origin) -> Iterator[Implementation]:

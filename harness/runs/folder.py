@@ -68,9 +68,9 @@ class RunFolder:
 
     @property
     def plugins(self) -> list[str]:
-        """The files with implementations that the plan names."""
+        """The files with implementations, and the layers in files, that the plan names."""
         origins = [contender["origin"] for contender in self._plan["contenders"]]
-        return list(dict.fromkeys(origin["location"] for origin in origins if origin["kind"] == "file"))
+        return list(dict.fromkeys(origin["location"] for origin in origins if origin["kind"] in ("file", "layer")))
 
     def plan(self, operator: Operator) -> Plan:
         """The plan, to be carried out. Raises `UserError` when it cannot be read."""

@@ -116,13 +116,10 @@ class LayerMasksBeforeTheSplit(Layer):
     """The batch's masks are repeated for batch · heads in the order of the heads, and applied in that of the batch."""
 
     def seen(self, mask):
-        if mask is None or mask.ndim < 4 or mask.shape[0] == 1:
+        if mask is None or mask.ndim < 4 or mask.shape[0] == 1 or mask.shape[1] > 1:
             return super().seen(mask)
-        batch, heads = self.problem.batch, self.problem.q_heads
-        whole = np.broadcast_to(mask, (batch, heads, *np.broadcast_shapes(mask.shape[2:], super().seen(None).shape)))
-        return super().seen(
-            whole.reshape(batch * heads, *whole.shape[2:]).reshape(heads, batch, *whole.shape[2:]).swapaxes(0, 1)[:, ::-1]
-        )
+        heads = self.problem.q_heads
+        return super().seen(np.tile(mask[:, 0], (heads, 1, 1)).reshape(len(mask), heads, *mask.shape[2:]))
 
 
 @fault

@@ -8,6 +8,9 @@ from typing import ClassVar
 from harness.operators.answer import Expected
 from harness.operators.base import Arrays, Operator, Solve
 from harness.operators.case import Case
+from harness.operators.diagnosis.cause import Cause
+from harness.operators.diagnosis.failure import Failure
+from harness.operators.diagnosis.general import likely_cause
 from harness.operators.diagnosis.mistake import Mistake
 from harness.operators.multi_head.problem import BIASES, CACHE, WEIGHTS, Problem
 from harness.operators.multi_head.supports import Supports
@@ -60,6 +63,13 @@ class MultiHead(Operator):
         from harness.operators.multi_head.diagnosis.mistakes import mistakes
 
         return mistakes(problem, inputs)
+
+    def likely_cause(self, problem: Problem, inputs: Arrays, outputs: Arrays, answer: Expected) -> Cause:  # type: ignore[override]
+        from harness.operators.multi_head.diagnosis.fitted import fitted
+
+        failure = Failure.of(problem, inputs, outputs, answer)
+        said = likely_cause(failure, self.mistakes(problem, inputs), self.axes)
+        return said if said.text.startswith("It equals") else fitted(failure) or said
 
     @property
     def properties(self) -> Sequence[str]:  # type: ignore[override]

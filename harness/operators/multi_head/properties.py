@@ -34,6 +34,7 @@ def applies(name: str, problem: Problem) -> bool:
         "independent-queries": problem.cross and problem.q_len > 1,
         "unseen-positions": problem.attention.banded or problem.mask is not None,
         "key-bias": problem.biases and problem.softcap is None and not problem.cache,
+        "value-bias": problem.biases and not problem.cache and not problem.attention.may_have_empty_rows,
         "weights-matter": problem.kv_len > 1,
     }.get(name, True)
 
@@ -95,6 +96,15 @@ def _key_bias(problem: Problem, inputs: Arrays, rng: np.random.Generator) -> Twi
     return Twin(inputs, second, lambda out: out, 1, True, "another bias of the keys changes the output")
 
 
+def _value_bias(problem: Problem, inputs: Arrays, rng: np.random.Generator) -> Twin[Arrays]:
+    """The weights of a row sum to one, so that another b^V moves every output by its difference times W^O."""
+    moved = (inputs["bv"].astype(np.float64) + rng.integers(1, 4, inputs["bv"].shape)).astype(inputs["bv"].dtype)
+    by = np.repeat(moved.astype(np.float64) - inputs["bv"].astype(np.float64), problem.attention.group, axis=0)
+    shift = np.einsum("hd,hde->e", by, inputs["wo"].astype(np.float64))
+    broken = "another bias of the values does not move the output by its difference times W^O, so weights do not sum to one"
+    return Twin(inputs, {**inputs, "bv": moved}, lambda out: out + shift, 1, True, broken)
+
+
 PROPERTIES: dict[str, Callable[[Problem, Arrays, np.random.Generator], Twin[Arrays]]] = {
     "permuted-heads": _permuted_heads,
     "doubled-output-weights": _doubled_output_weights,
@@ -102,6 +112,7 @@ PROPERTIES: dict[str, Callable[[Problem, Arrays, np.random.Generator], Twin[Arra
     "independent-queries": _independent_queries,
     "unseen-positions": _unseen_positions,
     "key-bias": _key_bias,
+    "value-bias": _value_bias,
 }
 
 NAMES = (*PROPERTIES, "weights-matter")

@@ -21,6 +21,7 @@ def cases() -> Iterator[Case]:
         "independent-queries": {"cross": crossed},
         "unseen-positions": {"causal": causal, "masked": masked},
         "key-bias": {"biases": biased, "cross": crossed},
+        "value-bias": {"biases": biased, "cross": crossed, "grouped": grouped},
         "weights-matter": {"plain": plain, "biases": biased, "cross": crossed},
     }.items():
         for name, problem in problems.items():

@@ -13,6 +13,7 @@ from harness.operators.attention.diagnosis.variants import replaced_steps
 from harness.operators.attention.inputs import Inputs
 from harness.operators.base import Arrays
 from harness.operators.diagnosis.mistake import Mistake
+from harness.operators.multi_head.diagnosis.gradients import gradient_mistakes
 from harness.operators.multi_head.diagnosis.steps import Steps
 from harness.operators.multi_head.problem import Problem
 
@@ -35,10 +36,10 @@ def mistakes(problem: Problem, inputs: Arrays) -> Iterator[tuple[Mistake, Arrays
         elif not inner.keys() & {"axis", "normalised", "empty"}:
             yield mistake, step.gradients()
     if not forward:
-        yield from _of_gradients(problem, right.gradients())
+        yield from gradient_mistakes(right)
 
 
-NOT_DIFFERENTIATED = {"split", "merge", "across", "unprojected", "crossed", "weights"}
+NOT_DIFFERENTIATED = {"split", "merge", "across", "unprojected", "crossed", "weights", "transposed", "output_heads", "empty"}
 """Steps whose mistakes have no gradients here."""
 
 
@@ -56,11 +57,23 @@ def _steps(problem: Problem, inputs: Arrays) -> Iterator[tuple[str, dict[str, An
         yield "with keys and values from x, not from y", {"crossed": "x"} if problem.q_len == problem.kv_len else {}
         if problem.q_len == problem.kv_len:
             yield "with x and y taken for each other", {"crossed": "swapped"}
+            yield "with keys from x and values from y", {"crossed": "keys"}
+    if problem.cross and problem.q_len != problem.kv_len:
+        yield "with as many positions of y as x has, over and over", {"crossed": "resized"}
     if problem.cache:
         yield "with the cache after the new positions, not before", {"cache": "after"}
         if not problem.mask and not problem.attention.banded:
             yield "without the cache", {"cache": "ignored"}
             yield "without the new positions among the keys", {"cache": "alone"}
+        yield "with the last of the cache in place of the new positions", {"cache": "repeated"}
+    if problem.width == problem.out_width:
+        yield "with x added, as the residual connection around the layer does", {"residual": True}
+    if problem.biases and problem.attention.may_have_empty_rows:
+        yield "with zeros, not b^O, at positions that have nothing to attend to", {"empty": "zero"}
+    mask = inputs.get("mask")
+    if mask is not None and mask.ndim == 4 and mask.shape[0] > 1 and mask.shape[1] == 1:
+        yield "with the batch of the mask taken for its heads", {"masked": "heads"}
+        yield "with masks repeated in the order heads · batch, not batch · heads", {"masked": "repeated"}
 
 
 def _projections(problem: Problem) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -75,6 +88,7 @@ def _projections(problem: Problem) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "without the projections of queries, keys and values", {"unprojected": "qkv", "unbiased": "qkv"}
     for letter in free:
         yield f"without the projection of the {NAMES[letter]}", {"unprojected": letter, "unbiased": letter}
+        yield f"with W^{letter.upper()} transposed", {"transposed": letter}
     shapes = problem.weight_shapes
     for one, other in itertools.combinations("qkv", 2):
         if shapes[f"w{one}"] == shapes[f"w{other}"]:
@@ -111,23 +125,14 @@ def _heads(problem: Problem) -> Iterator[tuple[str, dict[str, Any]]]:
     both = {"split": "untransposed", "merge": "untransposed"}
     yield f"with projections {mixed}, and merged likewise", both
     yield "with the mean of the heads for each of them", {"merge": "mean"}
+    if problem.q_heads > 1:
+        yield "with the first head's rows of W^O for every head", {"output_heads": "first"}
+    if max(problem.head_dim, problem.v_head_dim) > problem.width // problem.q_heads:
+        yield "without the columns of a head beyond width // heads", {"split": "floor"}
+    yield "with half of the columns of a projection read as if they were all", {"split": "narrow"}
     plain = problem.q_heads == problem.kv_heads and not problem.attention.banded and not problem.mask
     if plain and not problem.cache:
         if problem.q_len == problem.kv_len:
             yield "attending to the heads of one position, not to the positions of one head", {"across": "heads"}
         if problem.batch > 1 and problem.q_len == problem.kv_len:
             yield "attending to the positions of every batch element", {"split": "batch", "merge": "batch"}
-
-
-def _of_gradients(problem: Problem, right: Arrays) -> Iterator[tuple[Mistake, Arrays]]:
-    """Right gradients, one of them not finished."""
-    rows = problem.batch * problem.q_len
-    parameters = [name for name in right if name[1] in "wb"]
-    for words, factor in (
-        ("with gradients of weights and biases divided by the batch", 1 / max(problem.batch, 1)),
-        ("with gradients of weights and biases divided by batch and length", 1 / max(rows, 1)),
-    ):
-        yield Mistake.of(words), {name: a * factor if name in parameters else a for name, a in right.items()}
-    for name in parameters:
-        yield Mistake.of(f"with {name} left at zero"), {**right, name: np.zeros_like(right[name])}
-        yield Mistake.of(f"with the sign of {name} lost"), {**right, name: -right[name]}
