@@ -144,7 +144,10 @@ class MultiHeadAttention(keras.layers.Layer):
 
     def _project(self, x: Any, part: str) -> Any:
         product = ops.matmul(x, ops.cast(self.kernels[part], x.dtype))
-        return product + ops.cast(self.biases[part], x.dtype) if self.use_bias else product
+        if not self.use_bias:
+            return product
+        wide = _wide(x)  # The gradient of a bias is a sum over positions, in the dtype of this sum.
+        return ops.cast(ops.cast(product, wide) + ops.cast(self.biases[part], wide), x.dtype)
 
     def _heads(self, x: Any, part: str, heads: int) -> Any:
         """(batch, length, width) as (batch, heads, length, dim)."""
@@ -154,7 +157,7 @@ class MultiHeadAttention(keras.layers.Layer):
 
     def _attend(self, q: Any, k: Any, v: Any, seen: Any, training: bool) -> Any:
         """(batch, heads, length, value_dim) of the formula; scores and sums are float32 at least."""
-        dtype, wide = q.dtype, "float64" if "float64" in str(q.dtype) else "float32"
+        dtype, wide = q.dtype, _wide(q)
         group = self.num_heads // self.num_kv_heads
         q, k, v = (ops.cast(a, wide) for a in (q, k, v))
         if group > 1:
@@ -194,6 +197,11 @@ def _softmax(scores: Any, seen: Any) -> Any:
     weights = ops.exp(scores - ops.where(ops.isfinite(top), top, ops.zeros_like(top)))
     total = ops.sum(weights, axis=-1, keepdims=True)
     return weights / ops.where(total > 0, total, ops.ones_like(total))
+
+
+def _wide(x: Any) -> str:
+    """The dtype of scores and sums: float32 at least."""
+    return "float64" if keras.backend.standardize_dtype(x.dtype) == "float64" else "float32"
 
 
 def _width(name: str, shape: Any) -> int:

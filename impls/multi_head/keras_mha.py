@@ -1,17 +1,26 @@
-"""keras.layers.MultiHeadAttention and keras.layers.GroupedQueryAttention.
+"""keras.layers.MultiHeadAttention and keras.layers.GroupQueryAttention.
 
-Mapping: the kernels of query, key and value are `(width, heads, dim)`, that of the output `(heads, dim, out_width)`, the biases
-`(heads, dim)` and `(out_width,)`, as in the contract.
+Mapping: the kernels of query, key and value are `(width, heads, dim)`, that of attention_output `(heads, dim, out_width)`,
+the biases `(heads, dim)` and `(out_width,)`, as in the contract.
 """
 
 from dataclasses import replace
 
-from harness.masks import causal_flag, combined_mask, score_shape
+from harness.masks import causal_flag, combined_mask, four_axes_shape, score_shape
 from harness.multi_head import EVERYTHING, MULTI_HEAD, Problem
 from harness.registry import Differentiable, implementation
 
 from ._mapping import factor_of, inexact_factor, mask_by_head, scaled
 
+
+def _refused(problem):
+    reasons = inexact_factor(problem) + mask_by_head(problem)
+    if (problem.dtype, problem.direction, problem.biases) == ("bfloat16", "backward", True):
+        reasons.append("TensorFlow sums the gradient of a bfloat16 bias in bfloat16 on the CPU")
+    return reasons
+
+
+_PARTS = ("query", "key", "value", "attention_output")
 _SUPPORTS = replace(
     EVERYTHING,
     dtypes=("float32", "bfloat16"),
@@ -21,22 +30,20 @@ _SUPPORTS = replace(
     reasons={
         "dtypes": "scores are float32 even from float64, and TensorFlow's einsum sums float16 in float16 on the CPU",
         "softcap": "the layer has no softcap",
-        "grouped_heads": "as many key/value heads as query heads; GroupedQueryAttention is another layer",
+        "grouped_heads": "as many key/value heads as query heads; GroupQueryAttention is another layer",
         "cache": "the layer projects all keys that it is given",
     },
-    extra_check=lambda problem: inexact_factor(problem) + mask_by_head(problem),
+    extra_check=_refused,
 )
 _GROUPED = replace(
     _SUPPORTS,
     grouped_heads=True,
     v_head_dim=False,
     out_width=False,
-    y_width=False,
     reasons={
         **{name: reason for name, reason in _SUPPORTS.reasons.items() if name != "grouped_heads"},
-        "v_head_dim": "GroupedQueryAttention has one head_dim",
-        "out_width": "GroupedQueryAttention's output is as wide as its query",
-        "y_width": "the layer is built for y as wide as x",
+        "v_head_dim": "GroupQueryAttention has one head_dim",
+        "out_width": "GroupQueryAttention's output is as wide as its query",
     },
 )
 
@@ -63,10 +70,10 @@ def keras_mha(problem: Problem):
     "keras-gqa", operator=MULTI_HEAD, framework="keras", devices=("cpu", "cuda"), supports=_GROUPED, slow_build=True
 )
 def keras_gqa(problem: Problem):
-    """keras.layers.GroupedQueryAttention in a TensorFlow graph; positions with nothing to attend to become b^O after it."""
+    """keras.layers.GroupQueryAttention in a TensorFlow graph; positions with nothing to attend to become b^O after it."""
     import keras
 
-    layer = keras.layers.GroupedQueryAttention(
+    layer = keras.layers.GroupQueryAttention(
         problem.head_dim, problem.q_heads, problem.kv_heads, use_bias=problem.biases, dtype=problem.dtype
     )
     return _load(problem, layer)
@@ -77,7 +84,10 @@ def _load(problem, layer):
 
     y_shape = (problem.batch, problem.kv_len, problem.y_width)
     layer.build((problem.batch, problem.q_len, problem.width), y_shape, y_shape)
-    dense = [layer.query_dense, layer.key_dense, layer.value_dense, layer.output_dense]
+    variables = {tuple(variable.path.split("/")[-2:]): variable for variable in layer.weights}
+    kernels, biases = (
+        [variables[part, kind] for part in _PARTS if (part, kind) in variables] for kind in ("kernel", "bias")
+    )
     is_causal = causal_flag(problem.attention, "top-left")
 
     def call(x, y=None, mask=None):
@@ -85,24 +95,23 @@ def _load(problem, layer):
         seen = combined_mask(problem.attention, mask, tf.range)
         any_key = None
         if seen is not None and problem.attention.may_have_empty_rows:
+            seen = tf.reshape(seen, four_axes_shape(seen.shape))
             any_key = tf.reduce_any(seen, axis=-1, keepdims=True)
             seen = seen | ~any_key
         given = None if seen is None or (is_causal and mask is None) else _three_axes(problem, seen)
         out = layer(x, y, attention_mask=given, use_causal_mask=is_causal and given is None)
         if any_key is None:
             return out
-        nothing = dense[3].bias if problem.biases else tf.zeros([], out.dtype)
+        nothing = biases[-1] if problem.biases else tf.zeros([], out.dtype)
         return tf.where(tf.reshape(any_key, [-1, any_key.shape[-2], 1]), out, nothing)
 
     graph = tf.function(call, autograph=False)
 
     def load(**weights):
         mapped = scaled(problem, weights)
-        for letter, part in zip("qkvo", dense, strict=True):
-            part.kernel.assign(mapped[f"w{letter}"])
-            if problem.biases:
-                part.bias.assign(mapped[f"b{letter}"])
-        return _differentiable(problem, dense, call) if problem.direction == "backward" else graph
+        for name, variable in zip(problem.weight_shapes, kernels + biases, strict=True):
+            variable.assign(mapped[name])
+        return _differentiable(problem, kernels + biases, call) if problem.direction == "backward" else graph
 
     return load
 
@@ -115,10 +124,9 @@ def _three_axes(problem, seen):
     return whole[:, 0]
 
 
-def _differentiable(problem, dense, call):
+def _differentiable(problem, variables, call):
     import tensorflow as tf
 
-    variables = [part.kernel for part in dense] + [part.bias for part in dense if problem.biases]
     factor, names = factor_of(problem), list(problem.output_shapes)
 
     def forward(x, y=None, mask=None):

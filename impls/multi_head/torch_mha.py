@@ -1,8 +1,8 @@
 """torch.nn.MultiheadAttention.
 
-Mapping: in_proj_weight is W^Q, W^K and W^V as matrices `(heads · dim, width)`, one below the other; where y has another width
-than x they are q_proj_weight, k_proj_weight and v_proj_weight. in_proj_bias is their biases, joined; out_proj is W^O and b^O.
-Its boolean masks are True where a query may not attend.
+Mapping: in_proj_weight is W^Q, W^K and W^V as matrices `(heads · dim, width)`, one below the other; where y has another
+width than x they are q_proj_weight, k_proj_weight and v_proj_weight. in_proj_bias is their biases, joined; out_proj is W^O
+and b^O. Its boolean masks are True where a query may not attend.
 """
 
 from dataclasses import replace
