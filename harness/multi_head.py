@@ -8,9 +8,10 @@
             return layer
         return load
 
-`load` receives the weights, and the biases that the problem has, as native arrays of the framework; what it does with them is
-no part of the time of a call. `layer` receives x, and the keywords `y=`, `k_cache=`, `v_cache=` and `mask=` that the problem
-has. `problem.attention` is the problem of the attention inside, with which any implementation of attention can be built.
+`load` receives the weights, and the biases that the problem has, as native arrays of the framework; what it does with them
+is no part of the time of a call. `layer` receives x, and the keywords `y=`, `k_cache=`, `v_cache=` and `mask=` that the
+problem has. `problem.attention` is the problem of the attention inside, with which any implementation of attention can be
+built.
 """
 
 from harness.operators.multi_head.operator import MULTI_HEAD

@@ -113,7 +113,7 @@ class _WithGradients(torch.autograd.Function):
         return built.tensor(o)
 
     @staticmethod
-    def backward(ctx: Any, do: torch.Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, do: torch.Tensor) -> Any:
         gradients = ctx.built.differentiable.backward(ctx.saved, ctx.built.native(do))
         return None, None, *(ctx.built.tensor(x) for x in gradients)
 

@@ -47,8 +47,8 @@ class Operator(ABC):
     keywords: ClassVar[Sequence[str]] = ()
     """Inputs that not every problem has, given to an implementation by name, in their own order of the axes."""
     parameters: ClassVar[Sequence[str]] = ()
-    """Inputs that belong to a layer, not to its call. Where there are any, a factory returns `load(**parameters)`, which gives
-    the callable: loading is no part of a call's time."""
+    """Inputs that belong to a layer, not to its call. Where there are any, a factory returns `load(**parameters)`, which
+    gives the callable: loading is no part of a call's time."""
     gradient: ClassVar[str] = "do"
     """The input that is the gradient of the output, in problems whose direction is backward."""
     axes: ClassVar[Mapping[str, Sequence[str]]] = {}

@@ -33,8 +33,8 @@ class Twin(Generic[Given]):
 def disagreement(
     twin: Twin[Given], name: str, solve: Callable[[Given], np.ndarray], expected: Callable[[Given], Tensor]
 ) -> str | None:
-    """How the two outputs called `name` disagree, or None. Each may be off by its own derived bound, so the two may differ by
-    both bounds together."""
+    """How the two outputs called `name` disagree, or None. Each may be off by its own derived bound, so the two may differ
+    by both bounds together."""
     first, second = (solve(arrays).astype(np.float64) for arrays in (twin.first, twin.second))
     bounds = [expected(arrays) for arrays in (twin.first, twin.second)]
     admitted = twin.gain * bounds[0].bound + bounds[1].bound

@@ -117,7 +117,8 @@ class BoundCall:
         }
 
     def overwrite(self, inputs: Arrays) -> None:
-        """Write other values of the same shapes into the arrays that a call is given; an implementation sees them in its own.
+        """Write other values of the same shapes into the arrays that a call is given; an implementation sees them in its
+        own.
 
         Parameters stay as they were loaded."""
         for name, given in self._of_calls().items():

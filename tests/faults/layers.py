@@ -1,6 +1,7 @@
 """Layers as a tired programmer would write them."""
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 
@@ -237,7 +238,7 @@ class LayerKeepsItsFirstWeights(Layer):
     """Weights are kept by shape: a second layer of the same shape computes with those of the first."""
 
     supports = FORWARD
-    kept: dict = {}
+    kept: ClassVar[dict] = {}
 
     @classmethod
     def forget(cls):

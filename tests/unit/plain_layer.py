@@ -1,4 +1,5 @@
-"""The layer as its definition reads, head by head and row by row, in float64: written apart from everything that is tested."""
+"""The layer as its definition reads, head by head and row by row, in float64: written apart from everything that is
+tested."""
 
 import math
 

@@ -1,4 +1,5 @@
-"""The oracle of the multi-head layer against its definition, its gradients against differences, its bound from both sides."""
+"""The oracle of the multi-head layer against its definition, its gradients against differences, its bound from both
+sides."""
 
 import numpy as np
 import pytest

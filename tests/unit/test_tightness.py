@@ -11,9 +11,9 @@ from harness.operators.attention.reference import expected
 from harness.operators.attention.reference.backward import backward_rows
 from harness.operators.attention.reference.forward import forward_rows
 from harness.operators.attention.reference.operands import Operands
-from harness.operators.reference.roundoff import Roundoff
 from harness.operators.attention.reference.scores import blocks, score_block
 from harness.operators.checks import accuracy
+from harness.operators.reference.roundoff import Roundoff
 from harness.problem import Problem
 from tests.unit.drawn import Computation, Way, draw_bias, draw_inputs, draw_problem, one_of
 

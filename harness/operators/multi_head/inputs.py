@@ -22,8 +22,8 @@ def make_inputs(problem: Problem, seed: int = 0) -> Arrays:
     """The arrays of `problem`, by name, drawn in float32 (or float64) and rounded once to its dtype.
 
     x, y, the cache and dout are standard normal. Weights are uniform in ±√(6/(fan_in + fan_out)) of the matrix that they are
-    (Glorot and Bengio 2010), so that q, k and v have about the variance of x. Biases are uniform in ±1/2: a layer starts with
-    zeros, which would hide what is done to them. The mask is attention's for the same seed.
+    (Glorot and Bengio 2010), so that q, k and v have about the variance of x. Biases are uniform in ±1/2: a layer starts
+    with zeros, which would hide what is done to them. The mask is attention's for the same seed.
     """
     arrays = {name: _array(problem, name, shape, seed) for name, shape in problem.input_shapes.items() if name != "mask"}
     if problem.mask:
@@ -43,7 +43,8 @@ def _array(problem: Problem, name: str, shape: tuple[int, ...], seed: int) -> np
 
 
 def matrix_shape(name: str, shape: tuple[int, ...]) -> tuple[int, int]:
-    """(fan_in, fan_out): of W^Q, W^K and W^V with their heads side by side, and of W^O with its heads one below the other."""
+    """(fan_in, fan_out): of W^Q, W^K and W^V with their heads side by side, and of W^O with its heads one below the
+    other."""
     if name == "wo":
         return shape[0] * shape[1], shape[2]
     return shape[0], shape[1] * shape[2]

@@ -64,7 +64,7 @@ class MultiHead(Operator):
 
         return mistakes(problem, inputs)
 
-    def likely_cause(self, problem: Problem, inputs: Arrays, outputs: Arrays, answer: Expected) -> Cause:  # type: ignore[override]
+    def likely_cause(self, problem: Problem, inputs: Arrays, outputs: Arrays, answer: Expected) -> Cause:
         from harness.operators.multi_head.diagnosis.fitted import fitted
 
         failure = Failure.of(problem, inputs, outputs, answer)

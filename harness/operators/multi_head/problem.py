@@ -76,7 +76,8 @@ class Problem(base.Problem):
     mask: str | None = None
     """softcap, causal, window and mask are those of the attention inside; see its `Problem`."""
     direction: Literal["forward", "backward"] = "forward"
-    """"backward": the gradients of x, y and every weight and bias for a given gradient of out, the forward pass being done."""
+    """"backward": the gradients of x, y and every weight and bias for a given gradient of out, the forward pass being
+    done."""
 
     def __post_init__(self) -> None:
         for field in ("q_heads", "width"):
@@ -200,8 +201,8 @@ class Problem(base.Problem):
         return self.attention.score_elements
 
     def replace(self, **changes: Any) -> Self:
-        """This problem with some fields changed. A default scale follows the head size; the keys of self-attention follow the
-        positions and the cache."""
+        """This problem with some fields changed. A default scale follows the head size; the keys of self-attention follow
+        the positions and the cache."""
         if "head_dim" in changes and "scale" not in changes and self.scale == 1.0 / math.sqrt(self.head_dim):
             changes["scale"] = None
         if not changes.get("cross", self.cross) and changes.keys() & {"q_len", "cache"} and "kv_len" not in changes:

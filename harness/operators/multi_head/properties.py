@@ -81,7 +81,7 @@ def _unseen_positions(problem: Problem, inputs: Arrays, rng: np.random.Generator
     second = _altered(inputs, (slice(None), slice(j, j + 1)), ("y" if problem.cross else "x",))
     nothing = np.empty(0)
     seen = admitted_keys(problem.attention, Inputs(nothing, nothing, nothing, inputs.get("mask")))
-    same = ~seen[..., problem.cache + j].any(axis=1)[..., None]
+    same = ~np.any(seen[..., problem.cache + j], axis=1, keepdims=True).swapaxes(1, 2)
     if not problem.cross:
         same = same & (np.arange(problem.q_len) != j)[:, None]
     return Twin(inputs, second, lambda out: out, 1, same, f"changing position {j} changes a query that may not attend to it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from harness.errors.declared import check_words
 from harness.operators import supports as base
@@ -93,5 +93,7 @@ class Supports(base.Supports):
         yield from every[len(DTYPES) :]
 
 
-EVERYTHING = Supports(dtypes=tuple(DTYPES), causal=CAUSAL, **dict.fromkeys(Supports.FLAGS, True))
+_ALL: dict[str, Any] = dict.fromkeys(Supports.FLAGS, True)
+
+EVERYTHING = Supports(dtypes=tuple(DTYPES), causal=CAUSAL, **_ALL)
 """The whole contract; `dataclasses.replace` takes away from it."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 
 @dataclass(frozen=True)
 class Approximate:
-    """A value, what rounding may change of it, and what underflow may lose; three arrays of one shape, or that broadcast."""
+    """A value, what rounding may change of it, and what underflow may lose; three arrays that broadcast to one shape."""
 
     value: np.ndarray
-    error: np.ndarray | float = 0.0
-    floor: np.ndarray | float = 0.0
+    error: Any = 0.0
+    floor: Any = 0.0
+    """Arrays, or the number zero where there is no error at all."""
 
     @property
     def exact(self) -> bool:
@@ -28,7 +30,8 @@ class Approximate:
 
     def map(self, change: Callable[[np.ndarray], np.ndarray]) -> Approximate:
         """The value and its errors, indexed or reshaped alike."""
-        return Approximate(*(x if isinstance(x, float) else change(x) for x in (self.value, self.error, self.floor)))
+        error, floor = (x if isinstance(x, float) else change(x) for x in (self.error, self.floor))
+        return Approximate(change(self.value), error, floor)
 
     def __getitem__(self, at: int | tuple) -> Approximate:
         return self.map(lambda x: x[at])
@@ -38,7 +41,7 @@ class Approximate:
         return self.map(lambda x: x.swapaxes(-1, -2))
 
 
-def moved(left: Approximate, right: Approximate) -> np.ndarray | float:
+def moved(left: Approximate, right: Approximate) -> Any:
     """How far `left @ right` moves with its operands: |â b̂ - a b| <= e_a (|b| + e_b) + |a| e_b."""
     if left.exact and right.exact:
         return 0.0

@@ -56,8 +56,8 @@ class RoundedAtRandom(Rounded):
 class SummedAtRandom(RoundedAtRandom):
     """Sums have errors too: of n terms a normal one of u √n max(‖terms‖₂, |sum|), u that of the accumulator.
 
-    Rounding at each of the n partial sums adds an error of at most u times that partial sum. In an order that has nothing to do
-    with the terms, partial sums are about as large as the norm of the terms, or as the sum.
+    Rounding at each of the n partial sums adds an error of at most u times that partial sum. In an order that has nothing
+    to do with the terms, partial sums are about as large as the norm of the terms, or as the sum.
     """
 
     def product(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -40,9 +40,9 @@ Compute = Callable[[Rounded], Mapping[str, Computed]]
 def limits(dtype: str, rows: int, compute: Compute, right: Mapping[str, Part]) -> dict[str, np.ndarray]:
     """The largest error beyond underflow of an element, by this criterion alone; infinite in ill-conditioned rows.
 
-    `rows` is how many rows of scores `compute` takes. Twice the largest error in the dtype's arithmetic, or less where that is
-    repeated with other roundings, since rows are few; and one unit in the last place of the largest element, since with one
-    key the computation is exact.
+    `rows` is how many rows of scores `compute` takes. Twice the largest error in the dtype's arithmetic, or less where that
+    is repeated with other roundings, since rows are few; and one unit in the last place of the largest element, since with
+    one key the computation is exact.
     """
     repeats = min(MAX_REPEATS, max(1, DRAWS // max(1, rows)))
     first, *others = _arithmetics(dtype, repeats)
@@ -58,7 +58,8 @@ def limits(dtype: str, rows: int, compute: Compute, right: Mapping[str, Part]) -
 
 
 def _arithmetics(dtype: str, repeats: int) -> list[Rounded]:
-    """Of half types, whose accumulators lose next to nothing, rounding to nearest and then at random; else sums with errors."""
+    """Of half types, whose accumulators lose next to nothing, rounding to nearest and then at random; else sums with
+    errors."""
     if dtype in HALF:
         return [Rounded(dtype), *(RoundedAtRandom(dtype, number) for number in range(1, repeats))]
     return [SummedAtRandom(dtype, number) for number in range(repeats)]

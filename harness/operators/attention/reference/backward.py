@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from harness.operators.attention.problem import Problem
-from harness.operators.reference.approximate import Approximate
-from harness.operators.reference.part import Part
 from harness.operators.attention.reference.not_finite import finite, hidden, spread
-from harness.operators.reference.roundoff import Roundoff
 from harness.operators.attention.reference.operands import Operands
 from harness.operators.attention.reference.score_gradient import Given, score_gradient
 from harness.operators.attention.reference.scores import blocks, score_block
 from harness.operators.attention.reference.weights import weigh
+from harness.operators.reference.approximate import Approximate
+from harness.operators.reference.part import Part
+from harness.operators.reference.roundoff import Roundoff
 
 
 def backward_rows(problem: Problem, operands: Operands, rows: np.ndarray, keys: np.ndarray) -> dict[str, Part]:

@@ -18,7 +18,9 @@ ILL_CONDITIONED = 0.25
 says little of another. Such rows keep the derived bound alone."""
 
 
-def compute(problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.ndarray, arithmetic: Rounded) -> dict[str, Computed]:
+def compute(
+    problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.ndarray, arithmetic: Rounded
+) -> dict[str, Computed]:
     """{"o"}, or {"dq", "dk", "dv"}, computed in `arithmetic`."""
     if problem.direction == "forward":
         return {"o": forward_rows(problem, inputs, rows, arithmetic)}
@@ -38,7 +40,9 @@ def forward_rows(problem: Problem, inputs: Inputs, rows: np.ndarray, arithmetic:
 
 
 @np.errstate(invalid="ignore", over="ignore")
-def backward_rows(problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.ndarray, arithmetic: Rounded) -> dict[str, Computed]:
+def backward_rows(
+    problem: Problem, inputs: Inputs, rows: np.ndarray, keys: np.ndarray, arithmetic: Rounded
+) -> dict[str, Computed]:
     """{"dq", "dk", "dv"}: dq for the query rows `rows`, dk and dv for the keys `keys`; each head's part is stored, and so
     is o, from which fused kernels take the sum of p dp."""
     assert inputs.do is not None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from harness.operators.attention.problem import Problem
-from harness.operators.reference.part import Part
 from harness.operators.attention.reference.not_finite import finite, hidden, meets
 from harness.operators.attention.reference.operands import Operands
-from harness.operators.reference.roundoff import EXP_ULPS, Roundoff
 from harness.operators.attention.reference.scores import Block, blocks, score_block
 from harness.operators.attention.reference.weights import weigh
+from harness.operators.reference.part import Part
+from harness.operators.reference.roundoff import EXP_ULPS, Roundoff
 
 
 def forward_rows(problem: Problem, operands: Operands, rows: np.ndarray) -> Part:
@@ -28,8 +28,8 @@ def _block(problem: Problem, operands: Operands, block: Block) -> Part:
 
     (1 + r) δ  +  r (Σ_j p_j |v_j| + |o|)  +  u_s |o|   with  r = 7 u_a + u_s + 2 γ_N
 
-    where δ is how far o moves within the errors of the scores and of the values; and what underflow of weights, values, products and the
-    output may lose.
+    where δ is how far o moves within the errors of the scores and of the values; and what underflow of weights, values,
+    products and the output may lose.
     """
     unit = Roundoff.of(problem.dtype)
     scores = score_block(problem, operands, block)

@@ -25,4 +25,5 @@ class Operands:
     def exact(cls, inputs: Inputs) -> Operands:
         """Arrays that are given."""
         do = None if inputs.do is None else Approximate(inputs.do)
-        return cls(*(Approximate(x) for x in (inputs.q, inputs.k, inputs.v)), inputs.mask, inputs.bias, do)
+        q, k, v = (Approximate(x) for x in (inputs.q, inputs.k, inputs.v))
+        return cls(q, k, v, inputs.mask, inputs.bias, do)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.operators.attention.problem import Problem
-from harness.operators.reference.approximate import Approximate, moved
-from harness.operators.reference.roundoff import EXP_ULPS, Roundoff
 from harness.operators.attention.reference.scores import ScoreBlock
 from harness.operators.attention.reference.weights import Weights
+from harness.operators.reference.approximate import Approximate, moved
+from harness.operators.reference.roundoff import EXP_ULPS, Roundoff
 
 
 @dataclass(frozen=True)

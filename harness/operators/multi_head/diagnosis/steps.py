@@ -43,14 +43,14 @@ class Steps:
     empty: str = "bias"
     """What a position has that no head lets attend to anything: the "bias" of the output, or "zero"."""
     split: str = "heads"
-    """"heads", "untransposed" (read as (batch, heads, length, dim)), "interleaved" (column d · heads + h), "batch" (positions of
-    all batch elements in one sequence), "floor" (columns beyond width // heads are zero), "narrow" (half of the columns, read as
-    if they were all)."""
+    """"heads", "untransposed" (read as (batch, heads, length, dim)), "interleaved" (column d · heads + h), "batch"
+    (positions of all batch elements in one sequence), "floor" (columns beyond width // heads are zero), "narrow" (half of
+    the columns, read as if they were all)."""
     merge: str = "heads"
     """"heads", "untransposed", "interleaved", "mean" (of the heads, for each)."""
     crossed: str = "y"
-    """Where keys and values come from, in cross-attention: "y", or "x"; "swapped" takes x for y and y for x, "keys" takes the
-    keys alone from x, "resized" has as many positions of y as x has, over and over."""
+    """Where keys and values come from, in cross-attention: "y", or "x"; "swapped" takes x for y and y for x, "keys" takes
+    the keys alone from x, "resized" has as many positions of y as x has, over and over."""
     masked: str = "batch"
     """What the first axis of a mask is: the "batch", the "heads", or batch · heads "repeated" in the wrong order."""
     cache: str = "before"
@@ -167,7 +167,8 @@ class Steps:
         out = flat if "o" in self.unprojected else flat @ weight.reshape(-1, weight.shape[2])
         out = out + self.output_biases * self.arrays["bo"]
         if self.empty == "zero":
-            out = np.where(self.formula.scores().seen.any(axis=(1, 3))[..., None], out, 0.0)
+            some = np.any(self.formula.scores().seen, axis=(1, 3), keepdims=True)
+            out = np.where(some[:, 0], out, 0.0)
         return out + self.arrays["x"] if self.residual else out
 
     def changed(self, **changes: Any) -> Steps:

@@ -42,7 +42,7 @@ def _output(layer: Layer, rows: np.ndarray, arithmetic: Rounded) -> Computed:
     out = arithmetic.stored(arithmetic.product(_merge(o.value), layer.weights["wo"]))
     if "bo" in layer.biases:
         out = arithmetic.stored(out + layer.biases["bo"])
-    return Computed(out, o.ill_conditioned.any(axis=1))
+    return Computed(out, np.any(o.ill_conditioned, axis=1, keepdims=True)[:, 0])
 
 
 def _gradients(layer: Layer, arithmetic: Rounded) -> Mapping[str, Computed]:

@@ -8,6 +8,7 @@ from harness.operators.attention.reference.backward import backward_rows
 from harness.operators.attention.reference.forward import forward_rows
 from harness.operators.multi_head.reference.linear import added, linear, total
 from harness.operators.multi_head.reference.stages import Layer, merge
+from harness.operators.problem import Shape
 from harness.operators.reference.approximate import Approximate
 from harness.operators.reference.part import Part
 
@@ -36,9 +37,13 @@ def gradients(layer: Layer) -> dict[str, Part]:
     undefined = any(part.undefined.any() for part in parts.values())
     excused = undefined or any(part.excused.any() for part in parts.values())
     return {
-        name: Part.of(found[name.removeprefix("d")].map(lambda a, shape=shape: a.reshape(shape)), undefined, excused)
+        name: Part.of(_reshaped(found[name.removeprefix("d")], shape), undefined, excused)
         for name, shape in problem.output_shapes.items()
     }
+
+
+def _reshaped(x: Approximate, shape: Shape) -> Approximate:
+    return x.map(lambda a: a.reshape(shape))
 
 
 def flat(x: Approximate) -> Approximate:

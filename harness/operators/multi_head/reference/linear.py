@@ -30,7 +30,7 @@ def linear(unit: Roundoff, x: Approximate, w: np.ndarray, b: np.ndarray | None =
 def total(unit: Roundoff, x: Approximate) -> Approximate:
     """The sum over the first axis, in any order, stored."""
     value = x.value.sum(axis=0)
-    error = unit.gamma(len(x.value)) * x.size.sum(axis=0) + (0.0 if x.exact else x.error.sum(axis=0))  # type: ignore[union-attr]
+    error = unit.gamma(len(x.value)) * x.size.sum(axis=0) + (0.0 if x.exact else x.error.sum(axis=0))
     error = error + (len(x.value) + 1) * unit.smallest
     return Approximate(value, error + unit.storage * (np.abs(value) + error))
 
@@ -38,7 +38,7 @@ def total(unit: Roundoff, x: Approximate) -> Approximate:
 def added(unit: Roundoff, *parts: Approximate) -> Approximate:
     """The sum of a few parts that were stored, each partial sum stored too."""
     value = np.sum([part.value for part in parts], axis=0)
-    error = np.sum([part.error for part in parts], axis=0)
+    error = sum(part.error for part in parts)
     if len(parts) > 1:
         size = np.sum([part.size for part in parts], axis=0)
         error = error + unit.gamma(len(parts) - 1, unit.storage) * size + len(parts) * unit.smallest

@@ -25,8 +25,10 @@ class Layer:
         self.x = given["x"]
         self.y = given.get("y", self.x)
         self.weights = {name: matrix(name, given[name]) for name in ("wq", "wk", "wv", "wo")}
-        self.biases = {name: given[name].reshape(-1) for name in ("bq", "bk", "bv", "bo") if name in given}
-        self.cache = {name: given[name] for name in ("k_cache", "v_cache") if name in given}
+        self.biases: dict[str, np.ndarray] = {
+            name: given[name].reshape(-1) for name in ("bq", "bk", "bv", "bo") if name in given
+        }
+        self.cache: dict[str, np.ndarray] = {name: given[name] for name in ("k_cache", "v_cache") if name in given}
         self.dout = given.get("dout")
 
     def operands(self) -> Operands:
