@@ -1,6 +1,5 @@
 """The kernels as functions of arrays: what a NumPy user calls."""
 
-from ctypes import addressof, c_char
 from typing import NamedTuple
 
 import ml_dtypes
@@ -13,7 +12,7 @@ from .layout.plan import KEYS_MULTIPLE, Plan, plan_backward, plan_decode, plan_f
 from .passes.backward import backward
 from .passes.decode import decode
 from .passes.forward import forward
-from .runtime.call import CALL, OPERAND, new_call
+from .runtime.call import CALL, OPERAND, address, new_call
 
 _ADDRESS, _STRIDES = OPERAND.word("address"), OPERAND.word("by_batch")
 """The words of an operand: its address, then four strides."""
@@ -106,7 +105,7 @@ class Fused:
             if any(stride % x.itemsize for stride in x.strides):  # A field of records: kernels count strides in elements.
                 x = np.ascontiguousarray(x)
             call[operand.at + _STRIDES : operand.at + _STRIDES + x.ndim] = x.strides
-        call[operand.at + _ADDRESS] = _address(x)
+        call[operand.at + _ADDRESS] = address(x)
         return x
 
 
@@ -138,11 +137,3 @@ def _operands(problem: Problem, dtype: np.dtype, state_dtype: np.dtype) -> dict[
 
 def _contiguous(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     return tuple(itemsize * int(np.prod(shape[axis + 1 :])) for axis in range(len(shape)))
-
-
-def _address(x) -> int:
-    """The address of an array's first element. NumPy's own way takes longer, but works for every array."""
-    try:
-        return addressof(c_char.from_buffer(x))
-    except (TypeError, ValueError, BufferError):
-        return x.__array_interface__["data"][0]

@@ -1,5 +1,6 @@
 """The layout of a call: one array of 64-bit words that Python fills and every thread of a kernel reads."""
 
+from ctypes import addressof, c_char
 from typing import NamedTuple
 
 import numpy as np
@@ -60,6 +61,14 @@ MAXIMUM, LOG_SUM = range(2)
 def new_call(threads: int) -> np.ndarray:
     """The words of a call, all zero."""
     return np.zeros(COUNTERS + threads * (CACHE_LINE // 8), np.int64)
+
+
+def address(x: np.ndarray) -> int:
+    """The address of an array's first element. NumPy's own way takes longer, but works for every array."""
+    try:
+        return addressof(c_char.from_buffer(x))
+    except (TypeError, ValueError, BufferError):
+        return x.__array_interface__["data"][0]
 
 
 class Thread(NamedTuple):

@@ -4,8 +4,10 @@ A function with `prange` compiles everything it calls once more for its threads,
 address and is compiled once for all kernels, and they are compiled as they would be for one thread.
 """
 
+import sys
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from types import FunctionType
 
 import numba
@@ -64,7 +66,9 @@ def _compiled_for(task: Callable, kinds: tuple[type, type | None]) -> int:
     The task is a global variable of the C function and not enclosed by it: Numba's cache key of an enclosed function differs
     from process to process.
     """
-    key, kind, stored = digest(f"{task.__module__}.{task.__qualname__}"), kinds[0](1), kinds[1](1) if kinds[1] else None
+    folder = Path(sys.modules[task.__module__].__file__).parent
+    key = digest(f"{task.__module__}.{task.__qualname__}", folder)
+    kind, stored = kinds[0](1), kinds[1](1) if kinds[1] else None
 
     def worker(arguments, thread):
         _ = key

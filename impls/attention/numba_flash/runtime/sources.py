@@ -24,8 +24,13 @@ def hash_of_sources(folder: Path) -> bytes:
 
 
 @cache
-def digest(name: str) -> int:
-    """A hash of a function's name, of every source file of this package, and of what else changes its code."""
+def digest(name: str, folder: Path | None = None) -> int:
+    """A hash of a function's name, of every source file of this package, and of what else changes its code.
+
+    `folder` is that of a function outside the package, which uses it as a library.
+    """
     total = hashlib.sha256(f"{name} {amx()} {codegen()}".encode())
     total.update(hash_of_sources(PACKAGE))
+    if folder is not None and not folder.is_relative_to(PACKAGE):
+        total.update(hash_of_sources(folder))
     return int.from_bytes(total.digest()[:7])
