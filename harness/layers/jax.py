@@ -9,6 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from harness.layers import checks
+
 Weights = Mapping[str, Any]
 """wq `(width, heads, dim)`, wk and wv `(y_width, kv_heads, dim)`, wo `(heads, v_dim, out_width)`; bq, bk, bv, bo or none."""
 
@@ -28,15 +30,16 @@ def init(
 ) -> dict[str, Any]:
     """New weights from a key, uniform in ±√(6/(fan_in + fan_out)) (Glorot and Bengio 2010); biases of zeros.
 
-    Raises `ValueError` for heads that do not divide.
+    Raises `ValueError` for sizes that do not fit.
     """
-    kv_heads = kv_heads or heads
-    if heads % kv_heads:
-        raise ValueError(f"{kv_heads} key/value heads do not divide {heads} heads")
-    if head_dim is None and width % heads:
-        raise ValueError(f"{heads} heads do not divide the width {width}; give head_dim")
-    d = head_dim or width // heads
-    dv, y_width, out_width = v_head_dim or d, y_width or width, out_width or width
+    checks.at_least_one("width", width)
+    checks.at_least_one("heads", heads)
+    kv_heads = checks.at_least_one("kv_heads", heads if kv_heads is None else kv_heads)
+    checks.share(("heads", "kv_heads"), heads, kv_heads)
+    d = checks.head_dim("head_dim", head_dim, width, heads)
+    dv = checks.at_least_one("v_head_dim", d if v_head_dim is None else v_head_dim)
+    y_width = checks.at_least_one("y_width", width if y_width is None else y_width)
+    out_width = checks.at_least_one("out_width", width if out_width is None else out_width)
     shapes = {
         "wq": (width, heads, d),
         "wk": (y_width, kv_heads, d),
@@ -68,12 +71,17 @@ def multi_head_attention(
     dropout: float = 0.0,
     key: Any = None,
 ) -> Any:
-    """The layer's output `(batch, length, out_width)` for x `(batch, length, width)` and y `(batch, keys, y_width)`, x if none.
+    """The layer's output `(batch, length, out_width)` for x `(batch, length, width)` and y `(batch, keys, y_width)`.
 
-    `mask` is boolean, True where a query may attend, broadcastable to `(batch, heads, length, keys)`; `causal_mask` makes one.
-    The caches, `(batch, kv_heads, positions, dim)`, stand before the projections of x. With a `key`, weights after the softmax
-    are dropped with the probability `dropout` and what is kept is scaled by 1/(1 - dropout); without one nothing is.
+    Without y it is self-attention.
+    `mask` is boolean, True where a query may attend, broadcastable to `(batch, heads, length, keys)`; `causal_mask` makes
+    one. The caches, `(batch, kv_heads, positions, dim)`, stand before the projections of x. With a `key`, weights after the
+    softmax are dropped with the probability `dropout` and what is kept is scaled by 1/(1 - dropout); without one nothing is.
+
+    Raises `ValueError` for shapes that do not fit each other.
     """
+    _check(weights, x, x if y is None else y)
+    checks.dropout(dropout)
     wide = jnp.promote_types(x.dtype, jnp.float32)
     y = x if y is None else y
     q, k, v = (_heads(weights, letter, a) for letter, a in (("q", x), ("k", y), ("v", y)))
@@ -86,6 +94,8 @@ def multi_head_attention(
     if softcap is not None:
         scores = softcap * jnp.tanh(scores / softcap)
     if mask is not None:
+        checks.boolean(str(mask.dtype))
+        checks.mask(mask.shape, (batch, heads, length, keys))
         mask = jnp.broadcast_to(mask, (batch, heads, length, keys)).reshape(scores.shape)
     p = _softmax(scores, mask)
     if key is not None and dropout:
@@ -96,13 +106,29 @@ def multi_head_attention(
 
 
 def causal_mask(length: int, keys: int, alignment: str = "top-left") -> Any:
-    """Boolean `(length, keys)`: the keys up to the diagonal that begins in the first corner of the matrix, or ends in the last.
+    """Boolean `(length, keys)`: the keys up to the diagonal that begins in the matrix's first corner, or ends in its last.
 
     Raises `ValueError` for another alignment than "top-left" and "bottom-right".
     """
-    if alignment not in ("top-left", "bottom-right"):
-        raise ValueError(f"alignment must be top-left or bottom-right, not {alignment!r}")
+    checks.alignment("alignment", alignment)
     return jnp.tri(length, keys, keys - length if alignment == "bottom-right" else 0, dtype=bool)
+
+
+def _check(weights: Weights, x: Any, y: Any) -> None:
+    """Raise `ValueError` for weights whose shapes do not fit each other, or x and y."""
+    if missing := [name for name in ("wq", "wk", "wv", "wo") if name not in weights]:
+        raise ValueError(f"the weights lack {', '.join(missing)}; expected wq, wk, wv, wo and perhaps bq, bk, bv, bo")
+    width, heads, d = checks.axes("wq", weights["wq"].shape, "(width, heads, dim)")
+    y_width, kv_heads, _ = checks.axes("wk", weights["wk"].shape, "(y_width, kv_heads, dim)")
+    *_, v_dim = checks.axes("wv", weights["wv"].shape, "(y_width, kv_heads, v_dim)")
+    *_, out_width = checks.axes("wo", weights["wo"].shape, "(heads, v_dim, out_width)")
+    checks.share(("heads", "kv_heads"), heads, kv_heads)
+    shapes = {"wq": (width, heads, d), "wk": (y_width, kv_heads, d), "wv": (y_width, kv_heads, v_dim)}
+    shapes |= {"wo": (heads, v_dim, out_width)}
+    biases = {"bq": (heads, d), "bk": (kv_heads, d), "bv": (kv_heads, v_dim), "bo": (out_width,)}
+    checks.loaded(weights, shapes | {name: shape for name, shape in biases.items() if name in weights})
+    checks.sequence("x", x.shape, width)
+    checks.sequence("y", y.shape, y_width)
 
 
 def _heads(weights: Weights, letter: str, x: Any) -> Any:

@@ -9,6 +9,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from harness.layers import checks
+
 _PARTS = ("query", "key", "value", "output")
 
 
@@ -18,13 +20,13 @@ class MultiHeadAttention(keras.layers.Layer):
 
     `layer(x)` is self-attention, `layer(x, y)` cross-attention: x `(batch, length, width)`, y `(batch, keys, y_width)`, the
     result `(batch, length, output_width)`. `attention_mask` is boolean, True where a query may attend, and broadcastable to
-    `(batch, heads, length, keys)`, or `(batch, length, keys)` as Keras's own layer has it. Masks that Keras propagates (of an
-    Embedding with mask_zero, of Masking) hide keys; the mask of x goes on with the result. Dropout acts on the weights after
-    the softmax, in training only, and scales what it keeps by 1/(1 - dropout).
+    `(batch, heads, length, keys)`, or `(batch, length, keys)` as Keras's own layer has it. Masks that Keras propagates (of
+    an Embedding with mask_zero, of Masking) hide keys; the mask of x goes on with the result. Dropout acts on the weights
+    after the softmax, in training only, and scales what it keeps by 1/(1 - dropout).
 
-    `scale` is 1/√key_dim unless given; `output_width` the width of x; `key_dim` the width of x divided by num_heads, which must
-    then divide it; `value_dim` key_dim. `num_kv_heads` fewer key/value heads share out the queries' (grouped heads). `causal` is
-    "top-left" or "bottom-right", as docs/contract.md explains; True means "top-left".
+    `scale` is 1/√key_dim unless given; `output_width` the width of x; `key_dim` the width of x divided by num_heads, which
+    must then divide it; `value_dim` key_dim. `num_kv_heads` key/value heads, fewer than num_heads, serve groups of queries'
+    heads. `causal` is "top-left" or "bottom-right", as docs/contract.md explains; True means "top-left".
 
     Raises `ValueError` for sizes that do not fit, when the layer is made or built.
     """
@@ -47,32 +49,25 @@ class MultiHeadAttention(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.supports_masking = True
-        self.num_heads = _at_least_one("num_heads", num_heads)
-        self.num_kv_heads = _at_least_one("num_kv_heads", num_heads if num_kv_heads is None else num_kv_heads)
-        if self.num_heads % self.num_kv_heads:
-            raise ValueError(f"num_kv_heads must divide num_heads; {self.num_kv_heads} does not divide {self.num_heads}")
-        self.key_dim = None if key_dim is None else _at_least_one("key_dim", key_dim)
-        self.value_dim = None if value_dim is None else _at_least_one("value_dim", value_dim)
-        self.output_width = None if output_width is None else _at_least_one("output_width", output_width)
+        self.num_heads = checks.at_least_one("num_heads", num_heads)
+        self.num_kv_heads = checks.at_least_one("num_kv_heads", num_heads if num_kv_heads is None else num_kv_heads)
+        checks.share(("num_heads", "num_kv_heads"), self.num_heads, self.num_kv_heads)
+        self.key_dim = None if key_dim is None else checks.at_least_one("key_dim", key_dim)
+        self.value_dim = None if value_dim is None else checks.at_least_one("value_dim", value_dim)
+        self.output_width = None if output_width is None else checks.at_least_one("output_width", output_width)
         self.use_bias = bool(use_bias)
-        self.causal = "top-left" if causal is True else (causal or None)
-        if self.causal not in (None, "top-left", "bottom-right"):
-            raise ValueError(f'causal must be True, "top-left" or "bottom-right", not {causal!r}')
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and below 1, not {dropout}")
-        if softcap is not None and not softcap > 0:
-            raise ValueError(f"softcap must be above zero, not {softcap}; leave it out for none")
-        self.scale, self.softcap, self.dropout, self.seed = scale, softcap, float(dropout), seed
+        self.causal = checks.alignment("causal", "top-left" if causal is True else causal or None)
+        self.softcap, self.dropout = checks.softcap(softcap), checks.dropout(dropout)
+        self.scale, self.seed = scale, seed
         self._seeds = keras.random.SeedGenerator(seed) if self.dropout else None
 
     def build(self, x_shape: Any, y_shape: Any = None) -> None:
         """Make the weights: matrices `(width, heads · dim)`, Glorot uniform, and biases of zeros."""
-        width = _width("x", x_shape)
-        y_width = width if y_shape is None else _width("y", y_shape)
-        if self.key_dim is None and width % self.num_heads:
-            raise ValueError(f"{self.num_heads} heads do not divide the width {width}; give key_dim")
-        d = self.key_dim or width // self.num_heads
+        width = checks.sequence("x", x_shape)
+        y_width = width if y_shape is None else checks.sequence("y", y_shape)
+        d = checks.head_dim("key_dim", self.key_dim, width, self.num_heads)
         dv = self.value_dim or d
+        self._widths = width, y_width
         self._dims = d, dv
         shapes = {
             "query": (width, self.num_heads * d),
@@ -101,12 +96,18 @@ class MultiHeadAttention(keras.layers.Layer):
         x_mask: Any = None,
         y_mask: Any = None,
     ) -> Any:
-        """The layer's output. The last three are what Keras propagates: `mask` with x alone, the others with their arrays."""
+        """The layer's output. Keras propagates the last three: `mask` with x alone, the others with their arrays."""
+        checks.sequence("x", x.shape, self._widths[0])
         padding = y_mask
         if y is None:
             y, padding = x, mask if x_mask is None else x_mask
+        checks.sequence("y", y.shape, self._widths[1])
         q = self._heads(x, "query", self.num_heads)
         k, v = (self._heads(y, part, self.num_kv_heads) for part in ("key", "value"))
+        if attention_mask is not None and len(attention_mask.shape) == 3:
+            attention_mask = ops.expand_dims(attention_mask, 1)  # The heads' axis is left out.
+        if attention_mask is not None:
+            checks.mask(attention_mask.shape, (x.shape[0], self.num_heads, x.shape[1], y.shape[1]))
         seen = self._seen(ops.shape(x)[1], ops.shape(y)[1], attention_mask, padding)
         o = self._attend(q, k, v, seen, bool(training))
         batch, _, length, _ = ops.shape(o)
@@ -132,15 +133,23 @@ class MultiHeadAttention(keras.layers.Layer):
     def load(self, weights: Mapping[str, Any]) -> None:
         """Take weights in the harness's form: wq `(width, heads, dim)`, … wo `(heads, dim, width)`, bq … bo.
 
-        Raises `ValueError` for a weight of another shape, and for biases that the layer has not.
+        Raises `ValueError` for a weight of another shape, for one that is missing, and for biases that the layer has not.
         """
-        extra = [name for name in weights if name[1] != "w" and name.startswith("b") and not self.use_bias]
-        if extra:
-            raise ValueError(f"the layer has no biases (use_bias=False), and {', '.join(extra)} were given")
+        checks.loaded(weights, self._shapes())
         for part, letter in zip(_PARTS, "qkvo", strict=True):
             for variables, kind in ((self.kernels, "w"), (self.biases, "b")):
-                if f"{kind}{letter}" in weights:
+                if part in variables:
                     variables[part].assign(ops.reshape(weights[f"{kind}{letter}"], variables[part].shape))
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the weights and biases in the harness's form."""
+        h, hkv, (d, dv), (width, y_width) = self.num_heads, self.num_kv_heads, self._dims, self._widths
+        out = self.output_width or width
+        shapes: dict[str, tuple[int, ...]] = {
+            "wq": (width, h, d), "wk": (y_width, hkv, d), "wv": (y_width, hkv, dv), "wo": (h, dv, out),
+        }  # fmt: skip
+        biases: dict[str, tuple[int, ...]] = {"bq": (h, d), "bk": (hkv, d), "bv": (hkv, dv), "bo": (out,)}
+        return shapes | biases if self.use_bias else shapes
 
     def _project(self, x: Any, part: str) -> Any:
         product = ops.matmul(x, ops.cast(self.kernels[part], x.dtype))
@@ -179,7 +188,6 @@ class MultiHeadAttention(keras.layers.Layer):
             found = j - i <= (keys - length if self.causal == "bottom-right" else 0)
         if attention_mask is not None:
             given = ops.cast(attention_mask, "bool")
-            given = ops.expand_dims(given, 1) if len(given.shape) == 3 else given  # The heads' axis is left out.
             found = given if found is None else ops.logical_and(found, given)
         if padding is not None:
             given = ops.cast(padding, "bool")[:, None, None, :]
@@ -202,15 +210,3 @@ def _softmax(scores: Any, seen: Any) -> Any:
 def _wide(x: Any) -> str:
     """The dtype of scores and sums: float32 at least."""
     return "float64" if keras.backend.standardize_dtype(x.dtype) == "float64" else "float32"
-
-
-def _width(name: str, shape: Any) -> int:
-    if len(shape) != 3 or not shape[-1]:
-        raise ValueError(f"{name} must be (batch, length, width) with a width above zero, not of shape {tuple(shape)}")
-    return int(shape[-1])
-
-
-def _at_least_one(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
-    return value

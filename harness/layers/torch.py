@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
+from harness.layers import checks
 from harness.layers.torch_kernels import kernel
 
 
@@ -46,27 +46,22 @@ class MultiHeadAttention(nn.Module):
         attention: str = "sdpa",
     ):
         super().__init__()
-        kv_heads = kv_heads or heads
-        if min(width, heads) < 1:
-            raise ValueError(f"width and heads must be at least 1, not {width} and {heads}")
-        if heads % kv_heads:
-            raise ValueError(f"{kv_heads} key/value heads do not divide {heads} heads")
-        if head_dim is None and width % heads:
-            raise ValueError(f"{heads} heads do not divide the width {width}; give head_dim")
-        if causal not in (None, "top-left", "bottom-right"):
-            raise ValueError(f'causal must be "top-left" or "bottom-right", not {causal!r}')
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and below 1, not {dropout}")
-        self.heads, self.kv_heads = heads, kv_heads
-        d = head_dim or width // heads
-        dv, y_width, out_width = v_head_dim or d, y_width or width, out_width or width
-        self.causal, self.window, self.softcap, self.dropout = causal, window, softcap, dropout
-        self.scale = 1 / math.sqrt(d) if scale is None else scale
+        self.width, self.heads = checks.at_least_one("width", width), checks.at_least_one("heads", heads)
+        self.kv_heads = checks.at_least_one("kv_heads", heads if kv_heads is None else kv_heads)
+        checks.share(("heads", "kv_heads"), self.heads, self.kv_heads)
+        self.head_dim = checks.head_dim("head_dim", head_dim, self.width, self.heads)
+        self.v_head_dim = checks.at_least_one("v_head_dim", self.head_dim if v_head_dim is None else v_head_dim)
+        self.y_width = checks.at_least_one("y_width", width if y_width is None else y_width)
+        self.out_width = checks.at_least_one("out_width", width if out_width is None else out_width)
+        self.causal, self.window = checks.alignment("causal", causal), window
+        self.softcap, self.dropout = checks.softcap(softcap), checks.dropout(dropout)
+        self.scale = 1 / math.sqrt(self.head_dim) if scale is None else scale
         self.attention = attention
-        self.q_proj = nn.Linear(width, heads * d, bias=biases)
-        self.k_proj = nn.Linear(y_width, kv_heads * d, bias=biases)
-        self.v_proj = nn.Linear(y_width, kv_heads * dv, bias=biases)
-        self.o_proj = nn.Linear(heads * dv, out_width, bias=biases)
+        d, dv = self.head_dim, self.v_head_dim
+        self.q_proj = nn.Linear(self.width, self.heads * d, bias=biases)
+        self.k_proj = nn.Linear(self.y_width, self.kv_heads * d, bias=biases)
+        self.v_proj = nn.Linear(self.y_width, self.kv_heads * dv, bias=biases)
+        self.o_proj = nn.Linear(self.heads * dv, self.out_width, bias=biases)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -84,27 +79,42 @@ class MultiHeadAttention(nn.Module):
         cache: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """The layer's output."""
+        checks.sequence("x", x.shape, self.width)
         y = x if y is None else y
+        checks.sequence("y", y.shape, self.y_width)
         q = _split(self.q_proj(x), self.heads)
         k, v = _split(self.k_proj(y), self.kv_heads), _split(self.v_proj(y), self.kv_heads)
         if cache is not None:
             k, v = torch.cat([cache[0], k], dim=2), torch.cat([cache[1], v], dim=2)
+        if mask is not None:
+            checks.boolean(str(mask.dtype).removeprefix("torch."))
+            checks.mask(mask.shape, (*q.shape[:3], k.shape[2]))
         return self.o_proj(self._attend(q, k, v, mask).transpose(1, 2).flatten(2))
 
     def load(self, weights: Mapping[str, Any]) -> None:
         """Take weights in the harness's form: wq `(width, heads, dim)`, … wo `(heads, dim, width)`, bq … bo.
 
-        Raises `ValueError` for a weight of another shape.
+        Raises `ValueError` for a weight of another shape, for one that is missing, and for biases that the module has not.
         """
+        checks.loaded(weights, self._shapes())
         for letter, projection in zip("qkvo", (self.q_proj, self.k_proj, self.v_proj, self.o_proj), strict=True):
             weight = torch.as_tensor(weights[f"w{letter}"])
-            matrix = weight.flatten(0, 1) if letter == "o" else weight.flatten(1)
-            if matrix.T.shape != projection.weight.shape:
-                raise ValueError(f"w{letter} is {tuple(weight.shape)}, and does not fit {tuple(projection.weight.T.shape)}")
             with torch.no_grad():
-                projection.weight.copy_(matrix.T)
+                projection.weight.copy_((weight.flatten(0, 1) if letter == "o" else weight.flatten(1)).T)
                 if projection.bias is not None:
                     projection.bias.copy_(torch.as_tensor(weights[f"b{letter}"]).flatten())
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the weights and biases in the harness's form."""
+        h, hkv, d, dv = self.heads, self.kv_heads, self.head_dim, self.v_head_dim
+        shapes: dict[str, tuple[int, ...]] = {
+            "wq": (self.width, h, d),
+            "wk": (self.y_width, hkv, d),
+            "wv": (self.y_width, hkv, dv),
+            "wo": (h, dv, self.out_width),
+        }
+        biases: dict[str, tuple[int, ...]] = {"bq": (h, d), "bk": (hkv, d), "bv": (hkv, dv), "bo": (self.out_width,)}
+        return shapes if self.q_proj.bias is None else shapes | biases
 
     def _attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         dropout = self.dropout if self.training else 0.0
@@ -131,7 +141,7 @@ class MultiHeadAttention(nn.Module):
             band = band & (distance >= -left) if left >= 0 else band
             band = band & (distance <= right) if right >= 0 else band
             mask = band if mask is None else band & mask
-        return F.scaled_dot_product_attention(
+        return nn.functional.scaled_dot_product_attention(
             q, k, v, mask, dropout, flag, scale=self.scale, enable_gqa=self.heads != self.kv_heads
         )
 

@@ -18,6 +18,12 @@ def inexact_factor(problem):
     )
 
 
+def bias_summed_in_bfloat16(problem):
+    """A reason where a library sums the gradient of a bias over the positions in bfloat16 itself: [] elsewhere."""
+    summed = problem.dtype == "bfloat16" and problem.direction == "backward" and problem.biases
+    return ["on the CPU it sums the gradient of a bfloat16 bias in bfloat16"] if summed else []
+
+
 def scaled(problem, weights):
     """The weights with that factor in W^Q and b^Q."""
     factor = factor_of(problem)

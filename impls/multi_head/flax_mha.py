@@ -11,7 +11,7 @@ from harness.masks import causal_flag, combined_mask, four_axes
 from harness.multi_head import EVERYTHING, MULTI_HEAD, Problem
 from harness.registry import implementation
 
-from ._mapping import inexact_factor, scaled
+from ._mapping import bias_summed_in_bfloat16, inexact_factor, scaled
 
 _SUPPORTS = replace(
     EVERYTHING,
@@ -25,7 +25,7 @@ _SUPPORTS = replace(
         "v_head_dim": "qkv_features is the width of queries, keys and values alike",
         "cache": "its cache takes one position at a time, into keys and values of a fixed length",
     },
-    extra_check=inexact_factor,
+    extra_check=lambda problem: inexact_factor(problem) + bias_summed_in_bfloat16(problem),
 )
 
 

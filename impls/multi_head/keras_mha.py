@@ -10,14 +10,11 @@ from harness.masks import causal_flag, combined_mask, four_axes_shape, score_sha
 from harness.multi_head import EVERYTHING, MULTI_HEAD, Problem
 from harness.registry import Differentiable, implementation
 
-from ._mapping import factor_of, inexact_factor, mask_by_head, scaled
+from ._mapping import bias_summed_in_bfloat16, factor_of, inexact_factor, mask_by_head, scaled
 
 
 def _refused(problem):
-    reasons = inexact_factor(problem) + mask_by_head(problem)
-    if (problem.dtype, problem.direction, problem.biases) == ("bfloat16", "backward", True):
-        reasons.append("TensorFlow sums the gradient of a bfloat16 bias in bfloat16 on the CPU")
-    return reasons
+    return inexact_factor(problem) + mask_by_head(problem) + bias_summed_in_bfloat16(problem)
 
 
 _PARTS = ("query", "key", "value", "attention_output")
