@@ -11,7 +11,11 @@ def plugin() -> argparse.ArgumentParser:
     """--plugin, of every command that finds implementations."""
     some = argparse.ArgumentParser(add_help=False)
     some.add_argument(
-        "--plugin", action="append", default=[], metavar="FILE", help="a Python file with implementations of your own, or FILE:CLASS, a layer"
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a Python file with implementations of your own, or FILE:CLASS, a layer",
     )
     return some
 

@@ -8,22 +8,15 @@ in a call, raises it here. docs/article.md has the suite's verdict.
 from harness.multi_head import MULTI_HEAD, Problem, Supports
 from harness.registry import Differentiable, implementation
 
-_NO_ARGUMENT = "the layer has no argument for it"  # F20.
-
 _SUPPORTS = Supports(
     dtypes=("float64", "float32", "bfloat16", "float16"),
     mask=True,
     cross=True,
     y_width=True,
     gradients=True,
-    reasons={
-        **dict.fromkeys(("causal", "window", "softcap", "scale", "grouped_heads", "cache", "out_width"), _NO_ARGUMENT),
-        "biases": "its Dense layers are made without biases",
-        "head_dim": "its heads share out the width",
-        "v_head_dim": "its heads share out the width",
-    },
+    reasons={"biases": "its Dense layers are made without biases"},
 )
-"""What its signature takes: v, k and q of their own, and a mask."""
+"""What its signature takes: v, k and q of their own, and a mask; it has no argument for anything else (F20)."""
 
 
 @implementation(
