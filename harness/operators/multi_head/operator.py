@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from harness.operators.answer import Expected
 from harness.operators.base import Arrays, Operator, Solve
@@ -70,6 +70,12 @@ class MultiHead(Operator):
         failure = Failure.of(problem, inputs, outputs, answer)
         said = likely_cause(failure, self.mistakes(problem, inputs), self.axes)
         return said if said.text.startswith("It equals") else fitted(failure) or said
+
+    @property
+    def conventions(self) -> Any:
+        from harness.operators.multi_head import conventions
+
+        return conventions
 
     @property
     def properties(self) -> Sequence[str]:  # type: ignore[override]
