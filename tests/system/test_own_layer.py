@@ -106,6 +106,14 @@ def test_projections_that_are_never_called_are_told_before_anything_else(check):
 
 
 @needs("torch")
+def test_a_layer_that_is_always_causal_is_given_causal_problems_only(check):
+    done = check("torch_layers.py", "Causal", "--case", "values", "--case", "masks", "--case", "gradients")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "it is causal, whatever it is given" in done.stdout.partition("\n")[0]
+    assert {*passed(done.stdout)} == {"masks", "gradients"}
+
+
+@needs("torch")
 def test_what_it_takes_is_told_first(check):
     done = check("torch_layers.py", "CrossAttention", "--case", "values/float32", "--case", "masks/padding")
     assert done.stdout.splitlines()[0] == (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from types import ModuleType
 from typing import Any
@@ -26,6 +27,8 @@ KIND = "layer"
 
 _DTYPE = "a layer of one's own is examined in float32"
 _NO_MASK = "it takes no mask"
+_EMPTY = "a layer of one's own is not given empty arrays"
+_ALWAYS_CAUSAL = "it is causal, whatever it is given"
 
 
 def declared(location: str) -> Implementation:
@@ -71,22 +74,22 @@ def _implementation(place: Place, examined: Any, own: Any = None) -> Implementat
 
 
 def _supports(examined: Any) -> Supports:
-    masked = examined.takes_mask
+    masked, causal = examined.takes_mask, CAUSAL if examined.takes_mask else ()
     return Supports(
         dtypes=("float32",),
         mask=masked,
-        causal=CAUSAL if masked else (),
+        causal=("top-left",) if examined.always_causal else causal,
         window=masked,
         cross=examined.takes_y,
         biases=examined.biases,
         grouped_heads=examined.grouped,
         gradients=True,
         reasons={"dtypes": _DTYPE, **({} if masked else dict.fromkeys(("mask", "causal", "window"), _NO_MASK))},
-        extra_check=_empty,
+        extra_check=functools.partial(_further, examined.always_causal),
     )
 
 
-def _empty(problem: Problem) -> list[str]:
-    """Most layers are never given empty arrays."""
-    sizes = (problem.batch, problem.q_len, problem.kv_len)
-    return [] if min(sizes) else ["a layer of one's own is not given empty arrays"]
+def _further(always_causal: bool, problem: Problem) -> list[str]:
+    """Most layers are never given empty arrays; one that is causal by itself has no answer to other problems."""
+    empty = not min(problem.batch, problem.q_len, problem.kv_len)
+    return [_EMPTY] * empty + [_ALWAYS_CAUSAL] * (always_causal and problem.causal is None)

@@ -37,6 +37,8 @@ class Examined:
     takes_y: bool
     biases: bool
     grouped: bool
+    always_causal: bool
+    """Whether no position sees a later one, whatever it is given."""
 
 
 class OwnLayer:
@@ -53,6 +55,7 @@ class OwnLayer:
         """What it takes, seen of one that is made and called. Raises `UserError` where its weights cannot be told apart."""
         try:
             made = self.made(PROBE)
+            causal = made.is_causal()
         except UserError:
             raise
         except Exception as error:
@@ -66,6 +69,7 @@ class OwnLayer:
         never = [slot.weight.name for slot in found if slot.weight.shape is None]
         others = [one.name for one in made.parameters if id(one) not in used and one.shape is not None]
         notes = [f"{', '.join(never)}: made and never called, so the projection is not applied"] if never else []
+        notes += ["it is causal, whatever it is given"] if causal else []
         notes += [f"other weights keep the values that they are made with: {', '.join(others)}"] if others else []
         named = {letter: slot.weight.name for slot in found for letter in slot.letters}
         return Examined(
@@ -77,6 +81,7 @@ class OwnLayer:
             takes_y=self.calls.takes_y,
             biases=all(slot.bias is not None for slot in found),
             grouped="kv_heads" in self._sizes,
+            always_causal=causal,
         )
 
     def made(self, problem: Problem) -> Made:
@@ -119,6 +124,20 @@ class Made:
         seen = None if seen is None else kind.native(seen.reshape(four_axes_shape(seen.shape)))
         out = self.layer(**self.own.calls.keywords(x, y, seen))
         return out[0] if isinstance(out, tuple | list) else out
+
+    def is_causal(self) -> bool:
+        """Whether the last position changes nothing before it, while the first one changes the last."""
+        x = np.random.default_rng(0).standard_normal(
+            (self.problem.batch, self.problem.q_len, self.problem.width), np.float32
+        )
+        first, last = x.copy(), x.copy()
+        first[:, 0] += 1
+        last[:, -1] += 1
+        call, kind = self.own.kind.without_gradients(self.call), self.own.kind
+        out, of_first, of_last = (kind.to_numpy(call(kind.native(each))) for each in (x, first, last))
+        if out.shape[:2] != x.shape[:2]:
+            return False
+        return np.array_equal(out[:, :-1], of_last[:, :-1]) and not np.array_equal(out[:, -1], of_first[:, -1])
 
     def _forward(self, x: Any, y: Any = None, mask: Any = None) -> tuple[Any, Any]:
         arrays = [x] if y is None else [x, y]

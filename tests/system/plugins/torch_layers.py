@@ -60,6 +60,19 @@ class NoScale(Attention):
         return self.proj(out.transpose(1, 2).reshape(batch, length, width))
 
 
+class Causal(Attention):
+    """Right, and of no use to an encoder."""
+
+    def __init__(self, n_embd, n_head, block_size, dropout):
+        super().__init__(n_embd, n_head)
+        self.register_buffer("seen", torch.tril(torch.ones(block_size, block_size, dtype=torch.bool)))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x):
+        length = x.shape[1]
+        return self.dropout(super().forward(x, self.seen[:length, :length]))
+
+
 class NoOutput(nn.Module):
     """Three matrices."""
 
