@@ -71,6 +71,13 @@ class _Model:
     def _output(self):
         from openvino import opset13 as op
 
+        product = self._product() if self._problem.kv_len else op.broadcast(self._zero(), self._problem.out_shape)
+        return op.add(product, self._constant(self._weights["bo"])) if self._problem.biases else product
+
+    def _product(self):
+        """The heads side by side, times W^O."""
+        from openvino import opset13 as op
+
         problem, inner = self._problem, self._problem.attention
         y = self.inputs.get("y", self.inputs["x"])
         q = self._heads("q", self.inputs["x"], problem.q_heads)
@@ -91,8 +98,8 @@ class _Model:
         product = op.matmul(merged, self._constant(matrix_of(self._weights, "wo")), False, False)
         if any_key is not None:
             of_rows = op.reshape(any_key, [any_key.shape[0], any_key.shape[2], 1], special_zero=False)
-            product = op.select(of_rows, product, op.convert(op.constant(0.0), self.kind))
-        return op.add(product, self._constant(self._weights["bo"])) if problem.biases else product
+            product = op.select(of_rows, product, self._zero())
+        return product
 
     def _heads(self, letter, x, heads):
         """A projection of x, (batch, heads, length, dim)."""
@@ -125,6 +132,11 @@ class _Model:
         if band is not None:
             seen = op.constant(band) if seen is None else op.logical_and(seen, op.constant(band))
         return seen
+
+    def _zero(self):
+        from openvino import opset13 as op
+
+        return op.convert(op.constant(0.0), self.kind)
 
     def _constant(self, tensor):
         from openvino import opset13 as op
