@@ -135,6 +135,8 @@ class MultiHeadAttention(keras.layers.Layer):
 
         Raises `ValueError` for a weight of another shape, for one that is missing, and for biases that the layer has not.
         """
+        if not self.built:
+            raise ValueError("the layer has no weights yet; build it, or call it once, before load")
         checks.loaded(weights, self._shapes())
         for part, letter in zip(_PARTS, "qkvo", strict=True):
             for variables, kind in ((self.kernels, "w"), (self.biases, "b")):

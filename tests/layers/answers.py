@@ -1,4 +1,4 @@
-"""Problems of the layer with the oracle's answers: layers that agree with it agree with each other, within the sum of its bounds."""
+"""Problems with the oracle's answers: two layers within its bounds differ by no more than twice the bound."""
 
 import numpy as np
 
@@ -35,4 +35,6 @@ def check(name, out):
     out = np.asarray(out)
     assert out.shape == problem.out_shape
     excess = np.abs(out - expected.value) - expected.bound
-    assert excess.max() <= 0, f"{name}: beyond its bound by {excess.max()} at {np.unravel_index(excess.argmax(), excess.shape)}"
+    assert excess.max() <= 0, (
+        f"{name}: beyond its bound by {excess.max()} at {np.unravel_index(excess.argmax(), excess.shape)}"
+    )
