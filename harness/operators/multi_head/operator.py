@@ -71,6 +71,11 @@ class MultiHead(Operator):
         said = likely_cause(failure, self.mistakes(problem, inputs), self.axes)
         return said if said.text.startswith("It equals") else fitted(failure) or said
 
+    def random_problems(self, supports: Supports, longest: int, backward: bool) -> Any:
+        from harness.operators.multi_head.random_problems import problems
+
+        return problems(supports, longest, backward)
+
     @property
     def conventions(self) -> Any:
         from harness.operators.multi_head import conventions
