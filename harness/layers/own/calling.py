@@ -45,9 +45,8 @@ def calling(function: Callable[..., Any], where: str) -> Call:
     """How `function`, the layer's `call` or `forward`, is called. Raises `UserError` where its arguments do not say."""
     found: dict[str, str] = {}
     unknown = []
-    signature = inspect.signature(function)
-    signature = signature.replace(parameters=list(signature.parameters.values())[1:])  # Without self.
-    for parameter in signature.parameters.values():
+    _, *parameters = inspect.signature(function).parameters.values()  # Without self.
+    for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         required = parameter.default is parameter.empty
@@ -59,7 +58,7 @@ def calling(function: Callable[..., Any], where: str) -> Call:
     if len(unknown) == 1 and "x" not in found.values():
         found = {unknown[0]: "x", **found}
         unknown = []
-    written = f"{where} called with {signature}"
+    written = f"{where} called with {inspect.Signature([one.replace(annotation=one.empty) for one in parameters])}"
     if unknown or list(found.values()).count("x") != 1:
         what = f"what {', '.join(unknown)} should be" if unknown else "which argument is x"
         raise UserError(
