@@ -54,7 +54,7 @@ class Implementation:
     """Arguments of the factory that it chooses itself when they are left out, each with values worth a comparison. The
     implementation with one of them is called "NAME[ARGUMENT=VALUE]"; `harness tune` runs them all beside its own choice."""
     wrong_on_purpose: str = ""
-    """Why it is here although it is wrong: an exhibit, examined where it is named, and never part of "all"."""
+    """Why it is here although it is wrong; it is then found by its name only, and never part of "all"."""
     origin: Origin = NOWHERE
 
     def __post_init__(self) -> None:

@@ -55,7 +55,7 @@ class Registry:
         known = [*self.implementations, *(b.name for b in self.broken if b.name not in self.implementations)]
         chosen = [name.strip() for name in names.split(",") if name.strip()]
         if chosen == ["all"]:
-            return [name for name in known if name not in self.exhibits]
+            return [name for name in known if name not in self.wrong_on_purpose]
         if not chosen:
             raise UserError("no implementation was named; --impl takes all, or names separated by commas")
         for name in chosen:
@@ -64,8 +64,8 @@ class Registry:
         return list(dict.fromkeys(chosen))
 
     @property
-    def exhibits(self) -> list[str]:
-        """Those that are wrong on purpose."""
+    def wrong_on_purpose(self) -> list[str]:
+        """Those that "all" leaves out."""
         return [name for name, one in self.implementations.items() if one.wrong_on_purpose]
 
     @property

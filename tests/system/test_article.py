@@ -1,4 +1,4 @@
-"""The article's layer is an exhibit: found by its name, rejected by the suite, and never among those that are right."""
+"""The article's layer is found by its name, rejected by the suite, and never among those that are right."""
 
 import importlib.util
 import json
