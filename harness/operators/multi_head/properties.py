@@ -35,8 +35,14 @@ def applies(name: str, problem: Problem) -> bool:
         "unseen-positions": problem.attention.banded or problem.mask is not None,
         "key-bias": problem.biases and problem.softcap is None and not problem.cache,
         "value-bias": problem.biases and not problem.cache and not problem.attention.may_have_empty_rows,
-        "weights-matter": problem.kv_len > 1,
+        "weights-matter": _every_weight_can_matter(problem),
     }.get(name, True)
+
+
+def _every_weight_can_matter(problem: Problem) -> bool:
+    """Whether each query has keys to choose from, and the dtype shows a small difference."""
+    chooses = problem.kv_len > 1 and not problem.attention.banded and problem.mask is None and problem.softcap is None
+    return chooses and problem.dtype in ("float32", "float64")
 
 
 def _permuted_heads(problem: Problem, inputs: Arrays, rng: np.random.Generator) -> Twin[Arrays]:

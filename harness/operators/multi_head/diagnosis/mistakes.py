@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Mapping
@@ -37,7 +38,12 @@ def mistakes(problem: Problem, inputs: Arrays) -> Iterator[tuple[Mistake, Arrays
             yield mistake, step.gradients()
     if not forward:
         yield from gradient_mistakes(right)
+    elif problem.attention.score_elements <= MAX_ELEMENTS_FOR_SEVERAL:
+        yield from _several(right)
 
+
+MAX_ELEMENTS_FOR_SEVERAL = 2**12
+"""Score elements beyond which several mistakes at once are not tried."""
 
 NOT_DIFFERENTIATED = {"split", "merge", "across", "unprojected", "crossed", "weights", "transposed", "output_heads", "empty"}
 """Steps whose mistakes have no gradients here."""
@@ -50,12 +56,28 @@ def _of_attention(problem: Problem, inputs: Arrays) -> Iterator[tuple[Mistake, M
     yield from replaced_steps(problem.attention, Inputs(nothing, nothing, nothing, inputs.get("mask")))
 
 
+def _several(right: Steps) -> Iterator[tuple[Mistake, Arrays]]:
+    """Two or three of the mistakes that layers make together: projections, heads, scale."""
+    problem = right.problem
+    projections = [(words, changes) for words, changes in _projections(problem) if changes.get("unprojected") == "qkv"]
+    heads = [(words, changes) for words, changes in _heads(problem) if changes.keys() & {"across", "split", "merge"}]
+    scales = [("without the scale", 1.0), ("with scores multiplied by sqrt(head_dim), not divided", math.sqrt(problem.head_dim))]
+    for projection, head, scale in itertools.product([None, *projections], [None, *heads], [None, *scales]):
+        made = [one for one in (projection, head, scale) if one is not None]
+        if len(made) < 2:
+            continue
+        steps = right.changed(**(projection[1] if projection else {}), **(head[1] if head else {}))
+        if scale is not None:
+            steps = steps.changed(attend=lambda formula, scale=scale[1]: formula.changed({"scale": scale}))
+        yield functools.reduce(Mistake.and_also, (Mistake.of(words) for words, _ in made)), {"out": steps.output()}
+
+
 def _steps(problem: Problem, inputs: Arrays) -> Iterator[tuple[str, dict[str, Any]]]:
     yield from _projections(problem)
     yield from _heads(problem)
     if problem.cross and problem.y_width == problem.width:
-        yield "with keys and values from x, not from y", {"crossed": "x"} if problem.q_len == problem.kv_len else {}
         if problem.q_len == problem.kv_len:
+            yield "with keys and values from x, not from y", {"crossed": "x"}
             yield "with x and y taken for each other", {"crossed": "swapped"}
             yield "with keys from x and values from y", {"crossed": "keys"}
     if problem.cross and problem.q_len != problem.kv_len:
