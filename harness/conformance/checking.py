@@ -118,7 +118,8 @@ class _Checking:
     def _repetition(self, name: str, verdict: Verdict) -> str:
         """The command that runs one case again."""
         plugins = "".join(f" --plugin {shlex.quote(plugin)}" for plugin in self._request.plugins)
-        return f"python -m harness check --impl {name}{plugins} --case {verdict.case.id} --seed {verdict.case.seed}"
+        which = f"{self._registry.option}--impl {name}{plugins}"
+        return f"python -m harness check {which} --case {verdict.case.id} --seed {verdict.case.seed}"
 
 
 def _passed(tallies: Sequence[Tally], some_cases: bool) -> bool:

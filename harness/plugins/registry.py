@@ -72,6 +72,11 @@ class Registry:
     def _what(self) -> str:
         return "implementation" if self.operator is ATTENTION else f"implementation of {self.operator.name}"
 
+    @property
+    def option(self) -> str:
+        """What a command is given so that a name is looked for here: attention is looked through first anyway."""
+        return "" if self.operator is ATTENTION else f"--operator {self.operator.name} "
+
     def has(self, names: str) -> bool:
         """Whether each of the names in "a,b,c" is here, as an implementation or as a variant of one."""
         given = [name.strip().partition("[")[0] for name in names.split(",") if name.strip()]

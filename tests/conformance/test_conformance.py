@@ -27,7 +27,7 @@ def pytest_generate_tests(metafunc):
         _FOUND.registries.values() if asked == "all" else [_FOUND.holding(asked, metafunc.config.getoption("operator"))]
     )
     chosen = [
-        Subject(registry.implementations[name], f"--operator {registry.operator.name} --impl {name}")
+        Subject(registry.implementations[name], f"{registry.option}--impl {name}")
         for registry in registries
         for name in registry.select(asked)
     ]
