@@ -1,7 +1,8 @@
-"""The tables of docs/conformance.md, from results/conformance.
+"""The tables of docs/conformance.md and docs/multi-head.md, from results/conformance and results/conformance-multi-head.
 
 python -m docs.generate.conformance                          the tables, from the committed measurements
 python -m docs.generate.conformance --measure                first measure every implementation that can run here
+python -m docs.generate.conformance --measure --operator multi-head   that operator's
 python -m docs.generate.conformance --measure --impl NAMES   these only; the others are left out of the tables
 """
 
@@ -14,45 +15,75 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from tabulate import tabulate
 
 from docs.generate.pages import RESULTS, ROOT, where, write, written
 from harness.conformance.probing import LIBRARY
-from harness.operators.attention.conventions import CONTRACT, NOT_DECLARED, QUESTIONS
+from harness.operators.attention.conventions import NOT_DECLARED
+from harness.operators.attention.operator import ATTENTION
+from harness.operators.base import Operator
+from harness.operators.multi_head.operator import MULTI_HEAD
 from harness.plugins.contender import contenders
 from harness.plugins.registry import discover
 from harness.problem import DTYPES
 from harness.records.machine import Machine
 from harness.runs.environment import machine
 
-PAGE = ROOT / "docs" / "conformance.md"
-FOLDER = RESULTS / "conformance"
-CONVENTIONS, MARGINS, ENVIRONMENT = FOLDER / "conventions.json", FOLDER / "margins.csv", FOLDER / "environment.json"
-"""What `harness conventions` prints; the worst case of each implementation, dtype and direction; the machine."""
+
+@dataclass(frozen=True)
+class Measured:
+    """What is kept of an operator's implementations, and the page that shows it."""
+
+    operator: Operator
+    page: Path
+    folder: Path
+
+    @property
+    def conventions(self) -> Path:
+        """What `harness conventions` prints."""
+        return self.folder / "conventions.json"
+
+    @property
+    def margins(self) -> Path:
+        """The worst case of each implementation, dtype and direction."""
+        return self.folder / "margins.csv"
+
+    @property
+    def environment(self) -> Path:
+        """The machine."""
+        return self.folder / "environment.json"
 
 
-def measure(names: str) -> None:
+MEASURED = (
+    Measured(ATTENTION, ROOT / "docs" / "conformance.md", RESULTS / "conformance"),
+    Measured(MULTI_HEAD, ROOT / "docs" / "multi-head.md", RESULTS / "conformance-multi-head"),
+)
+
+
+def measure(kept: Measured, names: str) -> None:
     """Check and probe the named implementations, and keep what the tables need; minutes."""
-    registry = discover().of("attention")
+    name = kept.operator.name
+    registry = discover().of(name)
     found = contenders(registry, registry.select(names), "auto")
     present = ",".join(one.name for one in found if not one.absent)
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder) / "cases.csv"
-        _harness("check", "--impl", present, "--quiet", "--csv", str(rows))
+        _harness("check", "--operator", name, "--impl", present, "--quiet", "--csv", str(rows))
         with rows.open(newline="") as file:
             margins = list(worst(csv.DictReader(file)))
-    conventions = _harness("conventions", "--impl", present, "--format", "json", capture=True)
-    FOLDER.mkdir(exist_ok=True)
-    CONVENTIONS.write_text(conventions)
-    with MARGINS.open("w", newline="") as file:
+    conventions = _harness("conventions", "--operator", name, "--impl", present, "--format", "json", capture=True)
+    kept.folder.mkdir(exist_ok=True)
+    kept.conventions.write_text(conventions)
+    with kept.margins.open("w", newline="") as file:
         writer = csv.DictWriter(file, margins[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(margins)
     absent = {one.name: one.absent for one in found if one.absent}
     here = machine(len(os.sched_getaffinity(0)))
-    ENVIRONMENT.write_text(json.dumps({**here.to_json(), "absent": absent}, indent=1) + "\n")
+    kept.environment.write_text(json.dumps({**here.to_json(), "absent": absent}, indent=1) + "\n")
 
 
 def _harness(*arguments: str, capture: bool = False) -> str:
@@ -85,46 +116,47 @@ def worst(rows: Iterator[dict[str, str]]) -> Iterator[dict[str, object]]:
         }
 
 
-def conventions() -> str:
+def conventions(kept: Measured) -> str:
     """The part of the page between the markers for conventions."""
-    found = json.loads(CONVENTIONS.read_text())
+    found = json.loads(kept.conventions.read_text())
+    questions = kept.operator.conventions.QUESTIONS
     calls = [row for row in found if row["of"] == LIBRARY]
     own = [row for row in found if row["of"] != LIBRARY]
     wrong = [
         f"{row['implementation']} ({question}: {row[question]})"
         for row in own
-        for question, right in CONTRACT.items()
+        for question, right in kept.operator.conventions.CONTRACT.items()
         if row[question] not in (right, NOT_DECLARED)
     ]
     verdict = f"not as the contract has it: {', '.join(wrong)}" if wrong else "as the contract has it"
-    table = [[f"`{row['implementation']}`", *(row[question] for question in QUESTIONS)] for row in calls]
+    table = [[f"`{row['implementation']}`", *(row[question] for question in questions)] for row in calls]
     return "\n\n".join(
         [
-            tabulate(table, headers=["call behind", *QUESTIONS], tablefmt="pipe", disable_numparse=True),
+            tabulate(table, headers=["call behind", *questions], tablefmt="pipe", disable_numparse=True),
             _paragraph(
                 "*refused*: the call raises an error. *mean*, *nan*: what a row with nothing to attend to becomes. "
-                f"The {len(own)} implementations probed are {verdict} ({_measured_on()})."
+                f"The {len(own)} implementations probed are {verdict} ({_measured_on(kept)})."
             ),
         ]
     )
 
 
-def margins() -> str:
+def margins(kept: Measured) -> str:
     """The part of the page between the markers for margins."""
-    with MARGINS.open(newline="") as file:
+    with kept.margins.open(newline="") as file:
         rows = list(csv.DictReader(file))
     by_reason: dict[str, list[str]] = {}
-    for name, reason in json.loads(ENVIRONMENT.read_text())["absent"].items():
+    for name, reason in json.loads(kept.environment.read_text())["absent"].items():
         by_reason.setdefault(reason.partition(";")[0], []).append(f"`{name}`")
     return "\n\n".join(
         [
             _paragraph(
-                f"{_measured_on()}. At 0.1 the worst element is ten times as near to the oracle as it must be; at 0 every "
+                f"{_measured_on(kept)}. At 0.1 the worst element is ten times as near to the oracle as it must be; at 0 every "
                 "bit is the oracle's, which computes in float64. A dash: not supported. Known failures do not count, "
                 "and where every shape takes seconds to compile, the cases are the core ones."
             ),
             f"**Output**\n\n{_margins(rows, 'forward')}",
-            f"**Gradients** (the worst of dq, dk, dv)\n\n{_margins(rows, 'backward')}",
+            f"**Gradients** (the worst of them)\n\n{_margins(rows, 'backward')}",
             *(_paragraph(f"Left out: {', '.join(names)} ({reason}).") for reason, names in by_reason.items()),
         ]
     )
@@ -158,23 +190,27 @@ def _paragraph(text: str) -> str:
     return textwrap.fill(text, width=125, break_long_words=False, break_on_hyphens=False)
 
 
-def _measured_on() -> str:
-    return where(Machine.from_json(json.loads(ENVIRONMENT.read_text())))
+def _measured_on(kept: Measured) -> str:
+    return where(Machine.from_json(json.loads(kept.environment.read_text())))
 
 
 def pages() -> dict[Path, str]:
     """The page as it should be."""
-    return {PAGE: written(PAGE, {"conventions": conventions(), "margins": margins()})}
+    return {
+        kept.page: written(kept.page, {"conventions": conventions(kept), "margins": margins(kept)}) for kept in MEASURED
+    }
 
 
 def main() -> None:
     """Measure where asked, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--measure", action="store_true", help="check and probe the implementations first; minutes")
+    names = [kept.operator.name for kept in MEASURED]
+    parser.add_argument("--operator", default=names[0], choices=names, help="with --measure: which one's")
     parser.add_argument("--impl", default="all", metavar="NAMES", help="with --measure: names separated by commas (all)")
     options = parser.parse_args()
     if options.measure:
-        measure(options.impl)
+        measure(next(kept for kept in MEASURED if kept.operator.name == options.operator), options.impl)
     write(pages())
 
 
