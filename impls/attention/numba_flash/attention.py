@@ -17,29 +17,34 @@ from .runtime.call import CALL, OPERAND, address, new_call
 _ADDRESS, _STRIDES = OPERAND.word("address"), OPERAND.word("by_batch")
 """The words of an operand: its address, then four strides."""
 
+_AGES = ("old", "new")
+
 
 class Fused:
     """Attention for one problem on a number of threads: arrays of the problem's shapes and dtype, with any strides.
 
     `tile_keys` is the number of keys in a tile, a multiple of 16; `plan.keys_of_a_tile` says what it is by default. Raises
     `ValueError` for another number, and for an array of another shape or dtype.
+
+    With a `cache`, the first so many keys and values lie apart: k and v of `forward` are pairs of arrays, the cache and the
+    others. Few queries attend to both where they lie; for more they are copied together.
     """
 
-    def __init__(self, problem: Problem, threads: int | None = None, tile_keys: int | None = None):
+    def __init__(self, problem: Problem, threads: int | None = None, tile_keys: int | None = None, cache: int = 0):
         if tile_keys is not None and (tile_keys < KEYS_MULTIPLE or tile_keys % KEYS_MULTIPLE):
             raise ValueError(f"tile_keys must be a multiple of {KEYS_MULTIPLE}, not {tile_keys}")
-        self.problem = problem
+        self.problem, self.cache = problem, cache
         self.threads = threads or numba.get_num_threads()
         self.dtype = np.dtype(ml_dtypes.bfloat16 if problem.dtype == "bfloat16" else problem.dtype)
         self.plan_forward = plan_forward(problem, self.threads, tile_keys)
         self.plan_backward = plan_backward(problem, self.threads, tile_keys)
-        self.plan_decode = plan_decode(problem, self.threads, tile_keys) if suits_decode(problem) else None
+        self.plan_decode = plan_decode(problem, self.threads, tile_keys, cache=cache) if suits_decode(problem) else None
         self.state_dtype = np.dtype(self.plan_forward.kinds[0])
         self._scores = (problem.batch, problem.q_heads, problem.q_len, problem.kv_len)
-        self._operands = _operands(problem, self.dtype, self.state_dtype)
+        self._operands = _operands(problem, self.dtype, self.state_dtype, cache)
         self._call_forward = self._new_call(self.plan_forward)
         self._call_backward = self._new_call(self.plan_backward)
-        self._call_decode = self._new_call(self.plan_decode) if self.plan_decode else None
+        self._call_decode = self._new_call(self.plan_decode, cache) if self.plan_decode else None
 
     def forward(self, q, k, v, mask=None, bias=None, softmax_state=None):
         """o `(B, Hq, Lq, Dv)`. Writes what `backward` needs to `softmax_state`, an array from `new_softmax_state`, if given.
@@ -47,11 +52,16 @@ class Fused:
         That is, of every row of scores s, the maximum m and ln Σ exp(s - m); both -inf in a row without keys. Their sum is
         the log-sum-exp, in which the second is lost where m is large.
         """
-        contiguous = k.strides[-1] == v.strides[-1] == self.dtype.itemsize
+        keys = {"k": k, "v": v}
+        if self.cache:
+            keys = {f"{name}_{age}": x for name, pair in keys.items() for age, x in zip(_AGES, pair, strict=True)}
+        contiguous = all(x.strides[-1] == self.dtype.itemsize for x in keys.values())
         # Gradients of large scores need the same scores, to the last bit, in both passes: those of tiles.
         by_rows = self._call_decode is not None and contiguous and softmax_state is None
         call = (self._call_decode if by_rows else self._call_forward).copy()
-        inputs = self._enter_inputs(call, q, k, v, mask, bias)
+        if self.cache and not by_rows:
+            keys = {"k": np.concatenate(k, axis=2), "v": np.concatenate(v, axis=2)}
+        inputs = self._enter_inputs(call, {"q": q, **keys}, mask, bias)
         o = self._enter(call, "o", np.empty(self.problem.o_shape, self.dtype))
         if softmax_state is not None:
             self._enter(call, "softmax_state", softmax_state)
@@ -69,7 +79,7 @@ class Fused:
     def backward(self, q, k, v, o, softmax_state, do, mask=None, bias=None):
         """(dq, dk, dv), from the output and the softmax state of the forward pass and the output's gradient."""
         call = self._call_backward.copy()
-        inputs = self._enter_inputs(call, q, k, v, mask, bias)
+        inputs = self._enter_inputs(call, {"q": q, "k": k, "v": v}, mask, bias)
         inputs += [self._enter(call, name, x) for name, x in (("o", o), ("softmax_state", softmax_state), ("do", do))]
         shapes = (self.problem.q_shape, self.problem.k_shape, self.problem.v_shape)
         gradients = tuple(np.empty(shape, self.dtype) for shape in shapes)  # Contiguous, as `dq_spill.spill` requires.
@@ -79,17 +89,18 @@ class Fused:
         del inputs
         return gradients
 
-    def _new_call(self, plan: Plan):
+    def _new_call(self, plan: Plan, cache: int = 0):
         """A call without operands (`runtime.call`), but with the strides that they have if they are contiguous."""
         call = new_call(self.threads)
         call[CALL.word("sizes")] = plan.sizes.ctypes.data
-        for operand in self._operands.values():
-            at = operand.at + _STRIDES
-            call[at : at + len(operand.strides)] = operand.strides
+        for name, operand in self._operands.items():
+            if cache or not name.endswith("_old"):  # Which take the place of k and v.
+                at = operand.at + _STRIDES
+                call[at : at + len(operand.strides)] = operand.strides
         return call
 
-    def _enter_inputs(self, call, q, k, v, mask, bias):
-        entered = [self._enter(call, "q", q), self._enter(call, "k", k), self._enter(call, "v", v)]
+    def _enter_inputs(self, call, operands, mask, bias):
+        entered = [self._enter(call, name, x) for name, x in operands.items()]
         for name, x in (("mask", mask), ("bias", bias)):
             if x is not None:
                 whole = x if x.shape == self._scores else np.broadcast_to(x, self._scores)
@@ -118,8 +129,8 @@ class _Operand(NamedTuple):
     at: int
 
 
-def _operands(problem: Problem, dtype: np.dtype, state_dtype: np.dtype) -> dict[str, _Operand]:
-    """All operands, by name."""
+def _operands(problem: Problem, dtype: np.dtype, state_dtype: np.dtype, cache: int) -> dict[str, _Operand]:
+    """All operands, by name; `k_old` and `v_old` are what the decode pass has as k and v beside a cache."""
     scores = (problem.batch, problem.q_heads, problem.q_len, problem.kv_len)
     inputs = {"q": problem.q_shape, "k": problem.k_shape, "v": problem.v_shape, "o": problem.o_shape}
     expected = {
@@ -129,8 +140,12 @@ def _operands(problem: Problem, dtype: np.dtype, state_dtype: np.dtype) -> dict[
         "softmax_state": ((*scores[:3], 2), state_dtype),
         **{f"d{name}": (inputs[name], dtype) for name in "oqkv"},
     }
+    for name in "kv":
+        batch, heads, keys, columns = inputs[name]
+        expected[f"{name}_old"] = ((batch, heads, cache, columns), dtype)
+        expected[f"{name}_new"] = ((batch, heads, keys - cache, columns), dtype)
     return {
-        name: _Operand(shape, kind, _contiguous(shape, kind.itemsize), CALL.word(name))
+        name: _Operand(shape, kind, _contiguous(shape, kind.itemsize), CALL.word(name.removesuffix("_old")))
         for name, (shape, kind) in expected.items()
     }
 

@@ -11,10 +11,9 @@ from harness.registry import Differentiable, implementation
 
 @implementation("numba", operator=MULTI_HEAD, framework="numba", supports=EVERYTHING)
 def numba_layer(problem: Problem):
-    """Products and attention on vector micro-kernels, weights packed when loaded. Van Zee and van de Geijn 2015; Dao 2023."""
-    from .layer import Layer
-
+    """Products and attention on vector micro-kernels, weights packed beforehand. Van Zee, van de Geijn 2015; Dao 2023."""
     from .gradients import Gradients
+    from .layer import Layer
 
     def load(**weights):
         layer = Layer(problem, weights)

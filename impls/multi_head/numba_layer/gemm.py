@@ -6,19 +6,23 @@ stay in the thread's memory until they are complete; then they are rounded once,
 
 from typing import NamedTuple
 
+import numpy as np
+
 from ...attention.numba_flash.layout.packing import round_up
-from ...attention.numba_flash.runtime.call import COUNTERS, Thread, call_at, next_task
+from ...attention.numba_flash.runtime.call import COUNTERS, Thread, call_at, next_task, part
 from ...attention.numba_flash.runtime.deferred_codegen import deferred_codegen
-from ...attention.numba_flash.runtime.memory import copy, size_of, view
+from ...attention.numba_flash.runtime.llvm import CACHE_LINE
+from ...attention.numba_flash.runtime.memory import copy, prefetch_second_level, size_of, view
 from ...attention.numba_flash.simd.matrices import Form, Rows, Strided, Target
-from ...attention.numba_flash.simd.microkernel import ROWS, product, product_row
-from ...attention.numba_flash.simd.stored import bytes_of, store_row
+from ...attention.numba_flash.simd.microkernel import ROWS, product, product_row, product_row_widened
+from ...attention.numba_flash.simd.stored import BFLOAT16, FLOAT16, NATIVE, bytes_of, store_row
 from ...attention.numba_flash.simd.vectors import lanes_of
+from .copies import copy_vectors
 from .operands import PRODUCT_BYTES, TERM_BYTES, product_at, row_of, table_at, term_at
-from .packing import Range, pack_a, pack_columns, packed_depth, packed_rows, packed_size, panel_of
+from .packing import Number, Range, pack_a, pack_columns, packed_rows, packed_size, panel_of
 
 STEPS_IN_CACHE = 256
-"""Rows of a panel of B that stay in the first-level cache while the rows of A pass by: of three vectors, 48 KiB."""
+"""Rows of a panel of B, or pairs of rows, that are multiplied with all rows of A in turn: of three vectors, 48 KiB."""
 
 
 class Tile(NamedTuple):
@@ -43,6 +47,18 @@ class Block(NamedTuple):
     address: int
     transposed: int
     depth: Range
+
+
+class Right(NamedTuple):
+    """Rows of a panel of B, as the micro-kernel reads them."""
+
+    address: int
+    depth: int
+    vectors: int
+    storage: int
+    """How they are stored."""
+    behind: Range
+    """The memory behind them, as many bytes as they take; none if a task has packed them."""
 
 
 @deferred_codegen
@@ -72,44 +88,90 @@ def begin_sums(product, tile, sums, kind):
 
 
 @deferred_codegen
-def multiply_panel(block, b, sums, rows, vectors, kind, stored):
-    """sums[r, c] += Σ_k A[r, k] B[k, c] for a packed block of A and a packed panel of B, both at addresses."""
-    width, form = vectors * lanes_of(kind), Form(kind, stored)
-    step, b_size = (2, 4) if stored is not None else (1, size_of(kind))
-    steps = packed_depth(block.depth.count, stored) // step
-    for k in range(0, steps, STEPS_IN_CACHE):
-        count, right = min(STEPS_IN_CACHE, steps - k), Rows(b + k * width * b_size, width)
-        for r in range(0, rows, ROWS):
-            whole = packed_rows(block.transposed, block.depth, r, block.address, kind, stored)
-            left = Strided(whole.address + k * whole.step * packed_size(kind, stored), whole.row, whole.step)
-            target = Target(sums + r * width * size_of(kind), width, True)
-            if rows == 1:
-                product_row(vectors, count, left, right, target, form)
-            else:
-                product(vectors, count, left, right, target, form)
+def right_rows(product, term, panel, depth, b, number, stored):
+    """Some rows of a panel of B: where they lie, if that is packed, or else packed at the address `b`."""
+    lanes, storage, kind = lanes_of(number.kind), number.storage, number.kind
+    width = panel.vectors * lanes
+    if term.panels == 0:
+        columns = Range(panel.head * product.c.columns + panel.column, panel.columns)
+        pack_columns(term.b, columns, depth, number, b, width, stored)
+        return Right(b, depth.count, panel.vectors, NATIVE, Range(0, 0))
+    size = bytes_of(storage, kind)
+    address = term.panels + (panel.vector * lanes * term.height + depth.first * width) * size
+    count = depth.count * width * size
+    return Right(address, depth.count, panel.vectors, storage, Range(address + count, count))
 
 
 @deferred_codegen
-def multiply_block(product, term, tile, block, work, storage, kind, stored):
-    """Add the product of a packed block of A and the rows of B that it belongs to."""
-    lanes, rows, sums = lanes_of(kind), round_up(tile.rows.count, ROWS), work.sums
-    depth, height = block.depth, packed_depth(term.depth, stored)
-    for n in range(tile.first, tile.last):
-        panel, b = panel_of(product.c.columns, n, kind), work.b
-        width = panel.vectors * lanes
-        if term.panels:
-            b = term.panels + (panel.vector * lanes * height + depth.first * width) * packed_size(kind, stored)
+def converted(right, b, kind):
+    """Rows of a panel, converted at the address `b` to the type that is computed with, if they are stored otherwise."""
+    if right.storage == NATIVE:
+        return right
+    source = (right.address, right.vectors * lanes_of(kind) * 2)
+    copy_vectors(source, right.depth, right.vectors, b, right.storage, kind)
+    return Right(b, right.depth, right.vectors, NATIVE, right.behind)
+
+
+@deferred_codegen
+def prefetch_share(memory, n, parts):
+    """Prefetch part n of a `Range` of bytes."""
+    first, last = part(0, memory.count // CACHE_LINE, n, parts)
+    for line in range(first, last):
+        prefetch_second_level(memory.first + line * CACHE_LINE)
+
+
+@deferred_codegen
+def multiply_row(left, right, target, kind, stored):
+    """`multiply_rows` for a block of one row, which is bound by memory: B is converted in registers."""
+    vectors, depth, b = right.vectors, right.depth, Rows(right.address, right.vectors * lanes_of(kind))
+    if stored is not None:
+        product_row(vectors, (depth + 1) // 2, left, b, target, Form(kind, stored))
+    elif right.storage == BFLOAT16:
+        product_row_widened(vectors, depth, left, b, target, Form(kind, np.int16(0)))
+    elif right.storage == FLOAT16:
+        product_row_widened(vectors, depth, left, b, target, Form(kind, np.uint16(0)))
+    else:
+        product_row(vectors, depth, left, b, target, Form(kind, None))
+
+
+@deferred_codegen
+def multiply_rows(block, at, right, sums, rows, kind, stored):
+    """sums[r, c] += Σ_k A[r, k] B[k, c] for a packed block of A, from number `at` of its rows on, and rows of B."""
+    width, step = right.vectors * lanes_of(kind), 2 if stored is not None else 1
+    parts, b = (rows + ROWS - 1) // ROWS, Rows(right.address, width)
+    for n in range(parts):
+        whole = packed_rows(block.transposed, block.depth, n * ROWS, block.address, kind, stored)
+        left = Strided(whole.address + at // step * whole.step * packed_size(kind, stored), whole.row, whole.step)
+        target = Target(sums + n * ROWS * width * size_of(kind), width, True)
+        if rows == 1:
+            multiply_row(left, right, target, kind, stored)
         else:
-            columns = Range(panel.head * product.c.columns + panel.column, panel.columns)
-            pack_columns(term.b, columns, depth, storage, b, width, kind, stored)
-        multiply_panel(block, b, sums, tile.rows.count, panel.vectors, kind, stored)
-        sums += rows * width * size_of(kind)
+            prefetch_share(right.behind, n, parts)  # What is multiplied next.
+            product(right.vectors, (right.depth + step - 1) // step, left, b, target, Form(kind, stored))
 
 
 @deferred_codegen
-def write_sums(product, tile, sums, storage, kind):
+def multiply_block(product, term, tile, block, work, number, stored):
+    """Add the product of a packed block of A and the rows of B that it belongs to."""
+    kind, sums = number.kind, work.sums
+    rows = round_up(tile.rows.count, ROWS)
+    most = STEPS_IN_CACHE * (2 if stored is not None else 1)
+    for n in range(tile.first, tile.last):
+        panel = panel_of(product.c.columns, n, kind)
+        for k in range(0, block.depth.count, most):
+            depth = Range(block.depth.first + k, min(most, block.depth.count - k))
+            right = right_rows(product, term, panel, depth, work.b, number, stored)
+            if stored is None and tile.rows.count > 1:
+                right = converted(right, work.b, kind)
+            multiply_rows(block, k, right, sums, tile.rows.count, kind, stored)
+        sums += rows * panel.vectors * lanes_of(kind) * size_of(kind)
+
+
+@deferred_codegen
+def write_sums(product, tile, sums, number):
     """Round the sums of a tile and write them to C."""
-    lanes, rows, c, size = lanes_of(kind), round_up(tile.rows.count, ROWS), product.c, bytes_of(storage, kind)
+    (storage, kind), c, rows = number, product.c, round_up(tile.rows.count, ROWS)
+    lanes, size = lanes_of(kind), bytes_of(storage, kind)
     for n in range(tile.first, tile.last):
         panel = panel_of(c.columns, n, kind)
         row, offset = panel.vectors * lanes * size_of(kind), panel.head * c.by_head + panel.column * size
@@ -120,12 +182,12 @@ def write_sums(product, tile, sums, storage, kind):
 
 
 @deferred_codegen
-def multiply_tile(product, tile, work, packed, storage, kind, stored):
+def multiply_tile(product, tile, work, packed, number, stored):
     """Compute a tile. `packed` is the tag of the block of A that is packed already; returns that of the one that is now.
 
     A tag is (address of A, first row, rows); the address is 0 if the block is not of the whole depth.
     """
-    begin_sums(product, tile, work.sums, kind)
+    begin_sums(product, tile, work.sums, number.kind)
     for t in range(product.count):
         term = term_at(product.terms + t * TERM_BYTES)
         for k in range(0, term.depth, product.depth):
@@ -133,10 +195,10 @@ def multiply_tile(product, tile, work, packed, storage, kind, stored):
             whole = depth.count == term.depth
             tag = (term.a.address if whole else 0, tile.rows.first, tile.rows.count)
             if tag != packed or not whole:
-                pack_a(term, tile.rows, depth, storage, work.a, kind, stored)
+                pack_a(term, tile.rows, depth, work.a, number, stored)
             packed = tag
-            multiply_block(product, term, tile, Block(work.a, term.transposed, depth), work, storage, kind, stored)
-    write_sums(product, tile, work.sums, storage, kind)
+            multiply_block(product, term, tile, Block(work.a, term.transposed, depth), work, number, stored)
+    write_sums(product, tile, work.sums, number)
     return packed
 
 
@@ -148,7 +210,7 @@ def multiply_tiles(arguments, thread_number, kind, stored):
     workspace = call.workspace + thread_number * table.workspace_bytes
     thread = Thread(thread_number, table.threads, arguments + COUNTERS * 8, workspace, call.states, call.pass_number)
     work = Workspace(workspace, workspace + table.a_bytes, workspace + table.a_bytes + table.b_bytes)
-    packed = (0, 0, 0)
+    number, packed = Number(table.storage, kind), (0, 0, 0)
     while True:
         n = next_task(thread, table.tasks)
         if n == table.tasks:
@@ -158,4 +220,4 @@ def multiply_tiles(arguments, thread_number, kind, stored):
             n -= product_at(address).tasks
             address += PRODUCT_BYTES
         product = product_at(address)
-        packed = multiply_tile(product, tile_of(product, n), work, packed, table.storage, kind, stored)
+        packed = multiply_tile(product, tile_of(product, n), work, packed, number, stored)

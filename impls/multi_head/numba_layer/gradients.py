@@ -5,7 +5,7 @@ With Y = X W + b: dX = dY Wᵀ, dW = Xᵀ dY, and db the sum of the rows of dY, 
 
 import numpy as np
 
-from .layer import Layer, as_matrix, product_of
+from .layer import Layer, as_matrix, new_arrays, product_of
 from .products import Operands, Product, Products, Term
 from .weights import pack_weight
 
@@ -38,7 +38,7 @@ class Gradients:
         self._output([Operands(do, ((dout, self._transposed_o),))])
         dq, dk, dv = self._layer.fused.backward(q, k, v, o, state, do, mask)
         del do
-        found = [np.empty(shape, o.dtype) for shape in self._problem.output_shapes.values()]
+        found = new_arrays(list(self._problem.output_shapes.values()), o.dtype)
         self._rest(self._operands(found, (x, y, y, o), (dq, dk, dv, dout)))
         return tuple(found)
 

@@ -1,5 +1,8 @@
 """The layer as functions of arrays: products, the fused kernel of attention, a product; and the way back."""
 
+import math
+from collections.abc import Sequence
+
 import numba
 import numpy as np
 
@@ -19,7 +22,7 @@ class Layer:
     def __init__(self, problem: Problem, weights: dict[str, np.ndarray], threads: int | None = None):
         self.problem = problem
         self.threads = threads or numba.get_num_threads()
-        self.fused = Fused(problem.attention, self.threads)
+        self.fused = Fused(problem.attention, self.threads, cache=problem.cache)
         self.dtype = self.fused.dtype
         batch, heads, kv_heads, projected = problem.batch, problem.q_heads, problem.kv_heads, problem.projected
         self.projected_shapes = (
@@ -45,11 +48,11 @@ class Layer:
         """(out, q, k, v, o); the softmax state is that of `Fused.forward`."""
         x = self._checked("x", xy[0])
         y = x if xy[1] is None else self._checked("y", xy[1])
-        q, k, v = (np.empty(shape, self.dtype) for shape in self.projected_shapes)
+        q, k, v = new_arrays(self.projected_shapes, self.dtype)
         targets = zip((q, k, v), (x, y, y), self._weights, self._biases, strict=True)
         self._project([Operands(c, ((a, weight),), bias) for c, a, weight, bias in targets])
-        if cache[0] is not None:
-            k, v = (np.concatenate(parts, axis=2) for parts in zip(cache, (k, v), strict=True))
+        if self.problem.cache:
+            k, v = zip(cache, (k, v), strict=True)
         o = self.fused.forward(q, k, v, mask, softmax_state=softmax_state)
         out = np.empty(self.problem.out_shape, self.dtype)
         self._combine([Operands(out[:, None], ((o, self._weight_o),), self._bias_o)])
@@ -65,6 +68,13 @@ class Layer:
 def as_matrix(x: np.ndarray) -> np.ndarray:
     """(batch, length, width) as (batch, 1, length, width), with contiguous rows."""
     return (x if x.strides[-1] == x.itemsize else np.ascontiguousarray(x))[:, None]
+
+
+def new_arrays(shapes: Sequence[tuple[int, ...]], dtype: np.dtype) -> list[np.ndarray]:
+    """Arrays in one piece of memory. That of many is returned to the system after each call, and comes as new pages."""
+    sizes = [math.prod(shape) for shape in shapes]
+    memory, ends = np.empty(sum(sizes), dtype), np.cumsum(sizes)
+    return [memory[end - size : end].reshape(shape) for shape, size, end in zip(shapes, sizes, ends, strict=True)]
 
 
 def product_of(shape: tuple[int, ...], *terms: Term) -> Product:

@@ -13,7 +13,7 @@ MATRIX = Record(
     Field("rows", "rows", "of a batch element"),
     Field("columns", "columns", "of a head"),
 )
-"""An array (batch, head, row, column) as a matrix: row b `rows` + i, column h `columns` + c. A head's columns are contiguous."""
+"""An array (batch, head, row, column) as a matrix: row b `rows` + i, column h `columns` + c. Columns of a head adjoin."""
 
 TERM = Record(
     "term",
@@ -21,6 +21,7 @@ TERM = Record(
     Field("b", "matrix", "the right operand, (depth, columns); absent if it is packed", MATRIX),
     Field("panels", "address", "of the right operand, packed (`panels`)"),
     Field("depth", "numbers", "that are multiplied and added for an element of the product"),
+    Field("height", "rows", "of a packed panel: depth, up to pairs"),
     Field("transposed", "0 or 1", "whether the matrix `a` is the transpose of the left operand"),
 )
 """A product that is one of the terms of a sum."""
@@ -47,7 +48,7 @@ TABLE = Record(
     Field("storage", "form", "how matrices are stored (`simd.stored`)"),
     Field("workspace_bytes", "bytes", "of one thread's workspace"),
     Field("a_bytes", "bytes", "of a packed block of a"),
-    Field("b_bytes", "bytes", "of a packed panel of b"),
+    Field("b_bytes", "bytes", "of the packed rows of a panel of b"),
 )
 
 term_at, product_at, table_at = TERM.at, PRODUCT.at, TABLE.at

@@ -19,7 +19,15 @@ from ...attention.numba_flash.simd.matrices import Strided
 from ...attention.numba_flash.simd.microkernel import MAX_VECTORS, ROWS
 from ...attention.numba_flash.simd.stored import bytes_of, load_row
 from ...attention.numba_flash.simd.vectors import lanes_of
+from .copies import copy_vectors, interleave_vectors
 from .operands import piece_of, row_of
+
+
+class Number(NamedTuple):
+    """How numbers of matrices are stored (`simd.stored`), and a number of the type that is computed with."""
+
+    storage: int
+    kind: float
 
 
 class Panel(NamedTuple):
@@ -67,7 +75,7 @@ def packed_size(kind, stored):
 
 @deferred_codegen
 def packed_stride(depth, kind, stored):
-    """Numbers from one packed row of A to the next: a cache line more than a row, as rows 4,096 bytes apart share cache sets."""
+    """Numbers from one packed row of A to the next: a row and a cache line. Rows 4,096 bytes apart share cache sets."""
     return packed_depth(depth, stored) + CACHE_LINE // packed_size(kind, stored)
 
 
@@ -78,9 +86,10 @@ def strip_rows(kind):
 
 
 @deferred_codegen
-def pack_row(matrix, row, depth, storage, out, kind, stored):
+def pack_row(matrix, row, depth, out, number, stored):
     """Pack some numbers of a row at the address `out`."""
-    start, size, done = row_of(matrix, row), packed_size(kind, stored), 0
+    (storage, kind), start, done = number, row_of(matrix, row), 0
+    size = packed_size(kind, stored)
     while done < depth.count:
         offset, count = piece_of(matrix, depth.first + done, depth.count - done, storage, kind)
         if stored is not None:
@@ -93,56 +102,79 @@ def pack_row(matrix, row, depth, storage, out, kind, stored):
 
 
 @deferred_codegen
-def pack_rows(matrix, rows, depth, storage, out, kind, stored):
+def pack_rows(matrix, rows, depth, out, number, stored):
     """Pack rows of A, `packed_stride` apart. Rows of zeros follow up to whole micro-kernels."""
-    row = packed_stride(depth.count, kind, stored) * packed_size(kind, stored)
+    row = packed_stride(depth.count, number.kind, stored) * packed_size(number.kind, stored)
     for r in range(rows.count):
-        pack_row(matrix, rows.first + r, depth, storage, out + r * row, kind, stored)
+        pack_row(matrix, rows.first + r, depth, out + r * row, number, stored)
     view(out + rows.count * row, (round_up(rows.count, ROWS) - rows.count) * row, np.uint8(0))[:] = 0
 
 
 @deferred_codegen
-def pack_pairs(matrix, columns, depth, storage, out, width):
-    """out[j, c] = rows 2 j and 2 j + 1 of some columns of a matrix, `depth` being its rows; zeros beyond both."""
-    for k in range(0, depth.count, 2):
-        first, row = row_of(matrix, depth.first + k), out + k // 2 * width * 4
-        second, done = row_of(matrix, depth.first + k + 1) if k + 1 < depth.count else 0, 0
-        while done < columns.count:
-            offset, count = piece_of(matrix, columns.first + done, columns.count - done, storage, np.float32(0))
-            interleave_rows(first + offset, second + offset if second else 0, 2, count, row + done * 4, count)
-            done += count
-        view(row + done * 4, width - done, np.int32(0))[:] = 0
+def rows_in_batch(matrix, row, count):
+    """Those of `count` rows, from `row` on, that are of one batch element and so equally far apart."""
+    return min(count, matrix.rows - row % matrix.rows)
 
 
 @deferred_codegen
-def pack_columns(matrix, columns, depth, storage, out, width, kind, stored):
+def pack_pairs(matrix, columns, depth, number, out, width):
+    """out[j, c] = rows 2 j and 2 j + 1 of some columns of a matrix, `depth` being its rows; zeros beyond both."""
+    (storage, kind), lanes, k = number, lanes_of(number.kind), 0
+    offset, together = piece_of(matrix, columns.first, columns.count, storage, kind)
+    while k < depth.count:
+        first, row = row_of(matrix, depth.first + k), out + k // 2 * width * 4
+        pairs = rows_in_batch(matrix, depth.first + k, depth.count - k) // 2
+        if pairs > 0 and together == width:
+            interleave_vectors((first + offset, matrix.by_row), pairs, width // lanes, row)
+            k += 2 * pairs
+            continue
+        second, done = row_of(matrix, depth.first + k + 1) if k + 1 < depth.count else 0, 0
+        while done < columns.count:
+            at, count = piece_of(matrix, columns.first + done, columns.count - done, storage, kind)
+            interleave_rows(first + at, second + at if second else 0, 2, count, row + done * 4, count)
+            done += count
+        view(row + done * 4, width - done, np.int32(0))[:] = 0
+        k += 2
+
+
+@deferred_codegen
+def pack_columns(matrix, columns, depth, number, out, width, stored):
     """out[k, c] = element c of some columns of row k of a matrix, `depth` being its rows; zeros up to `width` columns.
 
     With `stored`, rows are in pairs.
     """
     if stored is not None:
-        pack_pairs(matrix, columns, depth, storage, out, width)
+        pack_pairs(matrix, columns, depth, number, out, width)
         return
-    size = size_of(kind)
-    for k in range(depth.count):
-        start, row, done = row_of(matrix, depth.first + k), out + k * width * size, 0
-        while done < columns.count:
-            offset, count = piece_of(matrix, columns.first + done, columns.count - done, storage, kind)
-            load_row(start + offset, bytes_of(storage, kind), count, storage, row + done * size, kind)
-            done += count
-        view(row + done * size, width - done, kind)[:] = 0
+    storage, kind = number
+    size, lanes, k = size_of(kind), lanes_of(kind), 0
+    offset, together = piece_of(matrix, columns.first, columns.count, storage, kind)
+    while k < depth.count:
+        start, row, rows = row_of(matrix, depth.first + k), out + k * width * size, 1
+        if together == width:
+            rows = rows_in_batch(matrix, depth.first + k, depth.count - k)
+            copy_vectors((start + offset, matrix.by_row), rows, width // lanes, row, storage, kind)
+        else:
+            done = 0
+            while done < columns.count:
+                at, count = piece_of(matrix, columns.first + done, columns.count - done, storage, kind)
+                load_row(start + at, bytes_of(storage, kind), count, storage, row + done * size, kind)
+                done += count
+            view(row + done * size, width - done, kind)[:] = 0
+        k += rows
 
 
 @deferred_codegen
-def pack_a(term, rows, depth, storage, out, kind, stored):
+def pack_a(term, rows, depth, out, number, stored):
     """Pack a block of A: row by row, or, of a transposed matrix, in strips of `strip_rows` rows, side by side."""
     if term.transposed:
-        strip, height = strip_rows(kind), packed_depth(depth.count, stored)
+        strip = strip_rows(number.kind)
+        row = packed_depth(depth.count, stored) * packed_size(number.kind, stored)
         for r in range(0, rows.count, strip):
             columns = Range(rows.first + r, min(strip, rows.count - r))
-            pack_columns(term.a, columns, depth, storage, out + r * height * packed_size(kind, stored), strip, kind, stored)
+            pack_columns(term.a, columns, depth, number, out + r * row, strip, stored)
     else:
-        pack_rows(term.a, rows, depth, storage, out, kind, stored)
+        pack_rows(term.a, rows, depth, out, number, stored)
 
 
 @deferred_codegen

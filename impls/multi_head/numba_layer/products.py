@@ -11,9 +11,9 @@ from ...attention.numba_flash.runtime.processor import second_level_cache
 from ...attention.numba_flash.simd.microkernel import MAX_VECTORS, ROWS
 from ...attention.numba_flash.simd.stored import FORM_OF
 from ...attention.numba_flash.simd.vectors import simd
-from .gemm import multiply_tiles
+from .gemm import STEPS_IN_CACHE, multiply_tiles
 from .operands import MATRIX, PRODUCT, TABLE, TERM
-from .weights import BFLOAT16, computed_in, packed_dtype, panels_of_head
+from .weights import computed_in, is_paired, panels_of_head
 
 MIN_ROWS = 64
 """Rows of a block of A, if there are so many: a panel of B is read from beyond the second-level cache for each block."""
@@ -56,20 +56,22 @@ class Operands:
 class Products:
     """Products that do not depend on each other, in one pass over all threads.
 
-    A thread's workspace is a block of A, of a quarter of the second-level cache at most; a panel of B, where B is not packed
-    beforehand; and the sums of a tile of C.
+    A thread's workspace is a block of A, of a quarter of the second-level cache at most; rows of a panel of B, where these
+    are not packed beforehand in the type that is computed with; and the sums of a tile of C.
     """
 
     def __init__(self, products: list[Product], dtype: np.dtype, threads: int):
         self.products, self.threads = products, threads
-        kind, packed = computed_in(dtype), packed_dtype(dtype)
-        self.kinds = (kind.type, np.int16 if packed == BFLOAT16 else None)
-        lanes = simd(kind.name).lanes
-        tiles = [_tiles(product, packed.itemsize, lanes) for product in products]
-        panel = MAX_VECTORS * lanes
-        a = max(t.rows * (t.depth * packed.itemsize + CACHE_LINE) for t in tiles)
-        b = max(t.depth * panel * packed.itemsize if t.packs else 0 for t in tiles)
-        self.work = a + b + max(t.rows * t.panels * panel * kind.itemsize for t in tiles)
+        kind, paired = computed_in(dtype), is_paired(dtype)
+        self.kinds = (kind.type, np.int16 if paired else None)
+        lanes, size = simd(kind.name).lanes, 2 if paired else kind.itemsize
+        tiles = [_tiles(product, size, lanes) for product in products]
+        panel = MAX_VECTORS * lanes * kind.itemsize
+        a = max(t.rows * (t.depth * size + CACHE_LINE) for t in tiles)
+        terms = [term for product in products for term in product.terms]
+        in_place = all(term.packed for term in terms) and (paired or dtype == kind)
+        b = 0 if in_place else STEPS_IN_CACHE * panel
+        self.work = a + b + max(t.rows * t.panels * panel for t in tiles)
         tasks = [_tasks(product, t, lanes) for product, t in zip(products, tiles, strict=True)]
         self._words = np.concatenate(
             [
@@ -83,7 +85,10 @@ class Products:
                     b_bytes=b,
                 ),
                 *(_product_words(*each, lanes) for each in zip(products, tiles, tasks, strict=True)),
-                *(_words(TERM, depth=t.depth, transposed=t.transposed) for product in products for t in product.terms),
+                *(
+                    _words(TERM, depth=t.depth, height=t.depth + t.depth % (1 + paired), transposed=t.transposed)
+                    for t in terms
+                ),
             ]
         )
 
@@ -121,8 +126,6 @@ class _Tiles:
     rows: int
     panels: int
     depth: int
-    packs: bool
-    """Whether a task packs panels of B."""
 
 
 def _tiles(product: Product, size: int, lanes: int) -> _Tiles:
@@ -137,7 +140,7 @@ def _tiles(product: Product, size: int, lanes: int) -> _Tiles:
     parts = -(-product.rows // most)
     rows = -(-product.rows // max(parts, 1) // strip) * strip
     repacks = packs or len(product.terms) > 1 or depth < product.terms[0].depth
-    return _Tiles(max(rows, strip), REPACKED_PANELS if repacks else 1, max(depth, 2), packs)
+    return _Tiles(max(rows, strip), REPACKED_PANELS if repacks else 1, max(depth, 2))
 
 
 def _panels(product: Product, lanes: int) -> int:

@@ -4,7 +4,7 @@ import ml_dtypes
 import numpy as np
 
 from ...attention.numba_flash.runtime.llvm import CACHE_LINE
-from ...attention.numba_flash.runtime.processor import has_bfloat16_products
+from ...attention.numba_flash.runtime.processor import has_fast_bfloat16_products
 from ...attention.numba_flash.simd.microkernel import MAX_VECTORS
 from ...attention.numba_flash.simd.vectors import simd
 
@@ -16,9 +16,9 @@ def computed_in(dtype: np.dtype) -> np.dtype:
     return np.dtype("float64" if dtype == np.float64 else "float32")
 
 
-def packed_dtype(dtype: np.dtype) -> np.dtype:
-    """The dtype of packed numbers: that of sums, or bfloat16 where the processor multiplies pairs."""
-    return dtype if dtype == BFLOAT16 and has_bfloat16_products() else computed_in(dtype)
+def is_paired(dtype: np.dtype) -> bool:
+    """Whether numbers are multiplied in pairs of bfloat16; otherwise they are converted to the dtype of sums."""
+    return dtype == BFLOAT16 and has_fast_bfloat16_products()
 
 
 def panels_of_head(columns: int, lanes: int) -> list[tuple[int, int]]:
@@ -29,12 +29,11 @@ def panels_of_head(columns: int, lanes: int) -> list[tuple[int, int]]:
 
 
 def pack_weight(weight: np.ndarray) -> np.ndarray:
-    """The panels of a right operand (depth, heads, columns), one after the other, aligned to cache lines."""
+    """The panels of a right operand (depth, heads, columns), one after the other, in its dtype, aligned to cache lines."""
     depth, heads, columns = weight.shape
-    packed, lanes = packed_dtype(weight.dtype), simd(computed_in(weight.dtype).name).lanes
-    pair = 2 if packed == BFLOAT16 else 1
+    lanes, pair = simd(computed_in(weight.dtype).name).lanes, 2 if is_paired(weight.dtype) else 1
     steps, vectors = -(-depth // pair), -(-columns // lanes)
-    out, at = aligned(steps * pair * heads * vectors * lanes, packed), 0
+    out, at = aligned(steps * pair * heads * vectors * lanes, weight.dtype), 0
     for head in range(heads):
         for first, last in panels_of_head(columns, lanes):
             width, part = (last - first) * lanes, weight[:, head, first * lanes : last * lanes]

@@ -114,8 +114,10 @@ def plan_forward(problem: Problem, threads: int, tile_keys: int | None = None, s
     return Plan(_kinds(problem, shape), sizes, work, count * splits * state * shape.size if splits > 1 else 0)
 
 
-def plan_decode(problem: Problem, threads: int, tile_keys: int | None = None, splits: int | None = None) -> Plan:
-    """Parts of a head's keys are the tasks, for all of the few queries of its group."""
+def plan_decode(
+    problem: Problem, threads: int, tile_keys: int | None = None, splits: int | None = None, cache: int = 0
+) -> Plan:
+    """Parts of a head's keys are the tasks, for all of the few queries of its group. `cache` keys lie apart, if any do."""
     shape = _shape(problem)
     tile = tile_keys or DECODE_TILE_KEYS
     heads = problem.batch * problem.kv_heads
@@ -125,7 +127,8 @@ def plan_decode(problem: Problem, threads: int, tile_keys: int | None = None, sp
     state = queries * (2 + dv)
     work = _bytes([queries * d, queries * tile, 8 * d, *[queries] * 3, state], shape)
     stored = {"bfloat16": np.int16, "float16": np.uint16}.get(problem.dtype, np.dtype(shape.kind).type)
-    sizes = _pack(problem, shape, threads, workspace_bytes=work, tile_keys=tile, splits=splits)
+    plan = {"workspace_bytes": work, "tile_keys": tile, "splits": splits, "old_keys": cache or problem.kv_len}
+    sizes = _pack(problem, shape, threads, **plan)
     states = heads * splits * state * shape.size if splits > 1 else 0
     return Plan((np.dtype(shape.kind).type, stored), sizes, work, states)
 
@@ -262,7 +265,15 @@ def _bytes(counts: list[int], shape: _Shape) -> int:
     return sum(-(-count * shape.size // CACHE_LINE) * CACHE_LINE for count in counts)
 
 
-_DEFAULTS = {"task_tiles": 1, "chunk_tiles": 1, "chunk_keys": 1, "in_place": 0, "spill_bytes": 0, "transposed_row": 0}
+_DEFAULTS = {
+    "task_tiles": 1,
+    "chunk_tiles": 1,
+    "chunk_keys": 1,
+    "old_keys": 0,
+    "in_place": 0,
+    "spill_bytes": 0,
+    "transposed_row": 0,
+}
 """Sizes that not every pass reads."""
 
 

@@ -36,6 +36,7 @@ PLAN = (
     Field("chunk_keys", "keys", "that are read before the next ones are: by several tiles, or for sums of dk and dv"),
     Field("d_rows", "rows", "head_dim, up to whole vectors and micro-kernels"),
     Field("dv_rows", "rows", "v_head_dim, up to whole vectors and micro-kernels"),
+    Field("old_keys", "keys", "in k and v; the others are in k_new and v_new (decode)"),
     Field("in_place", "0 or 1", "whether dk and dv are summed in the arrays that will have them"),
     Field("spill_bytes", "bytes", "that a tile of queries keeps from one chunk of keys to the next, beside dq"),
     Field("transposed_row", "bytes", "of a row of values transposed for AMX; 0 if they are not"),

@@ -77,9 +77,16 @@ def load_queries(call, head, q):
 
 
 @deferred_codegen
+def keys_of(old, new, sizes, keys):
+    """The operand that has some keys or their values, all old or all new ones, and its row of the first of them."""
+    return (old, keys.first) if keys.first < sizes.old_keys else (new, keys.first - sizes.old_keys)
+
+
+@deferred_codegen
 def score_rows(call, head, keys, work, stored):
     """s[n, j] = q[n] · k[j] for all queries and some keys, with rows of s `sizes.tile_keys` apart."""
-    sizes, operand, k0, count = call.sizes, call.operands.k, keys.first, keys.last - keys.first
+    sizes, count = call.sizes, keys.last - keys.first
+    operand, k0 = keys_of(call.operands.k, call.operands.k_new, sizes, keys)
     d, tile, size, queries = sizes.head_dim, sizes.tile_keys, size_of(call.kind), queries_of(sizes)
     q, s, together = work.q.ctypes.data, work.s.ctypes.data, rows_of_dots(call.kind)
     whole = count // together * together
@@ -97,14 +104,10 @@ def score_rows(call, head, keys, work, stored):
 @deferred_codegen
 def add_rows(call, head, keys, s, o, stored):
     """o[n, c] += Σ_j s[n, j] v[j, c] for all queries and some keys, with rows of s `sizes.tile_keys` apart."""
-    operand, count, columns, form = (
-        call.operands.v,
-        keys.last - keys.first,
-        call.sizes.v_head_dim,
-        Form(call.kind, stored),
-    )
+    count, columns, form = keys.last - keys.first, call.sizes.v_head_dim, Form(call.kind, stored)
+    operand, k0 = keys_of(call.operands.v, call.operands.v_new, call.sizes, keys)
     lanes, size, v_size, queries = lanes_of(call.kind), size_of(call.kind), size_of(stored), queries_of(call.sizes)
-    v, v_row, s_row = address_of(operand, head.b, head.kv, keys.first, 0), operand.by_row // v_size, call.sizes.tile_keys
+    v, v_row, s_row = address_of(operand, head.b, head.kv, k0, 0), operand.by_row // v_size, call.sizes.tile_keys
     most, c = 8 if queries == 1 else 4, 0
     while c < columns:
         vectors = most
@@ -136,8 +139,10 @@ def attend_rows(call, head, keys, work, state, stored):
     load_queries(call, head, work.q)
     band = visible(sizes, Span(0, queries), keys, work.first[:queries], work.last[:queries])
     plain = call.operands.bias.address == 0 and call.operands.mask.address == 0
-    for k0 in range(band.first_least, band.last_most, tile):
-        count = min(tile, band.last_most - k0)
+    k0 = np.int64(band.first_least)
+    while k0 < band.last_most:
+        end = sizes.old_keys if k0 < sizes.old_keys else sizes.kv_len
+        count = min(tile, band.last_most - k0, end - k0)
         block = Span(k0, k0 + count)
         score_rows(call, head, block, work, stored)
         banded = band.first_most > k0 or band.last_least < k0 + count
@@ -154,6 +159,7 @@ def attend_rows(call, head, keys, work, state, stored):
             if factor[n] != 1:
                 multiply(o[n * dv : (n + 1) * dv], factor[n])
         add_rows(call, head, block, s, o, stored)
+        k0 += count
 
 
 @deferred_codegen

@@ -29,6 +29,8 @@ OPERANDS = (
     _operand("q", "queries (batch, q_heads, q_len, head_dim)"),
     _operand("k", "keys (batch, kv_heads, kv_len, head_dim)"),
     _operand("v", "values (batch, kv_heads, kv_len, v_head_dim)"),
+    _operand("k_new", "keys behind those of k, if k has only the first `sizes.old_keys`; read by the decode pass only"),
+    _operand("v_new", "their values"),
     _operand("o", "the output (batch, q_heads, q_len, v_head_dim)"),
     _operand("mask", "booleans (batch, q_heads, q_len, kv_len)"),
     _operand("bias", "(batch, q_heads, q_len, kv_len)"),

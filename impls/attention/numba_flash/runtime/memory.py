@@ -59,18 +59,26 @@ def fetch_add(typing, address):
     return types.intp(types.intp), generate
 
 
-@intrinsic
-def prefetch(typing, address):
-    """Request the cache line of an address that will be read soon."""
+def _prefetches(locality: int):
+    @intrinsic
+    def prefetch(typing, address):
+        def generate(context, builder, signature, arguments):
+            address = builder.inttoptr(arguments[0], INT8.as_pointer())
+            kind = ir.FunctionType(ir.VoidType(), [address.type, INT32, INT32, INT32])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+            builder.call(function, [address, INT32(0), INT32(locality), INT32(1)])  # For reading; 1 is data.
+            return context.get_dummy_value()
 
-    def generate(context, builder, signature, arguments):
-        address = builder.inttoptr(arguments[0], INT8.as_pointer())
-        kind = ir.FunctionType(ir.VoidType(), [address.type, INT32, INT32, INT32])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        builder.call(function, [address, INT32(0), INT32(3), INT32(1)])  # For reading, into every level of data cache.
-        return context.get_dummy_value()
+        return types.void(types.intp), generate
 
-    return types.void(types.intp), generate
+    return prefetch
+
+
+prefetch = _prefetches(3)
+"""Request the cache line of an address that will be read soon, into every level of cache."""
+
+prefetch_second_level = _prefetches(2)
+"""The same into all but the first-level cache."""
 
 
 def _array(context, builder, address, shape, kind):

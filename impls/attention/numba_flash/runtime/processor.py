@@ -53,6 +53,15 @@ def has_bfloat16_products() -> bool:
     return {"avx512f", "avx512bf16"} <= features()
 
 
+def has_fast_bfloat16_products() -> bool:
+    """Whether such a product of pairs takes no longer than two products of float32 numbers, as on AMD's Zen 4 and Zen 5.
+
+    On Intel's Emerald Rapids it takes four times as long as one: a matrix product of pairs runs at 81 GFLOP/s a core, one
+    of float32 numbers at 150.
+    """
+    return has_bfloat16_products() and (config.CPU_NAME or binding.get_host_cpu_name()).startswith("znver")
+
+
 _ARCH_PRCTL, _REQUEST, _TILE_STATE = 158, 0x1023, 18
 """Linux on x86-64: the system call arch_prctl, its request ARCH_REQ_XCOMP_PERM, and the number of the state of tiles."""
 

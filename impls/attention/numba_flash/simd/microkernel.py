@@ -163,5 +163,6 @@ def _products(rows: int, widths: tuple[int, ...], widened: bool = False, two_sum
 product = _products(ROWS, WIDTHS)
 product_two_sums = _products(ROWS, WIDTHS, two_sums=True)
 product_row = _products(1, WIDTHS)
+product_row_widened = _products(1, WIDTHS, widened=True)
 gemv = _products(1, (1, 2, 4, 8), widened=True)
 gemm_4_rows = _products(4, (1, 2, 4), widened=True)
