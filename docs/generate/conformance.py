@@ -22,9 +22,9 @@ from tabulate import tabulate
 
 from docs.generate.pages import RESULTS, ROOT, where, write, written
 from harness.conformance.probing import LIBRARY
-from harness.operators.attention.conventions import NOT_DECLARED
 from harness.operators.attention.operator import ATTENTION
 from harness.operators.base import Operator
+from harness.operators.conventions import NOT_DECLARED
 from harness.operators.multi_head.operator import MULTI_HEAD
 from harness.plugins.contender import contenders
 from harness.plugins.registry import discover
@@ -151,8 +151,8 @@ def margins(kept: Measured) -> str:
     return "\n\n".join(
         [
             _paragraph(
-                f"{_measured_on(kept)}. At 0.1 the worst element is ten times as near to the oracle as it must be; at 0 every "
-                "bit is the oracle's, which computes in float64. A dash: not supported. Known failures do not count, "
+                f"{_measured_on(kept)}. At 0.1 the worst element is ten times as near to the oracle as it must be; at 0 "
+                "every bit is the oracle's, which computes in float64. A dash: not supported. Known failures do not count, "
                 "and where every shape takes seconds to compile, the cases are the core ones."
             ),
             f"**Output**\n\n{_margins(rows, 'forward')}",
@@ -196,9 +196,7 @@ def _measured_on(kept: Measured) -> str:
 
 def pages() -> dict[Path, str]:
     """The page as it should be."""
-    return {
-        kept.page: written(kept.page, {"conventions": conventions(kept), "margins": margins(kept)}) for kept in MEASURED
-    }
+    return {kept.page: written(kept.page, {"conventions": conventions(kept), "margins": margins(kept)}) for kept in MEASURED}
 
 
 def main() -> None:

@@ -36,6 +36,21 @@ def needs_flax(device: str) -> str | None:
     return None
 
 
+def _bare():
+    """The layer as it is, given the mask and the causal flag as they come."""
+
+    def of(problem, weights):
+        from flax import nnx
+
+        layer = _layer(problem, nnx.dot_product_attention)
+        graph, parameters = nnx.split(layer)
+        nnx.replace_by_pure_dict(parameters, _mapped(weights))
+        layer = nnx.merge(graph, parameters)
+        return lambda x, y, mask, causal: layer(x, y, mask=mask, is_causal=causal)
+
+    return of
+
+
 @implementation(
     "flax-mha",
     operator=MULTI_HEAD,
@@ -44,6 +59,7 @@ def needs_flax(device: str) -> str | None:
     supports=_SUPPORTS,
     unavailable_reason=needs_flax,
     slow_build=True,
+    library_call=_bare,
 )
 def flax_mha(problem: Problem):
     """flax.nnx.MultiHeadAttention, jitted; its attention_fn is Flax's, with rows that see nothing set to zero after it."""

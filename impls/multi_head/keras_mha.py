@@ -45,14 +45,10 @@ _GROUPED = replace(
 )
 
 
-@implementation(
-    "keras-mha", operator=MULTI_HEAD, framework="keras", devices=("cpu", "cuda"), supports=_SUPPORTS, slow_build=True
-)
-def keras_mha(problem: Problem):
-    """keras.layers.MultiHeadAttention in a TensorFlow graph; positions with nothing to attend to are set to b^O after it."""
+def _multi_head(problem):
     import keras
 
-    layer = keras.layers.MultiHeadAttention(
+    return keras.layers.MultiHeadAttention(
         problem.q_heads,
         problem.head_dim,
         value_dim=problem.v_head_dim,
@@ -60,31 +56,74 @@ def keras_mha(problem: Problem):
         use_bias=problem.biases,
         dtype=problem.dtype,
     )
-    return _load(problem, layer)
+
+
+def _group_query(problem):
+    import keras
+
+    return keras.layers.GroupQueryAttention(
+        problem.head_dim, problem.q_heads, problem.kv_heads, use_bias=problem.biases, dtype=problem.dtype
+    )
+
+
+def _bare(make):
+    """The layer as it is, given the mask and the causal flag as they come."""
+
+    def of(problem, weights):
+        layer = make(problem)
+        kernels, biases = _variables(problem, layer)
+        for name, variable in zip(problem.weight_shapes, kernels + biases, strict=True):
+            variable.assign(weights[name])
+
+        def call(x, y, mask, causal):
+            given = None if mask is None else _three_axes(problem, mask)
+            return layer(x, x if y is None else y, attention_mask=given, use_causal_mask=causal)
+
+        return call
+
+    return lambda: of
 
 
 @implementation(
-    "keras-gqa", operator=MULTI_HEAD, framework="keras", devices=("cpu", "cuda"), supports=_GROUPED, slow_build=True
+    "keras-mha",
+    operator=MULTI_HEAD,
+    framework="keras",
+    devices=("cpu", "cuda"),
+    supports=_SUPPORTS,
+    slow_build=True,
+    library_call=_bare(_multi_head),
+)
+def keras_mha(problem: Problem):
+    """keras.layers.MultiHeadAttention in a TensorFlow graph; positions with nothing to attend to are set to b^O after it."""
+    return _load(problem, _multi_head(problem))
+
+
+@implementation(
+    "keras-gqa",
+    operator=MULTI_HEAD,
+    framework="keras",
+    devices=("cpu", "cuda"),
+    supports=_GROUPED,
+    slow_build=True,
+    library_call=_bare(_group_query),
 )
 def keras_gqa(problem: Problem):
     """keras.layers.GroupQueryAttention in a TensorFlow graph; positions with nothing to attend to become b^O after it."""
-    import keras
+    return _load(problem, _group_query(problem))
 
-    layer = keras.layers.GroupQueryAttention(
-        problem.head_dim, problem.q_heads, problem.kv_heads, use_bias=problem.biases, dtype=problem.dtype
-    )
-    return _load(problem, layer)
+
+def _variables(problem, layer):
+    """The layer's kernels and biases, built for the problem's widths."""
+    y_shape = (problem.batch, problem.kv_len, problem.y_width)
+    layer.build((problem.batch, problem.q_len, problem.width), y_shape, y_shape)
+    variables = {tuple(variable.path.split("/")[-2:]): variable for variable in layer.weights}
+    return ([variables[part, kind] for part in _PARTS if (part, kind) in variables] for kind in ("kernel", "bias"))
 
 
 def _load(problem, layer):
     import tensorflow as tf
 
-    y_shape = (problem.batch, problem.kv_len, problem.y_width)
-    layer.build((problem.batch, problem.q_len, problem.width), y_shape, y_shape)
-    variables = {tuple(variable.path.split("/")[-2:]): variable for variable in layer.weights}
-    kernels, biases = (
-        [variables[part, kind] for part in _PARTS if (part, kind) in variables] for kind in ("kernel", "bias")
-    )
+    kernels, biases = _variables(problem, layer)
     is_causal = causal_flag(problem.attention, "top-left")
 
     def call(x, y=None, mask=None):

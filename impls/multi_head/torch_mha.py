@@ -42,16 +42,34 @@ _SUPPORTS = replace(
 )
 
 
-@implementation("torch-mha", operator=MULTI_HEAD, framework="torch", devices=("cpu", "cuda"), supports=_SUPPORTS)
+def _bare():
+    """The layer as it is, given the mask and the causal hint as they come."""
+
+    def of(problem, weights):
+        layer = _layer(problem).eval().requires_grad_(False)
+        _assign(layer, weights)
+
+        def call(x, y, mask, causal):
+            y = x if y is None else y
+            by_head = None if mask is None else _by_head(problem, mask)
+            return layer(x, y, y, attn_mask=by_head, need_weights=False, is_causal=causal)[0]
+
+        return call
+
+    return of
+
+
+@implementation(
+    "torch-mha",
+    operator=MULTI_HEAD,
+    framework="torch",
+    devices=("cpu", "cuda"),
+    supports=_SUPPORTS,
+    library_call=_bare,
+)
 def torch_mha(problem: Problem):
     """torch.nn.MultiheadAttention with need_weights=False; its fast path for inference where it takes it."""
-    import torch
-
-    widths = {} if problem.y_width == problem.width else {"kdim": problem.y_width, "vdim": problem.y_width}
-    dtype = getattr(torch, problem.dtype)
-    layer = torch.nn.MultiheadAttention(
-        problem.width, problem.q_heads, bias=problem.biases, batch_first=True, dtype=dtype, **widths
-    )
+    layer = _layer(problem)
 
     def load(**weights):
         layer.to(weights["wq"].device).eval()
@@ -62,6 +80,16 @@ def torch_mha(problem: Problem):
         return lambda x, y=None, mask=None: _call(problem, layer, x, y, mask)
 
     return load
+
+
+def _layer(problem):
+    import torch
+
+    widths = {} if problem.y_width == problem.width else {"kdim": problem.y_width, "vdim": problem.y_width}
+    dtype = getattr(torch, problem.dtype)
+    return torch.nn.MultiheadAttention(
+        problem.width, problem.q_heads, bias=problem.biases, batch_first=True, dtype=dtype, **widths
+    )
 
 
 def _call(problem, layer, x, y, mask):

@@ -20,19 +20,10 @@ from harness.operators.attention.inputs import Inputs, make_inputs
 from harness.operators.attention.problem import CAUSAL, LAYOUTS, Problem
 from harness.operators.attention.supports import Supports
 from harness.operators.base import Arrays
-from harness.operators.conventions import Conventions
-
-REFUSED, NOT_DECLARED, UNKNOWN = "refused", "–", "unknown"
-
-TOLERANCE = {"float64": 1e-5, "float32": 1e-4, "float16": 0.02, "bfloat16": 0.1}
-"""Conventions differ by about one in these problems; arithmetic by far less."""
+from harness.operators.conventions import NOT_DECLARED, UNKNOWN, Conventions, NotDeclared, which
 
 Call = Callable[[Problem, Inputs, bool], np.ndarray]
 """(problem, inputs, whether the scale is passed on) -> o, canonical. Raises whatever it raises."""
-
-
-class NotDeclared(Exception):
-    """The implementation says that it does not do this."""
 
 
 QUESTIONS = (
@@ -166,16 +157,7 @@ def _posed(dtype: str, **fields: object) -> Problem:
 
 def _answer(call: Call, problem: Problem, inputs: Inputs, candidates: Mapping[str, np.ndarray], scale: bool = True) -> str:
     """The name of the candidate that comes out."""
-    try:
-        o = call(problem, inputs, scale).astype(np.float64)
-    except NotDeclared:
-        return NOT_DECLARED
-    except Exception:  # A library refuses in its own way.
-        return REFUSED
-    for name, candidate in candidates.items():
-        if o.shape == candidate.shape and np.allclose(o, candidate, rtol=0, atol=TOLERANCE[problem.dtype], equal_nan=True):
-            return name
-    return UNKNOWN
+    return which(lambda: call(problem, inputs, scale), candidates, problem.dtype)
 
 
 def _right(call: Call, dtype: str) -> bool:

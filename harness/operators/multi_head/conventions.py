@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from harness.frameworks import Framework
-from harness.operators.attention.conventions import NOT_DECLARED, REFUSED, TOLERANCE, UNKNOWN, NotDeclared
 from harness.operators.attention.problem import CAUSAL
 from harness.operators.base import Arrays
-from harness.operators.conventions import Conventions
+from harness.operators.conventions import NOT_DECLARED, Conventions, NotDeclared, which
 from harness.operators.multi_head.diagnosis.steps import Steps
 from harness.operators.multi_head.inputs import make_inputs
 from harness.operators.multi_head.problem import Problem
@@ -25,8 +24,17 @@ Call = Callable[[Problem, Arrays], np.ndarray]
 """(problem, inputs) -> out. Raises whatever it raises."""
 
 QUESTIONS = (
-    "heads", "scale", "biases", "causal Lq<Lk", "causal Lq>Lk", "True in a mask", "mask+causal", "no key", "grouped heads", "cache",
-)  # fmt: skip
+    "heads",
+    "scale",
+    "biases",
+    "causal Lq<Lk",
+    "causal Lq>Lk",
+    "True in a mask",
+    "mask+causal",
+    "no key",
+    "grouped heads",
+    "cache",
+)
 """What is asked, in order."""
 
 CONTRACT = {
@@ -116,16 +124,7 @@ def _posed(dtype: str, **fields: Any) -> tuple[Problem, dict[str, np.ndarray]]:
 
 def _answer(call: Call, problem: Problem, inputs: Arrays, candidates: Mapping[str, np.ndarray]) -> str:
     """The name of the candidate that comes out."""
-    try:
-        out = call(problem, inputs).astype(np.float64)
-    except NotDeclared:
-        return NOT_DECLARED
-    except Exception:  # A library refuses in its own way.
-        return REFUSED
-    for name, candidate in candidates.items():
-        if out.shape == candidate.shape and np.allclose(out, candidate, rtol=0, atol=TOLERANCE[problem.dtype], equal_nan=True):
-            return name
-    return UNKNOWN
+    return which(lambda: call(problem, inputs), candidates, problem.dtype)
 
 
 def _changed(right: Steps, **changes: Any) -> np.ndarray:
@@ -142,7 +141,12 @@ def _heads(call: Call, dtype: str) -> str:
 
 def _scale(call: Call, dtype: str) -> str:
     problem, inputs = _posed(dtype)
-    scales = {"1/sqrt(D)": problem.scale, "1": 1.0, "1/D": 1 / problem.head_dim, "1/sqrt(width)": 1 / math.sqrt(problem.width)}
+    scales = {
+        "1/sqrt(D)": problem.scale,
+        "1": 1.0,
+        "1/D": 1 / problem.head_dim,
+        "1/sqrt(width)": 1 / math.sqrt(problem.width),
+    }
     right = Steps(problem, inputs)
     return _answer(call, problem, inputs, {name: _changed(right, scale=scale) for name, scale in scales.items()})
 
@@ -189,14 +193,16 @@ def _mask_and_causal(call: Call, dtype: str) -> str:
 
 
 def _no_key(call: Call, dtype: str) -> str:
-    """What a position becomes that may attend to nothing; the mask is True where a library's own would be, too."""
+    """What a position becomes that may attend to nothing, by a mask in the polarity of the layer."""
     problem, inputs = _posed(dtype, mask="random-b1qk")
     inputs["mask"] = np.ones(problem.attention.mask_shape, bool)
     inputs["mask"][..., 1, :] = False
     right = Steps(problem, inputs)
     meanings = {"b^O": 0.0, "mean": None, "nan": math.nan}
     candidates = {name: _changed(right, empty=empty) for name, empty in meanings.items()}
-    return _answer(call, problem, inputs, candidates | {"zeros": right.changed(empty="zero").output()})
+    candidates["zeros"] = right.changed(empty="zero").output()
+    given = {**inputs, "mask": ~inputs["mask"]} if _mask(call, dtype) == "blocked" else inputs
+    return _answer(call, problem, given, candidates)
 
 
 def _grouped(call: Call, dtype: str) -> str:

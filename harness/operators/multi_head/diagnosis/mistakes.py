@@ -61,7 +61,10 @@ def _several(right: Steps) -> Iterator[tuple[Mistake, Arrays]]:
     problem = right.problem
     projections = [(words, changes) for words, changes in _projections(problem) if changes.get("unprojected") == "qkv"]
     heads = [(words, changes) for words, changes in _heads(problem) if changes.keys() & {"across", "split", "merge"}]
-    scales = [("without the scale", 1.0), ("with scores multiplied by sqrt(head_dim), not divided", math.sqrt(problem.head_dim))]
+    scales = [
+        ("without the scale", 1.0),
+        ("with scores multiplied by sqrt(head_dim), not divided", math.sqrt(problem.head_dim)),
+    ]
     for projection, head, scale in itertools.product([None, *projections], [None, *heads], [None, *scales]):
         made = [one for one in (projection, head, scale) if one is not None]
         if len(made) < 2:
@@ -75,11 +78,10 @@ def _several(right: Steps) -> Iterator[tuple[Mistake, Arrays]]:
 def _steps(problem: Problem, inputs: Arrays) -> Iterator[tuple[str, dict[str, Any]]]:
     yield from _projections(problem)
     yield from _heads(problem)
-    if problem.cross and problem.y_width == problem.width:
-        if problem.q_len == problem.kv_len:
-            yield "with keys and values from x, not from y", {"crossed": "x"}
-            yield "with x and y taken for each other", {"crossed": "swapped"}
-            yield "with keys from x and values from y", {"crossed": "keys"}
+    if problem.cross and problem.y_width == problem.width and problem.q_len == problem.kv_len:
+        yield "with keys and values from x, not from y", {"crossed": "x"}
+        yield "with x and y taken for each other", {"crossed": "swapped"}
+        yield "with keys from x and values from y", {"crossed": "keys"}
     if problem.cross and problem.q_len != problem.kv_len:
         yield "with as many positions of y as x has, over and over", {"crossed": "resized"}
     if problem.cache:
