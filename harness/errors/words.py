@@ -37,6 +37,11 @@ def guess(word: str, known: Collection[str]) -> str:
     return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
+FEW = 2
+"""Known names up to which a sentence has them all."""
+
+
 def unknown_name(what: str, name: str, known: Sequence[str], where: str) -> str:
-    """The sentence for a name that is not known: what was given, the nearest ones, where to see all."""
-    return f'no {what} is called "{name}".{guess(name, known)} {where} {len(known)}.'
+    """The sentence for a name that is not known: what was given, the nearest ones, where to see all; a few are named."""
+    all_of_them = " and ".join(known) if len(known) <= FEW else len(known)
+    return f'no {what} is called "{name}".{guess(name, known)} {where} {all_of_them}.'

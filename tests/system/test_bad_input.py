@@ -34,6 +34,9 @@ def complaint(done):
         (["run", "--resume", "nowhere", "--impl", "numpy"], ["--resume", "--impl cannot be given"]),
         (["report", "nowhere"], ["nowhere holds no run"]),
         (["check", "--impl", "numpy", "--case", "casual"], ['"casual"', "Did you mean causal"]),
+        (["list", "--operator", "lstm"], ['no operator is called "lstm"', "there are attention and multi-head"]),
+        (["run", "--operator", "multi-hed"], ["Did you mean multi-head"]),
+        (["run", "--operator", "multi-head", "--preset", "vit-huge"], ["presets --operator multi-head"]),
     ],
 )
 def test_one_sentence(harness, arguments, words):
@@ -61,6 +64,34 @@ def test_one_sentence(harness, arguments, words):
 def test_problems_that_cannot_be_posed(harness, change, words):
     file = harness.write("mine.toml", TINY.replace(*change))
     assert words in complaint(harness("run", "--impl", "numpy", "--problems", file))
+
+
+LAYER = """
+[layer]
+operator = "multi-head"
+[[layer.problems]]
+heads = 2
+length = 4
+width = 8
+"""
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (("heads = 2", "heads = 3"), "3 heads do not divide the width 8; give a head_dim"),
+        (("heads = 2", "q_heads = 4\nkv_heads = 3"), "3 key/value heads do not divide 4 query heads"),
+        (("width = 8", "width = 0"), "width must be at least 1, not 0"),
+        (("width = 8", "width = 8\ny_width = 4"), "set cross = true"),
+        (("width = 8", "width = 8\ncross = true\ncache = 3"), "cross-attention has no cache"),
+        (("width = 8", 'width = 8\ncache = 3\ndirection = "backward"'), "a cache is for inference"),
+        (("width = 8", 'width = 8\nbias = "normal-qk"'), 'no field is called "bias". Did you mean biases'),
+        (("multi-head", "multihead"), 'no operator is called "multihead". Did you mean multi-head'),
+    ],
+)
+def test_layers_that_cannot_be_posed(harness, change, words):
+    file = harness.write("mine.toml", LAYER.replace(*change))
+    assert words in complaint(harness("run", "--operator", "multi-head", "--impl", "numpy", "--problems", file))
 
 
 def test_a_plugin_that_raises(harness, tiny):
