@@ -6,20 +6,18 @@ stay in the thread's memory until they are complete; then they are rounded once,
 
 from typing import NamedTuple
 
-import numpy as np
-
 from ...attention.numba_flash.layout.packing import round_up
 from ...attention.numba_flash.runtime.call import COUNTERS, Thread, call_at, next_task, part
 from ...attention.numba_flash.runtime.deferred_codegen import deferred_codegen
 from ...attention.numba_flash.runtime.llvm import CACHE_LINE
 from ...attention.numba_flash.runtime.memory import copy, prefetch_second_level, size_of, view
 from ...attention.numba_flash.simd.matrices import Form, Rows, Strided, Target
-from ...attention.numba_flash.simd.microkernel import ROWS, product, product_row, product_row_widened
-from ...attention.numba_flash.simd.stored import BFLOAT16, FLOAT16, NATIVE, bytes_of, store_row
+from ...attention.numba_flash.simd.microkernel import ROWS, product, product_row, product_row_stored
+from ...attention.numba_flash.simd.stored import NATIVE, bytes_of, store_row
 from ...attention.numba_flash.simd.vectors import lanes_of
 from .copies import copy_vectors
 from .operands import PRODUCT_BYTES, TERM_BYTES, product_at, row_of, table_at, term_at
-from .packing import Number, Range, pack_a, pack_columns, packed_rows, packed_size, panel_of
+from .packing import Number, Range, pack_a, pack_columns, packed_rows, packed_size, panel_of, row_number
 
 STEPS_IN_CACHE = 256
 """Rows of a panel of B, or pairs of rows, that are multiplied with all rows of A in turn: of three vectors, 48 KiB."""
@@ -123,15 +121,11 @@ def prefetch_share(memory, n, parts):
 @deferred_codegen
 def multiply_row(left, right, target, kind, stored):
     """`multiply_rows` for a block of one row, which is bound by memory: B is converted in registers."""
-    vectors, depth, b = right.vectors, right.depth, Rows(right.address, right.vectors * lanes_of(kind))
+    b = Rows(right.address, right.vectors * lanes_of(kind))
     if stored is not None:
-        product_row(vectors, (depth + 1) // 2, left, b, target, Form(kind, stored))
-    elif right.storage == BFLOAT16:
-        product_row_widened(vectors, depth, left, b, target, Form(kind, np.int16(0)))
-    elif right.storage == FLOAT16:
-        product_row_widened(vectors, depth, left, b, target, Form(kind, np.uint16(0)))
+        product_row(right.vectors, (right.depth + 1) // 2, left, b, target, Form(kind, stored))
     else:
-        product_row(vectors, depth, left, b, target, Form(kind, None))
+        product_row_stored(right.vectors, right.depth, left, b, target, right.storage, kind)
 
 
 @deferred_codegen
@@ -176,7 +170,7 @@ def write_sums(product, tile, sums, number):
         panel = panel_of(c.columns, n, kind)
         row, offset = panel.vectors * lanes * size_of(kind), panel.head * c.by_head + panel.column * size
         for r in range(tile.rows.count):
-            address = row_of(c, tile.rows.first + r) + offset
+            address = row_of(c, row_number(product.chosen, tile.rows.first + r)) + offset
             store_row(sums + r * row, panel.columns, storage, address, size, kind)
         sums += rows * row
 
@@ -185,7 +179,7 @@ def write_sums(product, tile, sums, number):
 def multiply_tile(product, tile, work, packed, number, stored):
     """Compute a tile. `packed` is the tag of the block of A that is packed already; returns that of the one that is now.
 
-    A tag is (address of A, first row, rows); the address is 0 if the block is not of the whole depth.
+    A tag is (address of A, that of the chosen rows, first row, rows), with 0 for A if the block is not of the whole depth.
     """
     begin_sums(product, tile, work.sums, number.kind)
     for t in range(product.count):
@@ -193,9 +187,9 @@ def multiply_tile(product, tile, work, packed, number, stored):
         for k in range(0, term.depth, product.depth):
             depth = Range(k, min(product.depth, term.depth - k))
             whole = depth.count == term.depth
-            tag = (term.a.address if whole else 0, tile.rows.first, tile.rows.count)
+            tag = (term.a.address if whole else 0, product.chosen, tile.rows.first, tile.rows.count)
             if tag != packed or not whole:
-                pack_a(term, tile.rows, depth, work.a, number, stored)
+                pack_a(term, tile.rows, product.chosen, depth, work.a, number, stored)
             packed = tag
             multiply_block(product, term, tile, Block(work.a, term.transposed, depth), work, number, stored)
     write_sums(product, tile, work.sums, number)
@@ -210,7 +204,7 @@ def multiply_tiles(arguments, thread_number, kind, stored):
     workspace = call.workspace + thread_number * table.workspace_bytes
     thread = Thread(thread_number, table.threads, arguments + COUNTERS * 8, workspace, call.states, call.pass_number)
     work = Workspace(workspace, workspace + table.a_bytes, workspace + table.a_bytes + table.b_bytes)
-    number, packed = Number(table.storage, kind), (0, 0, 0)
+    number, packed = Number(table.storage, kind), (0, 0, 0, 0)
     while True:
         n = next_task(thread, table.tasks)
         if n == table.tasks:

@@ -50,13 +50,33 @@ class Layer:
         y = x if xy[1] is None else self._checked("y", xy[1])
         q, k, v = new_arrays(self.projected_shapes, self.dtype)
         targets = zip((q, k, v), (x, y, y), self._weights, self._biases, strict=True)
-        self._project([Operands(c, ((a, weight),), bias) for c, a, weight, bias in targets])
+        seen = self._seen_keys(mask)
+        self._project(
+            [Operands(c, ((a, w),), bias, rows) for (c, a, w, bias), rows in zip(targets, (None, seen, seen), strict=True)]
+        )
         if self.problem.cache:
             k, v = zip(cache, (k, v), strict=True)
         o = self.fused.forward(q, k, v, mask, softmax_state=softmax_state)
         out = np.empty(self.problem.out_shape, self.dtype)
         self._combine([Operands(out[:, None], ((o, self._weight_o),), self._bias_o)])
         return out, q, k, v, o
+
+    def _seen_keys(self, mask: np.ndarray | None) -> np.ndarray | None:
+        """The positions that need keys and values, counted through the batch; None for all.
+
+        Padding, keys at either end of a sequence that a mask hides from all queries, is not read (`band.without_padding`).
+        """
+        problem = self.problem
+        if mask is None or problem.cache:
+            return None
+        batch, heads, queries, keys = (1,) * (4 - mask.ndim) + mask.shape
+        if heads * queries > 1 or keys != problem.kv_len:
+            return None
+        seen = np.broadcast_to(mask.reshape(batch, keys), (problem.batch, keys))
+        if seen.all():
+            return None
+        needed = np.logical_or.accumulate(seen, axis=1) & np.logical_or.accumulate(seen[:, ::-1], axis=1)[:, ::-1]
+        return np.flatnonzero(needed)
 
     def _checked(self, name: str, x: np.ndarray) -> np.ndarray:
         shape = self.problem.input_shapes[name]

@@ -13,7 +13,7 @@ from ...attention.numba_flash.layout.packing import round_up
 from ...attention.numba_flash.runtime.call import part
 from ...attention.numba_flash.runtime.deferred_codegen import deferred_codegen
 from ...attention.numba_flash.runtime.llvm import CACHE_LINE
-from ...attention.numba_flash.runtime.memory import size_of, view
+from ...attention.numba_flash.runtime.memory import load_native, size_of, view
 from ...attention.numba_flash.simd.bf16 import copy_bf16, interleave_rows
 from ...attention.numba_flash.simd.matrices import Strided
 from ...attention.numba_flash.simd.microkernel import MAX_VECTORS, ROWS
@@ -102,11 +102,17 @@ def pack_row(matrix, row, depth, out, number, stored):
 
 
 @deferred_codegen
-def pack_rows(matrix, rows, depth, out, number, stored):
+def row_number(chosen, r):
+    """The number of the r-th row, with the numbers of the chosen ones at an address, or 0 for all."""
+    return load_native(chosen + r * 8, np.int64(0)) if chosen else r
+
+
+@deferred_codegen
+def pack_rows(matrix, rows, chosen, depth, out, number, stored):
     """Pack rows of A, `packed_stride` apart. Rows of zeros follow up to whole micro-kernels."""
     row = packed_stride(depth.count, number.kind, stored) * packed_size(number.kind, stored)
     for r in range(rows.count):
-        pack_row(matrix, rows.first + r, depth, out + r * row, number, stored)
+        pack_row(matrix, row_number(chosen, rows.first + r), depth, out + r * row, number, stored)
     view(out + rows.count * row, (round_up(rows.count, ROWS) - rows.count) * row, np.uint8(0))[:] = 0
 
 
@@ -165,7 +171,7 @@ def pack_columns(matrix, columns, depth, number, out, width, stored):
 
 
 @deferred_codegen
-def pack_a(term, rows, depth, out, number, stored):
+def pack_a(term, rows, chosen, depth, out, number, stored):
     """Pack a block of A: row by row, or, of a transposed matrix, in strips of `strip_rows` rows, side by side."""
     if term.transposed:
         strip = strip_rows(number.kind)
@@ -174,7 +180,7 @@ def pack_a(term, rows, depth, out, number, stored):
             columns = Range(rows.first + r, min(strip, rows.count - r))
             pack_columns(term.a, columns, depth, number, out + r * row, strip, stored)
     else:
-        pack_rows(term.a, rows, depth, out, number, stored)
+        pack_rows(term.a, rows, chosen, depth, out, number, stored)
 
 
 @deferred_codegen

@@ -51,6 +51,8 @@ class Operands:
     c: np.ndarray
     terms: tuple[tuple[np.ndarray, np.ndarray], ...]
     bias: np.ndarray | None = None
+    chosen: np.ndarray | None = None
+    """The numbers, int64, of the rows of A and C that are computed; all of them by default."""
 
 
 class Products:
@@ -77,7 +79,6 @@ class Products:
             [
                 _words(
                     TABLE,
-                    tasks=sum(tasks),
                     threads=threads,
                     storage=FORM_OF[dtype.name],
                     workspace_bytes=self.work,
@@ -101,6 +102,10 @@ class Products:
             _enter(words, at + _C, own.c)
             words[at + _TERMS] = base + term * 8
             words[at + _BIAS] = 0 if own.bias is None else address(own.bias)
+            if own.chosen is not None:
+                words[at + _CHOSEN], words[at + _ROWS] = address(own.chosen), own.chosen.size
+                groups = -(-words[at + _PANELS_OF_C] // words[at + _TILE_PANELS])
+                words[at + _TASKS] = -(-own.chosen.size // words[at + _TILE_ROWS]) * groups
             for a, b in own.terms:
                 _enter(words, term + _A, a)
                 if b.ndim == 1:
@@ -109,13 +114,16 @@ class Products:
                     _enter(words, term + _B, b)
                 term += _TERM_WORDS
             at += _PRODUCT_WORDS
+        words[TABLE.word("tasks")] = words[_TABLE_WORDS + _TASKS : at : _PRODUCT_WORDS].sum()
         call = new_call(self.threads)
         call[CALL.word("sizes")] = base
         run([(multiply_tiles, self.kinds)], call, self.work, 0, self.threads)
 
 
 _TABLE_WORDS, _PRODUCT_WORDS, _TERM_WORDS = (record.bytes // 8 for record in (TABLE, PRODUCT, TERM))
-_C, _BIAS, _TERMS = (PRODUCT.word(name) for name in ("c", "bias", "terms"))
+_C, _BIAS, _TERMS, _CHOSEN = (PRODUCT.word(name) for name in ("c", "bias", "terms", "chosen"))
+_ROWS, _TASKS, _PANELS_OF_C = (PRODUCT.word(name) for name in ("rows", "tasks", "panels"))
+_TILE_ROWS, _TILE_PANELS = (PRODUCT.word(name) for name in ("tile_rows", "tile_panels"))
 _A, _B, _PANELS = (TERM.word(name) for name in ("a", "b", "panels"))
 
 

@@ -20,6 +20,7 @@ from ..runtime.llvm import INT16, INT32, INTP
 from ..runtime.memory import members_of
 from ..runtime.processor import registers
 from .matrices import Rows, Strided, Target
+from .stored import each_form
 from .vectors import Simd, each_of, simd, subroutine
 
 WIDTHS = (1, 2, 3)
@@ -163,6 +164,22 @@ def _products(rows: int, widths: tuple[int, ...], widened: bool = False, two_sum
 product = _products(ROWS, WIDTHS)
 product_two_sums = _products(ROWS, WIDTHS, two_sums=True)
 product_row = _products(1, WIDTHS)
-product_row_widened = _products(1, WIDTHS, widened=True)
 gemv = _products(1, (1, 2, 4, 8), widened=True)
 gemm_4_rows = _products(4, (1, 2, 4), widened=True)
+
+
+@intrinsic
+def product_row_stored(typing, vectors, depth, a, b, c, storage, kind):
+    """`product_row` with A in the type that is computed with, and B as `storage` says (`stored`). Sums are not split."""
+    signature = types.void(types.intp, types.intp, a, b, c, types.intp, kind)
+
+    def generate(context, builder, signature, values):
+        matrices = (members_of(context, builder, *one) for one in zip(signature.args[2:5], values[2:5], strict=True))
+        unit, arguments = simd(str(kind)), [values[1], *itertools.chain(*matrices)]
+        for stored in each_form(builder, kind, values[5]):
+            for vectors in each_of(builder, values[0], WIDTHS):
+                body = _MicroKernel(unit, 1, vectors, stored, False, 1)
+                subroutine(builder, f"product_row_{vectors}_{kind}_{stored}", arguments, body)
+        return context.get_dummy_value()
+
+    return signature, generate
