@@ -16,7 +16,7 @@ from ._mapping import factor_of, inexact_factor, mask_by_head, matrix, scaled
 
 
 def _refused(problem):
-    reasons = inexact_factor(problem) + mask_by_head(problem)
+    reasons = inexact_factor(problem) + (mask_by_head(problem) if _may_be_fast(problem) else [])
     if problem.v_head_dim * problem.q_heads != problem.width:
         reasons.append("embed_dim is the width of x, of all heads together, and of the output")
     return reasons
@@ -92,14 +92,19 @@ def _layer(problem):
     )
 
 
+def _may_be_fast(problem):
+    """Whether the layer may take its fast path, where a head with nothing to attend to is nan; elsewhere it is zero."""
+    return problem.biases and not problem.cross and problem.direction == "forward"
+
+
 def _call(problem, layer, x, y, mask):
-    """The layer; a position with nothing to attend to, where it gives nan, attends to everything, and then is set to b^O."""
+    """The layer; a position that the fast path would make nan attends to everything, and is then set to b^O."""
     import torch
 
     y = x if y is None else y
     seen = combined_mask(problem.attention, mask, partial(torch.arange, device=x.device))
     any_key = padding = hidden = None
-    if seen is not None and problem.attention.may_have_empty_rows:
+    if seen is not None and problem.attention.may_have_empty_rows and _may_be_fast(problem):
         any_key = four_axes(seen.any(dim=-1, keepdim=True))
         seen = seen | ~any_key
     if seen is not None and problem.mask == "padding" and not problem.attention.banded:
@@ -109,8 +114,7 @@ def _call(problem, layer, x, y, mask):
     out, _ = layer(x, y, y, key_padding_mask=padding, need_weights=False, attn_mask=hidden)
     if any_key is None:
         return out
-    nothing = layer.out_proj.bias if problem.biases else out.new_zeros(())
-    return torch.where(any_key.reshape(-1, any_key.shape[-2], 1), out, nothing)
+    return torch.where(any_key.reshape(-1, any_key.shape[-2], 1), out, layer.out_proj.bias)
 
 
 def _by_head(problem, hidden):
