@@ -17,7 +17,8 @@ def fitted(failure: Failure) -> Cause | None:
     got = failure.got.get("out")
     if got is None or not failure.explicable or not got.size or not np.isfinite(got).all():
         return None
-    return _added_vector(got - failure.answer["out"].value) or _multiplied_weights(failure, got)
+    error = got - failure.answer["out"].value
+    return _added_vector(error) or (_multiplied_weights(failure, got) if failure.problem.kv_len else None)
 
 
 def _added_vector(error: np.ndarray) -> Cause | None:
