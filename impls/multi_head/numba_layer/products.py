@@ -18,11 +18,11 @@ from .weights import computed_in, is_paired, panels_of_head
 MIN_ROWS = 64
 """Rows of a block of A, if there are so many: a panel of B is read from beyond the second-level cache for each block."""
 
-UNPACKED_DEPTH = 512
-"""Depth of a block of A where panels of B are packed by each task: short, so that a block has many rows for them."""
+SHORT_DEPTH = 512
+"""Depth of a block of A, about, where tasks pack panels of B, or the whole depth leaves room for fewer rows."""
 
-REPACKED_PANELS = 4
-"""Panels of a task that packs its block of A anew: as many columns as make packing a few percent."""
+REPACKED_PANELS = 8
+"""Panels of a task that packs its block of A anew, at most: as many columns as make packing a few percent."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Products:
         kind, paired = computed_in(dtype), is_paired(dtype)
         self.kinds = (kind.type, np.int16 if paired else None)
         lanes, size = simd(kind.name).lanes, 2 if paired else kind.itemsize
-        tiles = [_tiles(product, size, lanes) for product in products]
+        tiles = [_tiles(product, size, lanes, threads) for product in products]
         panel = MAX_VECTORS * lanes * kind.itemsize
         a = max(t.rows * (t.depth * size + CACHE_LINE) for t in tiles)
         terms = [term for product in products for term in product.terms]
@@ -136,19 +136,22 @@ class _Tiles:
     depth: int
 
 
-def _tiles(product: Product, size: int, lanes: int) -> _Tiles:
-    """Tiles for packed numbers of `size` bytes: a block of A takes a quarter of the second-level cache."""
+def _tiles(product: Product, size: int, lanes: int, threads: int) -> _Tiles:
+    """Tiles for packed numbers of `size` bytes: a block of A takes a quarter of the second-level cache.
+
+    Tasks that pack a block anew are wide, but at least two for each thread.
+    """
     room, strip = second_level_cache() // 4 // size, max(lanes, ROWS)
     packs = any(not term.packed for term in product.terms)
     depth = max(term.depth for term in product.terms)
-    most = UNPACKED_DEPTH if packs else max(UNPACKED_DEPTH, room // MIN_ROWS)
-    parts = -(-depth // most)
+    parts = -(-depth // SHORT_DEPTH) if packs or depth > room // MIN_ROWS else 1
     depth = -(-depth // max(parts, 1) // 2) * 2
     most = max(strip, room // max(depth, 1) // strip * strip)
     parts = -(-product.rows // most)
     rows = -(-product.rows // max(parts, 1) // strip) * strip
     repacks = packs or len(product.terms) > 1 or depth < product.terms[0].depth
-    return _Tiles(max(rows, strip), REPACKED_PANELS if repacks else 1, max(depth, 2))
+    panels = min(REPACKED_PANELS, max(1, parts * _panels(product, lanes) // (2 * threads))) if repacks else 1
+    return _Tiles(max(rows, strip), panels, max(depth, 2))
 
 
 def _panels(product: Product, lanes: int) -> int:
