@@ -71,7 +71,8 @@ def _preset(request: Request, found: Found) -> Preset:
     if request.problems and request.preset:
         raise UserError("--preset and --problems are two ways to say the same; give one of them")
     if request.problems:
-        preset = from_file(request.problems, found.operators)
+        asked = [found.of(request.operator).operator] if request.operator else []
+        preset = from_file(request.problems, found.operators, *asked)
         if request.operator not in (None, preset.operator.name):
             raise UserError(f"{request.problems} holds problems of {preset.operator.name}, not of {request.operator}")
         return preset

@@ -53,15 +53,16 @@ def all_built_in(operator: str = ATTENTION.name) -> list[Preset]:
     return [built_in(name, OPERATORS[operator]) for name in _read(BUILT_IN[operator])]
 
 
-def from_file(path: Path, operators: Sequence[Operator] = (ATTENTION,)) -> Preset:
-    """All problems of a user's file, which may hold several named sets of problems of one of the operators.
+def from_file(path: Path, operators: Sequence[Operator] = (ATTENTION,), default: Operator = ATTENTION) -> Preset:
+    """All problems of a user's file, which may hold several named sets of problems of one of the operators; sets that do not
+    say of which are the default's.
 
     Raises `UserError` when it cannot be read, is not TOML, or poses a problem that cannot be posed.
     """
     tables = _read(path)
     if not tables:
         raise UserError(f"{path} holds no problems; it needs a [name] with [[name.problems]]")
-    presets = [_preset(name, table, path.name, operators) for name, table in tables.items()]
+    presets = [_preset(name, table, path.name, operators, default) for name, table in tables.items()]
     first = presets[0]
     if len(presets) == 1:
         return first
