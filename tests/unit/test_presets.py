@@ -7,6 +7,8 @@ import pytest
 
 from harness.errors import UserError
 from harness.measure.plan import Effort
+from harness.multi_head import MULTI_HEAD
+from harness.operators.attention.operator import ATTENTION
 from harness.problem import Problem
 from harness.runs.presets import all_built_in, built_in, from_file
 
@@ -213,3 +215,18 @@ def test_a_misspelt_preset_gets_its_nearest_names():
     assert '"bert-bse"' in str(caught.value)
     assert "Did you mean bert-base" in str(caught.value)
     assert "python -m harness presets" in str(caught.value)
+
+
+def test_sets_that_do_not_say_of_which_operator_are_of_the_one_asked_for(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("[mine]\n[[mine.problems]]\nheads = 2\nlength = 4\nwidth = 8\n")
+    (problem,) = from_file(path, [ATTENTION, MULTI_HEAD], MULTI_HEAD).problems
+    assert isinstance(problem, MULTI_HEAD.problem) and problem.width == 8
+    with pytest.raises(UserError, match='no field is called "width"'):
+        from_file(path, [ATTENTION, MULTI_HEAD])
+
+
+@pytest.mark.parametrize("preset", all_built_in("multi-head"), ids=lambda preset: preset.name)
+def test_presets_of_the_layer_say_what_they_are_and_hold_distinct_problems(preset):
+    assert preset.description and preset.source and preset.operator is MULTI_HEAD
+    assert len({problem.name for problem in preset.problems}) == len(preset.problems) > 0
