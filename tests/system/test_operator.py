@@ -88,9 +88,13 @@ def test_a_run_goes_on(finished):
 
 
 def test_problems_of_another_operator_are_refused(harness):
-    done = harness("run", "--plugin", PLUGIN, "--impl", "rows-numpy", "--preset", "smoke")
+    file = harness.write("attention.toml", "[a]\n[[a.problems]]\nlength = 8\nhead_dim = 8\n")
+    done = harness("run", "--plugin", PLUGIN, "--impl", "rows-numpy", "--problems", file)
     assert done.returncode == 2
     assert "rows-numpy implements row-softmax, and the problems are of attention" in done.stderr
+    done = harness("run", "--plugin", PLUGIN, "--impl", "rows-numpy", "--preset", "smoke")
+    assert done.returncode == 2
+    assert "there are no presets of row-softmax" in done.stderr
 
 
 def test_an_unknown_operator_is_named(harness):
