@@ -183,19 +183,30 @@ def test_steps_against_a_cache(name, dtype):
     assert_right(problem, [one.forward(**call)], inputs)
 
 
+PADDED = {
+    "padding": {"batch": 3, "q_len": 40, "width": 24, "mask": "padding"},
+    "one-mask-for-all": {"batch": 2, "q_len": 14, "width": 8, "mask": "random-k"},
+    "causal": {"batch": 2, "q_len": 14, "width": 8, "mask": "random-k", "causal": "bottom-right"},
+    "window": {"batch": 2, "q_len": 30, "width": 8, "mask": "padding", "window": (3, 2)},
+}
+
+
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_padding_has_no_keys_and_values(monkeypatch, dtype, direction):
-    """Whatever lies where they would be is not read."""
+@pytest.mark.parametrize("name", PADDED)
+def test_padding_has_no_keys_and_values(monkeypatch, name, dtype, direction):
+    """They are zero, not biases, and nothing of what the memory held before."""
     monkeypatch.setattr(layer, "new_arrays", lambda shapes, kind: [np.full(shape, np.nan, kind) for shape in shapes])
-    sizes = {"batch": 3, "q_heads": 2, "q_len": 40, "width": 24, "biases": True, "mask": "padding"}
-    problem = Problem(**sizes, dtype=dtype, direction=direction)
+    problem = Problem(**PADDED[name], q_heads=2, biases=True, dtype=dtype, direction=direction)
     inputs, own, call, one = loaded(problem)
-    _, _, k, v, _ = one.project_and_attend((call["x"], None), mask=call["mask"])
-    padding = ~inputs["mask"][:, 0, 0]
+    mask = inputs["mask"]
+    if name != "padding":
+        mask[..., :2] = mask[..., -3:] = False
+    _, _, k, v, _ = one.project_and_attend((call["x"], None), mask=mask)
+    padding = np.broadcast_to(~mask.reshape(-1, problem.kv_len), (problem.batch, problem.kv_len))[:, -3:]
     assert padding.any()
     for projected in (k, v):
-        assert (np.isnan(projected.astype(np.float64)).any(axis=(1, 3)) == padding).all()
+        assert ((projected.astype(np.float64) == 0).all(axis=(1, 3))[:, -3:] == padding).all()
     if direction == "forward":
         assert_right(problem, [one.forward(**call)], inputs)
     else:

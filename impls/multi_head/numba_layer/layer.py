@@ -50,7 +50,12 @@ class Layer:
         y = x if xy[1] is None else self._checked("y", xy[1])
         q, k, v = new_arrays(self.projected_shapes, self.dtype)
         targets = zip((q, k, v), (x, y, y), self._weights, self._biases, strict=True)
-        seen = self._seen_keys(mask)
+        needed = self._needed_keys(mask)
+        seen = None
+        if needed is not None:
+            seen = np.flatnonzero(needed)
+            for padded in (k, v):  # Whatever the memory held may be nan, which no weight of zero takes away.
+                padded.swapaxes(1, 2)[~needed] = 0
         self._project(
             [Operands(c, ((a, w),), bias, rows) for (c, a, w, bias), rows in zip(targets, (None, seen, seen), strict=True)]
         )
@@ -61,10 +66,10 @@ class Layer:
         self._combine([Operands(out[:, None], ((o, self._weight_o),), self._bias_o)])
         return out, q, k, v, o
 
-    def _seen_keys(self, mask: np.ndarray | None) -> np.ndarray | None:
-        """The positions that need keys and values, counted through the batch; None for all.
+    def _needed_keys(self, mask: np.ndarray | None) -> np.ndarray | None:
+        """Boolean (batch, keys): the positions that need keys and values; None for all.
 
-        Padding, keys at either end of a sequence that a mask hides from all queries, is not read (`band.without_padding`).
+        Padding needs none: keys at either end of a sequence that a mask hides from all queries.
         """
         problem = self.problem
         if mask is None or problem.cache:
@@ -75,8 +80,7 @@ class Layer:
         seen = np.broadcast_to(mask.reshape(batch, keys), (problem.batch, keys))
         if seen.all():
             return None
-        needed = np.logical_or.accumulate(seen, axis=1) & np.logical_or.accumulate(seen[:, ::-1], axis=1)[:, ::-1]
-        return np.flatnonzero(needed)
+        return np.logical_or.accumulate(seen, axis=1) & np.logical_or.accumulate(seen[:, ::-1], axis=1)[:, ::-1]
 
     def _checked(self, name: str, x: np.ndarray) -> np.ndarray:
         shape = self.problem.input_shapes[name]
