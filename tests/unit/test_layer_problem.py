@@ -4,6 +4,7 @@ import pytest
 
 from harness.errors import UserError
 from harness.operators.multi_head.cases.problems import cross, small
+from harness.operators.multi_head.operator import MULTI_HEAD
 from harness.operators.multi_head.problem import Problem
 
 
@@ -59,3 +60,22 @@ def test_replacing_a_length_keeps_self_attention_consistent():
 def test_a_problem_survives_its_own_fields():
     for problem in (small(window=(3, 1)), cross(y_width=20), small(q_len=1, cache=21)):
         assert Problem(**problem.fields) == problem
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"q_heads": 12, "width": 768, "biases": True},
+        {"q_heads": 12, "width": 768, "cross": True, "kv_len": 9, "y_width": 512, "out_width": 100},
+        {"q_heads": 32, "kv_heads": 8, "width": 4096, "cache": 2000, "causal": "bottom-right"},
+        {"q_heads": 5, "width": 700, "head_dim": 64, "v_head_dim": 32, "mask": "padding"},
+    ],
+)
+def test_a_miniature_has_hardly_any_weights_and_the_same_features(fields):
+    """Weights that a miniature loads stay in a framework's pool, where they would hide what a call takes."""
+    problem = Problem(q_len=500, **fields)
+    small = MULTI_HEAD.small(problem)
+    assert small.input_bytes * 20 < problem.input_bytes
+    for name in ("cross", "biases", "causal", "mask", "q_heads", "kv_heads"):
+        assert getattr(small, name) == getattr(problem, name)
+    assert (small.q_heads * small.head_dim == small.width) == (problem.q_heads * problem.head_dim == problem.width)

@@ -46,7 +46,15 @@ class MultiHead(Operator):
         return expected(problem, inputs, seed)
 
     def small(self, problem: Problem) -> Problem:
-        return problem.replace(batch=1, q_len=min(problem.q_len, 16), kv_len=None, cache=min(problem.cache, 16))
+        """Narrow too: the memory of loaded weights would stay in a framework's pool, and be missing from a call's."""
+        d, dv = min(problem.head_dim, 8), min(problem.v_head_dim, 8)
+        shared = problem.q_heads * problem.head_dim == problem.width
+        width = problem.q_heads * d if shared else min(problem.width, 16)
+        widths = {name: width if getattr(problem, name) == problem.width else 16 for name in ("y_width", "out_width")}
+        return problem.replace(
+            batch=1, q_len=min(problem.q_len, 16), kv_len=None, cache=min(problem.cache, 16), width=width, head_dim=d,
+            v_head_dim=dv, **widths,
+        )  # fmt: skip
 
     def cases(self) -> Iterable[Case]:
         from harness.operators.multi_head.cases import CHAPTERS
