@@ -1,6 +1,6 @@
-"""What is measured of numba-flash, in the README and docs/kernels.md: `python -m docs.generate.kernels`.
+"""What is measured of the Numba kernels, in the README, docs/kernels.md and docs/multi-head.md.
 
-The page's times to read are those of the code.
+`python -m docs.generate.kernels` writes it. The times to read are those of the code.
 """
 
 import math
@@ -16,9 +16,10 @@ from harness.records.problem import PosedProblem
 from harness.report.format import seconds
 from harness.runs.folder import RunFolder
 
-PAGE = ROOT / "docs" / "kernels.md"
+PAGE, LAYER_PAGE = ROOT / "docs" / "kernels.md", ROOT / "docs" / "multi-head.md"
 RUNS = ("kernels-float32", "kernels-bfloat16", "kernels-backward-float32", "kernels-backward-bfloat16")
-OURS = "numba-flash"
+LAYER_RUN = "layer-kernels"
+OURS, OUR_LAYER = "numba-flash", "numba"
 STEPS = ("naive", "numba-naive", "numba-parallel", "numpy", "numpy-online", "numba-tiled", OURS)
 KERNELS = ROOT / "impls" / "attention"
 READING = (
@@ -45,7 +46,7 @@ def markdown_table(head: tuple[str, ...], rows: list[list[str]]) -> str:
 
 
 class Match(NamedTuple):
-    """numba-flash and the fastest other implementation on one problem; the ratio is that of their times, round by round."""
+    """Ours and the fastest other implementation on one problem; the ratio is that of their times, round by round."""
 
     problem: PosedProblem
     ours_s: float
@@ -65,10 +66,10 @@ def median_s(cell: Cell) -> float:
     return statistics.interval(cell.timing).median_s
 
 
-def match(problem: PosedProblem, timed: dict[str, Cell]) -> Match:
-    """numba-flash against the fastest of the others."""
-    ours = timed[OURS]
-    others = {name: cell for name, cell in timed.items() if name != OURS}
+def match(problem: PosedProblem, timed: dict[str, Cell], name: str = OURS) -> Match:
+    """Ours, of that name, against the fastest of the others."""
+    ours = timed[name]
+    others = {other: cell for other, cell in timed.items() if other != name}
     other = min(others, key=lambda name: _ratio(others[name], ours).median)
     return Match(problem, median_s(ours), other, _ratio(others[other], ours))
 
@@ -109,26 +110,21 @@ def summary() -> str:
     return markdown_table(head, rows)
 
 
-def page_tables() -> str:
-    """The page's tables: every problem of every run."""
-    parts = []
-    for run in RUNS:
-        machine = where(RunFolder.open(RESULTS / run).machine())
-        rows = [
-            [
-                one.problem.name,
-                seconds(one.ours_s),
-                one.other,
-                f"{one.ratio.median:.2f}",
-                f"{one.ratio.low:.2f} to {one.ratio.high:.2f}",
-            ]
-            for one in (match(*each) for each in cells(run))
+def matches(run: str, name: str = OURS) -> str:
+    """A page's table of a run: every problem."""
+    machine = where(RunFolder.open(RESULTS / run).machine())
+    rows = [
+        [
+            one.problem.name,
+            seconds(one.ours_s),
+            one.other,
+            f"{one.ratio.median:.2f}",
+            f"{one.ratio.low:.2f} to {one.ratio.high:.2f}",
         ]
-        head = ("problem", OURS, "fastest other", "its time / ours", "95 %")
-        parts.append(
-            f"`results/{run}` ({machine}; [whole report](../results/{run}/report.md)):\n\n{markdown_table(head, rows)}"
-        )
-    return "\n\n".join(parts)
+        for one in (match(*each, name) for each in cells(run))
+    ]
+    head = ("problem", name, "fastest other", "its time / ours", "95 %")
+    return f"`results/{run}` ({machine}; [whole report](../results/{run}/report.md)):\n\n{markdown_table(head, rows)}"
 
 
 def steps() -> str:
@@ -162,8 +158,9 @@ def reading() -> str:
 
 def pages() -> dict[Path, str]:
     """The README and the page as they should be."""
-    page = written(PAGE, {"reading": reading(), "steps": steps(), "matches": page_tables()})
-    return {README: written(README, {"kernel results": summary()}), PAGE: page}
+    page = written(PAGE, {"reading": reading(), "steps": steps(), "matches": "\n\n".join(map(matches, RUNS))})
+    layer = written(LAYER_PAGE, {"matches": matches(LAYER_RUN, OUR_LAYER)})
+    return {README: written(README, {"kernel results": summary()}), PAGE: page, LAYER_PAGE: layer}
 
 
 if __name__ == "__main__":
