@@ -113,8 +113,11 @@ class Framework:
         """The backward pass of a callable by the framework's own means. Raises `NoGradients` without any."""
         raise NoGradients(f"{self.modules[0]} has no automatic differentiation")
 
-    def matmul_rate(self, dtype: str) -> float:
-        """FLOP/s of a large square matrix product in `dtype`, the best of several. Raises `Unavailable` without one."""
+    def matmul_rate(self, dtype: str, budget_s: float = 0.5) -> float:
+        """FLOP/s of a large square matrix product in `dtype`, the best of those made in about `budget_s` seconds.
+
+        Raises `Unavailable` without one.
+        """
         raise Unavailable(f"{self.modules[0]} has no matrix product of {dtype} to measure")
 
     def reset_peak_memory(self) -> None:
@@ -126,14 +129,35 @@ class Framework:
         raise Unavailable(f"{self.modules[0]} does not report device memory")
 
 
-def best_rate(product: Callable[[], Any], synchronize: Callable[[Any], None], n: int, repeats: int = 5) -> float:
-    """FLOP/s of the fastest of `repeats` products of two n x n matrices, after one that is not counted."""
-    times = []
-    for _ in range(repeats + 1):
+SIZES = (256, 512, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
+"""Of the matrices whose product is timed. Which one is fastest depends on the library and the processor."""
+
+
+def best_rate(product_of: Callable[[int], Callable[[], Any]], synchronize: Callable[[Any], None], budget_s: float) -> float:
+    """FLOP/s of the fastest product of two n x n matrices that is found in about `budget_s` seconds.
+
+    The three largest sizes whose product takes at most a quarter of the time have turns: a short product is not the fastest
+    that there is, and a long one is more often disturbed by other processes.
+
+    Args:
+        product_of: gives, for n, what multiplies two such matrices.
+        synchronize: returns when a product has been computed.
+        budget_s: seconds, the making of the matrices included.
+    """
+    deadline, best, turn = time.perf_counter() + budget_s, 0.0, 0
+    larger, products = list(SIZES), []
+    while not best or time.perf_counter() < deadline:
+        if larger and (not best or 2 * larger[0] ** 3 / best < budget_s / 4):
+            n, product = larger[0], product_of(larger.pop(0))
+            products.append((n, product))
+            synchronize(product())  # The first of a size starts threads and allocates.
+        else:
+            n, product = products[-3:][turn % len(products[-3:])]
+            turn += 1
         start = time.perf_counter()
         synchronize(product())
-        times.append(time.perf_counter() - start)
-    return 2 * n**3 / min(times[1:])
+        best = max(best, 2 * n**3 / (time.perf_counter() - start))
+    return best
 
 
 def simulating() -> bool:

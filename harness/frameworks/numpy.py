@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from harness.errors import Unavailable
@@ -11,9 +13,13 @@ from harness.frameworks.base import Framework, best_rate
 class NumPy(Framework):
     """Threads belong to the BLAS underneath and are set by the environment."""
 
-    def matmul_rate(self, dtype: str) -> float:
+    def matmul_rate(self, dtype: str, budget_s: float = 0.5) -> float:
         if dtype not in ("float64", "float32"):
             raise Unavailable(f"NumPy has no fast matrix product of {dtype}")
-        n = 2048
-        a, b = np.random.default_rng(0).standard_normal((2, n, n)).astype(dtype)
-        return best_rate(lambda: a @ b, self.synchronize, n)
+        random = np.random.default_rng(0)
+
+        def product_of(n: int) -> Callable[[], np.ndarray]:
+            a, b = random.random((2, n, n), np.dtype(dtype).type)
+            return lambda: a @ b
+
+        return best_rate(product_of, self.synchronize, budget_s)

@@ -74,10 +74,14 @@ class Torch(Framework):
 
         return Differentiable(forward, backward)
 
-    def matmul_rate(self, dtype: str) -> float:
-        n = 8192 if self.device == "cuda" else 2048
-        a, b = (self._torch.randn(n, n, device=self.device).to(getattr(self._torch, dtype)) for _ in "ab")
-        return best_rate(lambda: a @ b, self.synchronize, n)
+    def matmul_rate(self, dtype: str, budget_s: float = 0.5) -> float:
+        torch = self._torch
+
+        def product_of(n: int) -> Callable[[], Any]:
+            a, b = (torch.rand(n, n, device=self.device).to(getattr(torch, dtype)) for _ in "ab")
+            return lambda: a @ b
+
+        return best_rate(product_of, self.synchronize, budget_s)
 
     def reset_peak_memory(self) -> None:
         self._torch.cuda.synchronize()
