@@ -1,0 +1,122 @@
+"""The processor's limits, measured in workers: by kernels of our own, and by a library's matrix product."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from harness.errors import Unavailable
+from harness.frameworks import adapter
+from harness.measure.caches import cache_levels, typical_levels, working_sets
+from harness.measure.limits_messages import MeasureRates, Rate, RatesMeasured
+from harness.measure.microbenchmarks import Arithmetic, Bytes, Microbenchmark, far_arrays, missing_rates, ones
+from harness.measure.together import Threads
+from harness.operators.dtypes import DTYPES
+from harness.workers.messages import Request
+
+BURST_S = 0.003
+"""Least length of what is timed: long against starting threads (0.1 ms), and short against the time for which a processor
+that others use too is ours (some ms)."""
+
+
+class MicrobenchmarkSession:
+    """Kernels of our own, with one thread and with as many as are given."""
+
+    def __init__(self, threads: int):
+        self._threads = Threads(threads)
+        self._counts = sorted({1, threads})
+        self._missing: dict[Rate, str] = {}
+        self._times: dict[Rate, int] = {}
+        cpus = os.sched_getaffinity(0)
+        self._caches = cache_levels(cpus) or typical_levels(cpus)
+        self._microbenchmarks = {**self._arithmetic(), **self._cache_reads(), **self._memory(threads)}
+
+    @property
+    def ready(self) -> None:
+        """Nothing to say."""
+
+    @property
+    def handlers(self) -> Mapping[type[Request], Callable[[Any], Any]]:
+        return {MeasureRates: self.measure}
+
+    def measure(self, request: MeasureRates) -> RatesMeasured:
+        """Each rate, the best of some bursts of work."""
+        per_s = {rate: self._best(rate, request.rate_s) for rate in self._microbenchmarks}
+        return RatesMeasured(per_s, self._missing, self._caches)
+
+    def _best(self, rate: Rate, rate_s: float) -> float:
+        one, end = self._microbenchmarks[rate], time.perf_counter() + rate_s
+        times = self._times[rate] = self._times.get(rate) or self._times_of_a_burst(one)
+        best_s = one.seconds(self._threads, times)
+        while time.perf_counter() + best_s < end:
+            best_s = min(best_s, one.seconds(self._threads, times))
+        return one.work * times / best_s
+
+    def _times_of_a_burst(self, one: Microbenchmark) -> int:
+        """How often the work fits into a burst. The first time compiles, and is not counted."""
+        times = 1
+        one.seconds(self._threads, times)
+        while (took_s := one.seconds(self._threads, times)) < BURST_S:
+            times = math.ceil(times * min(16, 1.2 * BURST_S / took_s))
+        return times
+
+    def _arithmetic(self) -> dict[Rate, Microbenchmark]:
+        kernels = Arithmetic()
+        self._missing |= missing_rates("peak", kernels.missing(), self._counts)
+        return {rate: one for count in self._counts for rate, one in kernels.microbenchmarks(count).items()}
+
+    def _cache_reads(self) -> dict[Rate, Microbenchmark]:
+        kernels = Bytes()
+        found: dict[Rate, Microbenchmark] = {}
+        for count in self._counts:
+            sets = working_sets(self._caches, count, kernels.step)
+            for level in self._caches:
+                if level.name in sets:
+                    found |= kernels.read(level.name, [[ones(sets[level.name])] for _ in range(count)])
+                else:
+                    reason = f"a thread of {count} has too little of it beyond the level before"
+                    self._missing[Rate("read", level.name, count)] = reason
+        return found
+
+    def _memory(self, threads: int) -> dict[Rate, Microbenchmark]:
+        kernels = Bytes()
+        arrays = far_arrays(self._caches[-1].capacity(threads), self._threads, threads, kernels.step)
+        if not arrays:
+            reason = "there was not enough memory, or time to fill it, for arrays far larger than the last cache"
+            self._missing |= {Rate(kind, "memory", count): reason for kind in ("read", "copy") for count in self._counts}
+            return {}
+        found: dict[Rate, Microbenchmark] = {}
+        for shares in ([arrays], [[array] for array in arrays]):  # All for one thread, then one for each.
+            found |= kernels.read("memory", shares) | kernels.copy("memory", shares)
+        return found
+
+
+class ProductSession:
+    """A library's large matrix products."""
+
+    def __init__(self, framework: str, threads: int):
+        self._framework = adapter(framework)("cpu", threads)
+        self._threads = threads
+
+    @property
+    def ready(self) -> Any:
+        """Versions and settings."""
+        return self._framework.settings()
+
+    @property
+    def handlers(self) -> Mapping[type[Request], Callable[[Any], Any]]:
+        return {MeasureRates: self.measure}
+
+    def measure(self, request: MeasureRates) -> RatesMeasured:
+        """The rate in each dtype."""
+        per_s, missing = {}, {}
+        for dtype in DTYPES:
+            rate = Rate("product", dtype, self._threads)
+            try:
+                per_s[rate] = self._framework.matmul_rate(dtype, request.rate_s)
+            except Unavailable as error:
+                missing[rate] = str(error)
+        return RatesMeasured(per_s, missing)
