@@ -1,4 +1,4 @@
-"""Where zentorch's kernel cannot run, that is a reason in a table."""
+"""Where the kernel of an optional library cannot run, that is a reason in a table."""
 
 import importlib.metadata
 import importlib.util
@@ -15,7 +15,7 @@ VERSIONS = {"zentorch": "2.13.0.2", "torch": "2.13.0+cpu"}
 
 @pytest.fixture
 def installed(monkeypatch):
-    """Pretends that PyTorch and zentorch are installed in these versions, on a processor with these flags."""
+    """Pretends that every module is installed, these distributions in these versions, on a processor with these flags."""
 
     def install(versions, flags=("avx512_bf16",)):
         def version(name):
@@ -30,8 +30,8 @@ def installed(monkeypatch):
     return install
 
 
-def reason():
-    (one,) = contenders(discover([]).registries["attention"], ["zentorch"], "cpu")
+def reason(name="zentorch"):
+    (one,) = contenders(discover([]).registries["attention"], [name], "cpu")
     return one.absent
 
 
@@ -59,3 +59,15 @@ def test_a_weekly_build_is_tried(installed):
 def test_a_processor_on_which_pytorch_s_kernel_would_run_is_a_reason(installed):
     installed(VERSIONS, flags=("avx2", "avx512f"))
     assert "AVX512-BF16" in reason()
+
+
+@pytest.mark.parametrize(("version", "said"), [("1.29.0", "ONNX Runtime 1.29.0"), ("1.30.0", ""), ("1.100.0", "")])
+def test_an_onnx_runtime_that_is_always_causal_is_a_reason(installed, version, said):
+    installed({"onnxruntime": version})
+    assert said in reason("onnxruntime-gqa")
+    assert bool(reason("onnxruntime-gqa")) == bool(said)
+
+
+def test_an_onnx_runtime_of_another_name_is_tried(installed):
+    installed({"onnxruntime-gpu": "1.32.0"})
+    assert reason("onnxruntime-gqa") == ""
