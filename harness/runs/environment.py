@@ -14,7 +14,8 @@ from harness.records.machine import Machine
 
 DISTRIBUTIONS = (
     "attention-harness", "numpy", "numba", "llvmlite", "scipy", "pandas", "ml_dtypes",
-    "torch", "tensorflow", "keras", "jax", "jaxlib", "flax", "onnxruntime", "openvino", "numba-cuda", "triton",
+    "torch", "tensorflow", "keras", "jax", "jaxlib", "flax", "onnxruntime", "openvino", "zentorch", "numba-cuda",
+    "triton",
 )  # fmt: skip
 
 _SIMD = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve")

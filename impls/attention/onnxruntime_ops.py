@@ -8,7 +8,7 @@ from harness.masks import causal_flag
 from harness.problem import Problem
 from harness.registry import EVERYTHING, implementation
 
-from ._onnxruntime import Model, added_to_scores, empty_rows_zeroed, with_four_axes
+from ._onnxruntime import Model, above_the_lowest, added_to_scores, empty_rows_zeroed, with_four_axes, zeros
 
 _ATTENTION = replace(
     EVERYTHING,
@@ -79,7 +79,7 @@ def _bare_multi_head_attention():
 def onnx_attention(problem: Problem):
     """ONNX's Attention operator (opset 24); O(Lq·Lk) workspace. Biases of the lowest number are raised before it."""
     if not problem.score_elements:
-        return _zeros(problem.o_shape)
+        return zeros(problem.o_shape)
     is_causal = causal_flag(problem, "top-left")
     model = Model(problem.dtype)
     q, k, v = (model.input(name, getattr(problem, f"{name}_shape")) for name in "qkv")
@@ -87,7 +87,7 @@ def onnx_attention(problem: Problem):
         q = model.line("signed", f"Mul({q}, {model.constant('sign', np.sign(problem.scale))})")
     added = added_to_scores(model, problem, banded=not is_causal)
     if (problem.bias or "").startswith("lowest"):
-        added = _above_the_lowest(model, added)
+        added = above_the_lowest(model, added)
     numbers = f"scale = {float(abs(problem.scale)) or 1.0!r}, softcap = {float(problem.softcap or 0)!r}"
     o = model.line("o", f"Attention <is_causal = {int(is_causal)}, {numbers}> ({q}, {k}, {v}, {added})")
     session = model.session(o, problem.o_shape)
@@ -114,7 +114,7 @@ def onnxruntime_mha(problem: Problem):
     batch, heads, q_len, v_head_dim = problem.o_shape
     shape = (batch, q_len, heads, v_head_dim)
     if not problem.score_elements:
-        return _zeros(shape)
+        return zeros(shape)
 
     def in_rows(shape):
         """(B, H, L, D) as the operator has it, (B, L, H·D)."""
@@ -137,18 +137,3 @@ def onnxruntime_mha(problem: Problem):
         return session.run(None, {**rows, **with_four_axes(extras)})[0].reshape(shape)
 
     return attention
-
-
-def _above_the_lowest(model, added):
-    """Nine tenths of the lowest number in its place, which no score can tell from it.
-
-    To the operator the lowest number hides a key, and a row of nothing else is zero, not the mean.
-    """
-    lowest = np.finfo(model.dtype).min
-    is_lowest = model.line("is_lowest", f"Equal({added}, {model.constant('lowest', lowest)})")
-    return model.line("raised", f"Where({is_lowest}, {model.constant('low', 0.9 * lowest)}, {added})")
-
-
-def _zeros(shape):
-    """Without a query or a key there is no score, and the operators refuse."""
-    return lambda q, k, v, **extras: np.zeros(shape, q.dtype)

@@ -1,5 +1,6 @@
-"""torch.nn.functional.scaled_dot_product_attention, one implementation for each of its kernels."""
+"""torch.nn.functional.scaled_dot_product_attention: with the kernel that it picks itself, and with each one pinned."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -29,6 +30,12 @@ def _loses_the_sum(problem):
     return [*([_ONE_NUMBER] if (problem.bias or "").startswith("lowest") else []), *([_SUMS_IN_HALF] if long else [])]
 
 
+def _loses_the_sum_where_fused(problem):
+    """Unpinned, values of another width than keys go to the unfused kernel, which keeps the sum."""
+    return _loses_the_sum(problem) if problem.v_head_dim == problem.head_dim else []
+
+
+_UNPINNED_CPU = replace(_ANY, extra_check=_loses_the_sum_where_fused)
 _FLASH_CPU = replace(
     _ANY,
     v_head_dim=False,
@@ -62,10 +69,11 @@ _EFFICIENT = replace(
 _CUDNN = replace(
     _ANY, dtypes=("bfloat16", "float16"), reasons={**_NO_SOFTCAP, "dtypes": "cuDNN takes bfloat16 and float16 only"}
 )
+_OVERFLOWS = {"cpu:logits/overflow-before-scale-float32": "the CPU kernel multiplies q by k before the scale, and overflows"}
 
 
-def _bare(backend):
-    """scaled_dot_product_attention as it is, with one kernel allowed."""
+def _bare(backend=None):
+    """scaled_dot_product_attention as it is; only the named kernel is allowed, or any."""
 
     def library_call():
         import torch
@@ -74,7 +82,8 @@ def _bare(backend):
         def call(q, k, v, *, mask, bias, causal, scale):
             given = mask if bias is None else bias
             grouped = q.shape[1] != k.shape[1]
-            with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.__members__[backend]):
+            backends = torch.nn.attention.SDPBackend.__members__
+            with torch.nn.attention.sdpa_kernel(backends[backend]) if backend else nullcontext():
                 return scaled_dot_product_attention(
                     q, k, v, attn_mask=given, is_causal=causal, scale=scale, enable_gqa=grouped
                 )
@@ -82,6 +91,19 @@ def _bare(backend):
         return call
 
     return library_call
+
+
+@implementation(
+    "torch-sdpa",
+    framework="torch",
+    devices=("cpu", "cuda"),
+    supports={"cpu": _UNPINNED_CPU, "cuda": _ANY},
+    library_call=_bare(),
+    known_failures=_OVERFLOWS,
+)
+def torch_sdpa(problem: Problem):
+    """PyTorch SDPA with no kernel pinned: it picks a fused one where it can, else the unfused one."""
+    return _sdpa(problem)
 
 
 @implementation("torch-sdpa-math", framework="torch", devices=("cpu", "cuda"), supports=_ANY, library_call=_bare("MATH"))
@@ -96,10 +118,7 @@ def torch_sdpa_math(problem: Problem):
     devices=("cpu", "cuda"),
     supports={"cpu": _FLASH_CPU, "cuda": _FLASH_CUDA},
     library_call=_bare("FLASH_ATTENTION"),
-    known_failures={
-        "cpu:logits/overflow-before-scale-float32": "the CPU kernel multiplies q by k before the scale, and overflows",
-        "cpu:arrays/transposed*": "the CPU kernel wants the last axis contiguous",
-    },
+    known_failures={**_OVERFLOWS, "cpu:arrays/transposed*": "the CPU kernel wants the last axis contiguous"},
 )
 def torch_sdpa_flash(problem: Problem):
     """PyTorch SDPA, the fused kernel: its own on the CPU, FlashAttention-2 on CUDA."""
@@ -130,16 +149,23 @@ def torch_sdpa_cudnn(problem: Problem):
     return _sdpa(problem, "CUDNN_ATTENTION")
 
 
-def _sdpa(problem, backend):
-    """The call with one kernel allowed. Choosing it costs microseconds, so it is done once, for the whole process."""
+def _allow_only(backend):
+    """Allow one kernel, for the whole process: a context manager in every call would cost microseconds."""
+    import torch
+
+    torch.backends.cuda.enable_math_sdp(backend == "MATH")
+    torch.backends.cuda.enable_flash_sdp(backend == "FLASH_ATTENTION")
+    torch.backends.cuda.enable_mem_efficient_sdp(backend == "EFFICIENT_ATTENTION")
+    torch.backends.cuda.enable_cudnn_sdp(backend == "CUDNN_ATTENTION")
+
+
+def _sdpa(problem, backend=None):
+    """The call; only the named kernel is allowed, or any."""
     import torch
     from torch.nn.functional import scaled_dot_product_attention
 
-    chosen = torch.nn.attention.SDPBackend.__members__[backend]
-    torch.backends.cuda.enable_math_sdp(chosen.name == "MATH")
-    torch.backends.cuda.enable_flash_sdp(chosen.name == "FLASH_ATTENTION")
-    torch.backends.cuda.enable_mem_efficient_sdp(chosen.name == "EFFICIENT_ATTENTION")
-    torch.backends.cuda.enable_cudnn_sdp(chosen.name == "CUDNN_ATTENTION")
+    if backend:
+        _allow_only(backend)
 
     # Beside a mask the unfused kernel refuses the flag.
     is_causal = causal_flag(problem, "top-left") and problem.mask is problem.bias is None

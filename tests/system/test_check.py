@@ -50,6 +50,17 @@ def refuses(problem):
     """Supports nothing."""
 
 
+def more_queries(problem):
+    return ["wants as many keys as queries"] if problem.kv_len < problem.q_len else []
+
+
+@implementation("as-many-keys", supports=Supports(extra_check=more_queries))
+def as_many_keys(problem):
+    """Raises where there are more queries than keys."""
+    assert not more_queries(problem)
+    return formula(problem)
+
+
 @implementation("nowhere", unavailable_reason=lambda device: "needs a quantum computer")
 def nowhere(problem):
     """Cannot run here."""
@@ -119,6 +130,11 @@ def test_a_case_that_one_of_them_supports_is_examined(check):
     done = check("--impl", "right,numpy", "--case", "mask/qk")
     assert done.returncode == 0
     assert "right: nothing was examined" in done.stdout and "numpy: 1 passed" in done.stdout
+
+
+def test_calls_in_between_are_of_supported_problems(check):
+    done = check("--impl", "as-many-keys", "--case", "calls/alternate")
+    assert done.returncode == 0 and "as-many-keys: 1 passed" in done.stdout
 
 
 def test_whole_suites_do_not_stand_in_for_one_another(check):
