@@ -10,6 +10,15 @@ from harness.conformance import answers
 
 _FOLDER = pytest.StashKey[tempfile.TemporaryDirectory]()
 
+_THREADS = {
+    # The processes of pytest-xdist and their workers share the cores: a thread that waits busily takes them from the others.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "OPENBLAS_THREAD_TIMEOUT": "4",
+    # The oracle's products are small. Workers are told how many threads they have.
+    "OPENBLAS_NUM_THREADS": "1",
+}
+"""Variables that every process started by pytest finds, unless they are set."""
+
 
 def pytest_addoption(parser):
     parser.addoption("--impl", default="all", metavar="NAMES", help="implementations to test, separated by commas (all)")
@@ -19,6 +28,8 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "compiles: a unit test that compiles kernels anew, which is not quick")
+    for name, value in _THREADS.items():
+        os.environ.setdefault(name, value)
     if answers.VARIABLE not in os.environ:  # A process of pytest-xdist, or one that a test starts, inherits it.
         config.stash[_FOLDER] = folder = tempfile.TemporaryDirectory(prefix="attention-harness-answers-")
         os.environ[answers.VARIABLE] = folder.name
