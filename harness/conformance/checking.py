@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.conformance.answers import Answers
 from harness.conformance.cases import all_cases, select
 from harness.conformance.examiner import Examiner
 from harness.conformance.known_failures import check_known_failures
@@ -92,7 +93,8 @@ class _Checking:
         """Run the cases of one implementation, count and tell what comes of them; a row for each."""
         request, implementation = self._request, self._registry.implementations[contender.name]
         verdicts = []
-        with Examiner(contender, request.threads or len(os.sched_getaffinity(0)), request.timeout_s) as examiner:
+        threads, answers = request.threads or len(os.sched_getaffinity(0)), Answers.shared(self._registry.operator)
+        with Examiner(contender, threads, request.timeout_s, answers) as examiner:
             for verdict in examiner.examine_all(self._cases(implementation, contender.device)):
                 verdicts.append(verdict)
                 news = tally.add(verdict)

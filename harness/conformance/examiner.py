@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from harness.conformance.answers import Answers
 from harness.conformance.session import ConformanceSession, ExamineCase, Probe, Probed, Solve
 from harness.conformance.verdict import Verdict
 from harness.errors import Status
@@ -22,10 +23,12 @@ WROTE = "an input was written to during the call, if only for a moment: on pages
 class Examiner:
     """One implementation under examination. Use as a context manager."""
 
-    def __init__(self, contender: Contender, threads: int, timeout_s: float, memory_bytes: int = 0):
-        self._start = opening(contender, ConformanceSession, threads, memory_bytes)
+    def __init__(self, contender: Contender, threads: int, timeout_s: float, answers: Answers | None = None):
+        """Without `answers` the worker asks the oracle."""
+        self._start = opening(contender, ConformanceSession, threads)
         self._environment = environment(contender, threads)
         self._timeout_s = timeout_s
+        self._answers = answers
         self._worker: Worker | None = None
 
     def __enter__(self) -> Examiner:
@@ -37,7 +40,8 @@ class Examiner:
 
     def examine(self, case: Case) -> Verdict:
         """Run one case and say what came of it; a timeout or a crash is a verdict too."""
-        reply = self._ask(ExamineCase(case))
+        answer = self._answers.path(case) if self._answers else None
+        reply = self._ask(ExamineCase(case, answer))
         if not isinstance(reply, Failed):
             return reply
         if reply.status is Status.CRASHED and case.inputs == "protected" and "SIGSEGV" in reply.reason:

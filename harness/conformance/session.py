@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from harness.conformance.verdict import Verdict, judge
 from harness.errors import UserError
+from harness.operators.answer import load
 from harness.operators.base import Arrays
 from harness.operators.case import Case
 from harness.operators.conventions import Conventions
@@ -25,6 +27,8 @@ class ExamineCase(Request):
     STEP: ClassVar[str] = "the case"
 
     case: Case
+    answer: Path | None = None
+    """A file with the oracle's answer; None to compute it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,9 @@ class ConformanceSession(ImplementationSession):
 
     def examine(self, request: ExamineCase) -> Verdict:
         """One conformance case."""
-        return judge(request.case, self.implementation, self.framework)
+        path = request.answer
+        answer = None if path is None else lambda _case, _inputs: load(path)
+        return judge(request.case, self.implementation, self.framework, answer)
 
     def solve(self, request: Solve) -> Solved:
         """The outputs for given arrays."""

@@ -8,7 +8,7 @@ PROBLEMS = """
 [memory]
 effort = { rounds = 1, min_rounds = 1, turn_s = 0.001, sample_s = 0.001, warmup_s = 0.001, cell_s = 0.001, budget_s = 600 }
 [[memory.problems]]
-heads = 2
+heads = 1
 length = [1024, 2048, 4096]
 head_dim = 64
 """
@@ -28,7 +28,7 @@ def workspace(tmp_path_factory):
 
 
 def test_numpy_keeps_one_score_matrix(workspace):
-    assert workspace["numpy", 2048] == pytest.approx(2 * 2048 * 2048 * 4, rel=0.1)
+    assert workspace["numpy", 2048] == pytest.approx(2048 * 2048 * 4, rel=0.1)
 
 
 def test_numpy_grows_as_the_square_of_the_length(workspace):
@@ -41,4 +41,4 @@ def test_the_online_softmax_grows_as_the_length(workspace):
 
 
 def test_the_fused_kernel_needs_a_few_tiles(workspace):
-    assert max(workspace["numba-flash", length] for length in (1024, 2048, 4096)) < 2**20
+    assert max(workspace["numba-flash", length] for length in (1024, 2048, 4096)) < 2**19

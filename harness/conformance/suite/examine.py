@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.conformance.answers import Answers
 from harness.conformance.cases import select
 from harness.conformance.examiner import Examiner
 from harness.conformance.findings import counted, kinds
@@ -80,7 +81,8 @@ class Subject:
         return select(self.implementation, simulated=self.simulated, full=full)
 
     def examiner(self) -> Examiner:
-        return Examiner(self.contender, len(os.sched_getaffinity(0)), TIMEOUT_S)
+        answers = Answers.shared(self.implementation.operator)
+        return Examiner(self.contender, len(os.sched_getaffinity(0)), TIMEOUT_S, answers)
 
     def repetition(self, case: Case) -> str:
         """The command that runs one case again."""

@@ -24,13 +24,20 @@ ARGUMENTS = {
 }
 X, Y = (np.random.default_rng(0).standard_normal((2, length, width), np.float32) for length, width in ((6, 12), (9, 8)))
 
+SAVED = {
+    "self": ({"num_heads": 3, "causal": True}, [X]),
+    "self-all-arguments": (ARGUMENTS, [X]),
+    "cross-all-arguments": (ARGUMENTS, [X, Y]),
+}
+"""The arguments of a layer, and the arrays of its model."""
+
 ELSEWHERE = """
-import sys
+import pathlib, sys
 import keras, numpy
 import harness.layers.keras
-model, *arrays, out = sys.argv[1:]
-inputs = [numpy.load(array) for array in arrays]
-numpy.save(out, keras.saving.load_model(model).predict(inputs, verbose=0))
+for model in sys.argv[1:]:
+    inputs = [numpy.load(path) for path in sorted(pathlib.Path(model).parent.glob("input*.npy"))]
+    numpy.save(f"{model}.npy", keras.saving.load_model(model).predict(inputs, verbose=0))
 """
 
 
@@ -39,24 +46,28 @@ def model_of(layer, arrays):
     return keras.Model(inputs, layer(*inputs))
 
 
-@pytest.mark.parametrize(
-    "arguments, arrays",
-    [({"num_heads": 3, "causal": True}, [X]), (ARGUMENTS, [X]), (ARGUMENTS, [X, Y])],
-    ids=["self", "self-all-arguments", "cross-all-arguments"],
-)
-def test_loaded_elsewhere_is_equal_to_the_bit(arguments, arrays, tmp_path):
-    layer = MultiHeadAttention(**arguments)
-    model = model_of(layer, arrays)
-    for weight in layer.weights:
-        if weight.trainable:
-            weight.assign(np.random.default_rng(len(weight.shape)).standard_normal(weight.shape))
-    here = model.predict(arrays, verbose=0)
-    model.save(tmp_path / "model.keras")
-    for n, array in enumerate(arrays):
-        np.save(tmp_path / f"{n}.npy", array)
-    paths = [tmp_path / "model.keras", *(tmp_path / f"{n}.npy" for n in range(len(arrays))), tmp_path / "out.npy"]
-    subprocess.run([sys.executable, "-c", ELSEWHERE, *map(str, paths)], check=True, timeout=300)
-    there = np.load(tmp_path / "out.npy")
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory):
+    """By name: what a model gives here, and in the one process that loads them all."""
+    here, paths = {}, {}
+    for name, (arguments, arrays) in SAVED.items():
+        layer = MultiHeadAttention(**arguments)
+        model = model_of(layer, arrays)
+        for weight in layer.weights:
+            if weight.trainable:
+                weight.assign(np.random.default_rng(len(weight.shape)).standard_normal(weight.shape))
+        here[name] = model.predict(arrays, verbose=0)
+        paths[name] = tmp_path_factory.mktemp(name) / "model.keras"
+        model.save(paths[name])
+        for n, array in enumerate(arrays):
+            np.save(paths[name].parent / f"input{n}.npy", array)
+    subprocess.run([sys.executable, "-c", ELSEWHERE, *map(str, paths.values())], check=True, timeout=300)
+    return {name: (here[name], np.load(f"{path}.npy")) for name, path in paths.items()}
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_loaded_elsewhere_is_equal_to_the_bit(name, outputs):
+    here, there = outputs[name]
     assert np.abs(here).max() > 0
     np.testing.assert_array_equal(there, here)
 
