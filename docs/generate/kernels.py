@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from docs.generate.pages import README, RESULTS, ROOT, where, write, written
-from harness.analysis import statistics
-from harness.records.cell import Cell
+from harness.analysis.estimates import Estimates, Ratio
+from harness.analysis.table import estimates
 from harness.records.problem import PosedProblem
 from harness.report.format import seconds
 from harness.runs.folder import RunFolder
@@ -51,33 +51,20 @@ class Match(NamedTuple):
     problem: PosedProblem
     ours_s: float
     other: str
-    ratio: statistics.Ratio
+    ratio: Ratio
 
 
-def cells(run: str) -> list[tuple[PosedProblem, dict[str, Cell]]]:
-    """The timed cells of a committed run, by problem and implementation."""
+def measured(run: str) -> list[tuple[PosedProblem, Estimates]]:
+    """What a committed run says of each problem."""
     stored = RunFolder.open(RESULTS / run).run()
-    timed = [cell for cell in stored.cells if cell.timing]
-    return [(p, {cell.implementation: cell for cell in timed if cell.problem.name == p.name}) for p in stored.problems]
+    found = estimates(stored.cells)
+    return [(problem, found[problem.name]) for problem in stored.problems]
 
 
-def median_s(cell: Cell) -> float:
-    """A cell's time in seconds."""
-    return statistics.interval(cell.timing).median_s
-
-
-def match(problem: PosedProblem, timed: dict[str, Cell], name: str = OURS) -> Match:
+def match(problem: PosedProblem, found: Estimates, name: str = OURS) -> Match:
     """Ours, of that name, against the fastest of the others."""
-    ours = timed[name]
-    others = {other: cell for other, cell in timed.items() if other != name}
-    other = min(others, key=lambda name: _ratio(others[name], ours).median)
-    return Match(problem, median_s(ours), other, _ratio(others[other], ours))
-
-
-def _ratio(other: Cell, ours: Cell) -> statistics.Ratio:
-    """Of two cells' times; without an interval where they have no two rounds in common."""
-    times = median_s(other) / median_s(ours)
-    return statistics.ratio(other.timing, ours.timing) or statistics.Ratio(times, math.nan, math.nan)
+    other = min((other for other in found if other != name), key=lambda other: found.time(other).median_s)
+    return Match(problem, found.time(name).median_s, other, found.ratio(other, name) or Ratio(math.nan, math.nan, math.nan))
 
 
 def kind_of_work(problem: PosedProblem) -> str:
@@ -99,8 +86,8 @@ def summary() -> str:
     """The README's table: for each kind of work the least ratio and the geometric mean."""
     kinds: dict[str, list[Match]] = {}
     for run in RUNS:
-        for problem, timed in cells(run):
-            kinds.setdefault(kind_of_work(problem), []).append(match(problem, timed))
+        for problem, found in measured(run):
+            kinds.setdefault(kind_of_work(problem), []).append(match(problem, found))
     rows = []
     for name, matches in kinds.items():
         least = min(matches, key=lambda one: one.ratio.median)
@@ -121,7 +108,7 @@ def matches(run: str, name: str = OURS) -> str:
             f"{one.ratio.median:.2f}",
             f"{one.ratio.low:.2f} to {one.ratio.high:.2f}",
         ]
-        for one in (match(*each, name) for each in cells(run))
+        for one in (match(*each, name) for each in measured(run))
     ]
     head = ("problem", name, "fastest other", "its time / ours", "95 %")
     return f"`results/{run}` ({machine}; [whole report](../results/{run}/report.md)):\n\n{markdown_table(head, rows)}"
@@ -129,13 +116,13 @@ def matches(run: str, name: str = OURS) -> str:
 
 def steps() -> str:
     """The page's table of the road: each step's time on the problems of results/quick."""
-    measured = cells("quick")
+    quick = measured("quick")
     rows = [
-        [f"`{step}`", *(seconds(median_s(timed[step])) if step in timed else "" for _, timed in measured)]
+        [f"`{step}`", *(seconds(found.time(step).median_s) if step in found else "" for _, found in quick)]
         for step in STEPS
-        if any(step in timed for _, timed in measured)
+        if any(step in found for _, found in quick)
     ]
-    return markdown_table(("step", *(problem.name for problem, _ in measured)), rows)
+    return markdown_table(("step", *(problem.name for problem, _ in quick)), rows)
 
 
 def minutes(module: str) -> str:

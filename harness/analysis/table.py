@@ -8,8 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis import statistics
-from harness.records.cell import Cell
+from harness.analysis.cold_start import with_break_even
+from harness.analysis.estimates import Estimates
+from harness.analysis.quality import remarks, short
+from harness.records.cell import Cell, Timing
 from harness.records.problem import PosedProblem
 from harness.records.run import Run
 
@@ -22,6 +24,8 @@ MEASURED = (
 AFTER = (
     "flops", "bytes", "threads", "baseline", "rounds", "elements_checked",
     "times_fastest", "times_fastest_low", "times_fastest_high",
+    "speedup_low", "speedup_high", "processes", "stopped", "checked_share", "import_s", "break_even_calls",
+    "percent_of_limit", "limit", "notes",
 )  # fmt: skip
 """Columns of results.csv: the problem's own stand between these. docs/report.md says what each means; none ever changes."""
 
@@ -33,14 +37,9 @@ def columns(problem: PosedProblem) -> list[str]:
 
 def results(run: Run) -> pd.DataFrame:
     """The table of a run, problems in the order of the plan."""
-    baselines = {c.problem.name: c for c in run.cells if c.implementation == run.baseline and c.timing}
-    fastest: dict[str, Cell] = {}
-    for cell in run.cells:
-        best = fastest.get(cell.problem.name)
-        if cell.timing and (best is None or _median_s(cell) < _median_s(best)):
-            fastest[cell.problem.name] = cell
-    rows = [_row(cell, run, baselines.get(cell.problem.name), fastest.get(cell.problem.name)) for cell in run.cells]
-    table = pd.DataFrame(rows, columns=columns(run.problems[0]))
+    found = estimates(run.cells)
+    rows = [_row(cell, run, found.get(cell.problem.name)) for cell in run.cells]
+    table = with_break_even(pd.DataFrame(rows, columns=columns(run.problems[0])))
     order = {problem.name: number for number, problem in enumerate(run.problems)}
     return table.sort_values("problem", key=lambda names: names.map(order), kind="stable", ignore_index=True)
 
@@ -48,20 +47,35 @@ def results(run: Run) -> pd.DataFrame:
 def samples(cells: Iterable[Cell]) -> pd.DataFrame:
     """Every sample of a run, in the order it was taken within its cell."""
     rows = [
-        (cell.implementation, cell.problem.name, number, sample_s)
+        (
+            cell.implementation,
+            cell.problem.name,
+            turn.round,
+            sample_s,
+            turn.process,
+            turn.order,
+            turn.start_s,
+            turn.disturbed,
+        )
         for cell in cells
         if cell.timing
-        for number, sample_s in zip(cell.timing.rounds, cell.timing.samples_s, strict=True)
+        for turn in cell.timing.turns
+        for sample_s in turn.samples_s
     ]
-    return pd.DataFrame(rows, columns=["implementation", "problem", "round", "sample_s"])
+    head = ["implementation", "problem", "round", "sample_s", "process", "order", "turn_start_s", "disturbed"]
+    return pd.DataFrame(rows, columns=head)
 
 
-def _median_s(cell: Cell) -> float:
-    assert cell.timing
-    return statistics.interval(cell.timing).median_s
+def estimates(cells: Iterable[Cell]) -> dict[str, Estimates]:
+    """What the cells say of each problem, by its name."""
+    timings: dict[str, dict[str, Timing]] = {}
+    for cell in cells:
+        if cell.timing:
+            timings.setdefault(cell.problem.name, {})[cell.implementation] = cell.timing
+    return {problem: Estimates(measured) for problem, measured in timings.items()}
 
 
-def _row(cell: Cell, run: Run, baseline: Cell | None, fastest: Cell | None) -> dict[str, Any]:
+def _row(cell: Cell, run: Run, found: Estimates | None) -> dict[str, Any]:
     problem = cell.problem
     row: dict[str, Any] = {
         "implementation": cell.implementation,
@@ -80,36 +94,54 @@ def _row(cell: Cell, run: Run, baseline: Cell | None, fastest: Cell | None) -> d
         row["max_abs_error"] = cell.accuracy.max_abs_error
         row["error_over_bound"] = cell.accuracy.error_over_bound
         row["elements_checked"] = cell.accuracy.elements
-    if cell.timing:
-        found = statistics.interval(cell.timing)
-        warnings += statistics.warnings(cell.timing)
+        row["checked_share"] = cell.accuracy.share
+    if cell.timing and found:
+        time = found.time(cell.implementation)
+        warnings += remarks(cell.timing, time)
         rate = run.machine.rate(cell.device, problem.dtype)
         row |= {
-            "median_s": found.median_s,
-            "ci_low_s": found.low_s,
-            "ci_high_s": found.high_s,
+            "median_s": time.median_s,
+            "ci_low_s": time.low_s,
+            "ci_high_s": time.high_s,
             "min_s": min(cell.timing.samples_s),
             "samples": len(cell.timing.samples_s),
-            "rounds": len(set(cell.timing.rounds)),
-            "calls_per_sample": cell.timing.calls_per_sample,
+            "rounds": len(cell.timing.turns),
+            "processes": len(cell.timing.processes),
+            "stopped": cell.timing.stopped,
+            "calls_per_sample": cell.timing.turns[0].calls,
             "build_s": cell.timing.build_s,
             "first_call_s": cell.timing.first_call_s,
-            "tflops": problem.flops / found.median_s / 1e12,
-            "percent_of_peak": 100 * problem.flops / found.median_s / rate if rate else math.nan,
+            "import_s": cell.timing.import_s or math.nan,
+            "tflops": problem.flops / time.median_s / 1e12,
+            "percent_of_peak": 100 * problem.flops / time.median_s / rate if rate else math.nan,
+            **_limit(cell, run, time.median_s),
+            **_ratios(cell.implementation, run.baseline, found),
         }
-        if baseline and baseline.timing:
-            row["baseline"] = baseline.implementation
-            speedup = statistics.ratio(baseline.timing, cell.timing)
-            row["speedup_vs_baseline"] = speedup and speedup.median
-        if fastest and fastest.timing and (times := statistics.ratio(cell.timing, fastest.timing)):
-            row |= {
-                "times_fastest": times.median,
-                "times_fastest_low": times.low,
-                "times_fastest_high": times.high,
-            }
     if cell.memory:
         row["peak_memory_bytes"] = cell.memory.peak_bytes
         row["workspace_bytes"] = cell.memory.workspace_bytes
         row["memory_method"] = cell.memory.method
     row["warnings"] = "; ".join(warnings)
+    row["notes"] = short(warnings)
+    return row
+
+
+def _limit(cell: Cell, run: Run, time_s: float) -> dict[str, Any]:
+    """How near a time comes to the nearest of the processor's limits, where they were measured."""
+    limits, problem = run.machine.limits, cell.problem
+    if limits is None or cell.device != "cpu":
+        return {}
+    nearest = limits.nearest(problem.flops, problem.bytes, problem.dtype, run.threads, time_s)
+    return {"percent_of_limit": nearest.percentage, "limit": nearest.which} if nearest else {}
+
+
+def _ratios(name: str, baseline: str, found: Estimates) -> dict[str, Any]:
+    """Against the fastest, and against the baseline where it was measured on the problem."""
+    row: dict[str, Any] = {}
+    if times := found.ratio(name, found.fastest):
+        row = {"times_fastest": times.median, "times_fastest_low": times.low, "times_fastest_high": times.high}
+    if baseline in found:
+        row["baseline"] = baseline
+        if speedup := found.ratio(baseline, name):
+            row |= {"speedup_vs_baseline": speedup.median, "speedup_low": speedup.low, "speedup_high": speedup.high}
     return row

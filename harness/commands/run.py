@@ -25,7 +25,7 @@ def add(verbs: Any) -> None:
     parents = [options.operator(), options.plugin(), options.device(), measured()]
     verb = verbs.add_parser("run", parents=parents, help="check, time and weigh implementations")
     verb.add_argument("--impl", metavar="NAMES", help="all, or names separated by commas (all)")
-    verb.add_argument("--baseline", metavar="NAME", help="what speed-ups are against (numpy)")
+    verb.add_argument("--baseline", metavar="NAME", help="what speed-ups are against (torch-sdpa, torch-module or numpy)")
     verb.add_argument("--resume", type=Path, metavar="DIR", help="go on with an interrupted run")
     verb.set_defaults(run=run)
 
@@ -44,6 +44,7 @@ def measured() -> argparse.ArgumentParser:
     some.add_argument(
         "--memory", type=options.positive_number, metavar="GIB", help="for the workers (80 %% of what is available)"
     )
+    some.add_argument("--wait-for-idle", action="store_true", help="begin when nothing else uses the machine")
     some.add_argument("--seed", type=int, default=0, metavar="N", help="of the inputs (0)")
     some.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (a new one in runs/)")
     return some
@@ -77,20 +78,25 @@ def run(given: argparse.Namespace) -> bool:
     if given.resume:
         _refuse(given)
         folder = RunFolder.open(given.resume)
-        return carry_out(folder, discover(folder.plugins))
+        return carry_out(folder, discover(folder.plugins), waits=given.wait_for_idle)
     found = discover(given.plugin)
-    return begin(plan(requested(given, given.impl or "all", given.baseline), found), given.out, found)
+    return begin(plan(requested(given, given.impl or "all", given.baseline), found), given, found)
 
 
-def begin(plan: Plan, out: Path | None, found: Found) -> bool:
+def begin(plan: Plan, given: argparse.Namespace, found: Found) -> bool:
     """Carry out a new plan."""
     from harness.runs.folder import RunFolder
 
-    return carry_out(RunFolder.create(out or _fresh_folder(plan.preset), plan), found, plan)
+    folder = RunFolder.create(given.out or _fresh_folder(plan.preset), plan)
+    return carry_out(folder, found, plan, given.wait_for_idle)
 
 
-def carry_out(folder: RunFolder, found: Found, plan: Plan | None = None) -> bool:
-    """Measure what is left to be measured, and print the tables. True when something was measured and nothing was wrong."""
+def carry_out(folder: RunFolder, found: Found, plan: Plan | None = None, waits: bool = False) -> bool:
+    """Measure what is left to be measured, and print the tables. True when something was measured and nothing was wrong.
+
+    Where it `waits`, it begins when nothing else uses the machine; else it says what does.
+    """
+    from harness.measure.idle import busy, wait_for_idle
     from harness.report.format import nothing_measured
     from harness.report.terminal import Display, Output, print_results
     from harness.runs.execute import execute
@@ -102,8 +108,12 @@ def carry_out(folder: RunFolder, found: Found, plan: Plan | None = None) -> bool
     for contender in plan.contenders:
         registry.add_variant(contender.name)
     display.say(f"{len(plan.contenders)} implementations, {len(plan.problems)} problems; the run's folder is {folder.path}")
+    if not waits and (said := busy()):
+        display.say(f"The machine is busy: {said}. Times will be noisy; --wait-for-idle begins when it is idle.")
     try:
         with display:
+            if waits:
+                wait_for_idle(display.doing)
             execute(plan, folder, registry.implementations, display)
     except KeyboardInterrupt:
         _write_tables(folder)
@@ -115,7 +125,7 @@ def carry_out(folder: RunFolder, found: Found, plan: Plan | None = None) -> bool
     if not (table.status == "ok").any():
         display.say(nothing_measured(table))
         return False
-    return not table.status.isin(["incorrect", "crashed", "error"]).any()
+    return not table.status.isin(["incorrect", "crashed", "error", "impossible"]).any()
 
 
 def _write_tables(folder: RunFolder) -> Any:

@@ -30,4 +30,4 @@ def run(given: argparse.Namespace) -> bool:
     if not variants or given.impl.strip() != name:
         able = ", ".join(one.name for one in registry.implementations.values() if one.tunables)
         raise UserError(f"tune takes one implementation that declares what can be tuned ({able}), not {given.impl}")
-    return begin(plan(requested(given, ",".join([name, *variants]), name), found), given.out, found)
+    return begin(plan(requested(given, ",".join([name, *variants]), name), found), given, found)

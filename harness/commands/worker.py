@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
+import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,10 @@ from harness.errors import UserError
 from harness.plugins.registry import Found, Registry, discover
 
 if TYPE_CHECKING:
+    from harness.measure.answers import Answers
+    from harness.measure.memory_session import MemorySession
+    from harness.measure.plan import Effort
+    from harness.measure.session import MeasuringSession
     from harness.plugins.contender import Contender
 
 
@@ -65,10 +70,9 @@ def _check(given: argparse.Namespace, registry: Registry, contender: Contender, 
 
 
 def _measure(given: argparse.Namespace, found: Found, contender: Contender, threads: int) -> bool:
+    from harness.measure.answers import Answers
     from harness.measure.memory_session import MemorySession
-    from harness.measure.messages import Finish, MeasureMemory, Prepare, Sample
     from harness.measure.session import MeasuringSession
-    from harness.operators import answer
     from harness.runs.request import Request, plan
     from harness.workers.messages import Failed
 
@@ -86,16 +90,28 @@ def _measure(given: argparse.Namespace, found: Found, contender: Contender, thre
     right = True
     for problem in planned.problems:
         print(problem.name)
-        with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch) / "expected.npz"
-            answer.save(operator.expected(problem, operator.inputs(problem, seed), seed), path)
-            prepared = session.prepare(Prepare(problem, seed, str(path), planned.effort.sample_s, planned.effort.warmup_s))
-        print(f"  {prepared}")
-        if isinstance(prepared, Failed):
-            right = False
-            continue
-        replies = session.sample(Sample(planned.effort.turn_s)), session.finish(Finish())
-        right &= not any(isinstance(reply, Failed) for reply in replies)
-        for reply in (*replies, memory.measure(MeasureMemory(problem, seed))):
+        answers = Answers(operator, problem, seed, random.Random(seed))
+        answers.renew()
+        for reply in _replies(answers, session, memory, planned.effort):
             print(f"  {reply}")
+            if isinstance(reply, Failed):
+                right = False
+                break
     return right
+
+
+def _replies(answers: Answers, session: MeasuringSession, memory: MemorySession, effort: Effort) -> Iterator[Any]:
+    """What a worker says of one problem, step by step."""
+    from harness.measure.answers import judged, rows_of
+    from harness.measure.messages import Finish, MeasureMemory, Prepare, Reveal, Sample
+    from harness.workers.messages import Failed
+
+    problem, seed = answers.problem, answers.seed
+    yield session.prepare(Prepare(problem, seed, effort.sample_s, effort.warmup_s))
+    for expected, turn in ((answers.first, None), (answers.known.expected, Sample(effort.turn_s, seed, answers.known.seed))):
+        if turn is not None:
+            yield session.sample(turn)
+        revealed = session.reveal(Reveal(rows_of(expected)))
+        yield revealed if isinstance(revealed, Failed) else judged(answers.operator, revealed, expected)
+    yield session.finish(Finish())
+    yield memory.measure(MeasureMemory(problem, seed))

@@ -24,3 +24,5 @@ class Status(StrEnum):
     """The process died: exit code or signal, and the last lines it printed."""
     ERROR = "error"
     """It raised."""
+    IMPOSSIBLE = "impossible"
+    """Faster than the machine's limits allow, which no time can be; what it did is not known."""

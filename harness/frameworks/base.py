@@ -6,6 +6,7 @@ in a worker, and making one imports the framework.
 
 from __future__ import annotations
 
+import functools
 import glob
 import importlib.metadata
 import importlib.util
@@ -89,6 +90,11 @@ class Framework:
         """Import the framework and set its threads. Raises `Unavailable` when the device cannot be used."""
         self.device = device
         self.threads = threads
+
+    @functools.cached_property
+    def array_type(self) -> type:
+        """The class of native arrays, which a call must return: a subclass may put its work off."""
+        return type(self.from_numpy(np.zeros(1, np.float32)))
 
     def settings(self) -> dict[str, str]:
         """Version and fairness settings as they really are, for the record."""

@@ -70,7 +70,7 @@ def measure_limits(threads: int, launcher: Launcher = Worker, timeout_s: float =
                 found.add(asked, worker.ask(MeasureRates(asked.rate_s), timeout_s))
                 worker.wait_until_idle()
         found.foreign_share = meter.foreign_share()
-        found.sentences += filter(None, [meter.warning()])
+        found.sentences += filter(None, [meter.disturbed()])
     return found.limits(threads)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
+
+import numpy as np
 
 from harness.operators.problem import Problem
 from harness.records.accuracy import Accuracy
@@ -13,21 +16,20 @@ from harness.workers.messages import Failed, Request
 
 @dataclass(frozen=True)
 class Prepare(Request):
-    """Build for a problem, verify against the oracle, warm up. Answered by `Prepared` or `Failed`."""
+    """Build for a problem, make the first call, warm up. Answered by `Prepared` or `Failed`."""
 
-    STEP: ClassVar[str] = "building, verifying and warming up"
+    STEP: ClassVar[str] = "building, the first call and warming up"
 
     problem: Problem
     seed: int
-    expected: str
-    """Path of the oracle's answer."""
     sample_s: float
     warmup_s: float
 
 
 @dataclass(frozen=True)
 class Prepared:
-    accuracy: Accuracy
+    """The outputs of the first call are kept until `Reveal` or the next turn."""
+
     build_s: float
     first_call_s: float
     warmup_calls: int
@@ -47,23 +49,50 @@ class Sample(Request):
     STEP: ClassVar[str] = "a round of samples"
 
     turn_s: float
+    seed: int
+    """Of the values in this turn, and of which sample's outputs are kept."""
+    known: int | None = None
+    """The last call of that sample gets the values that the parent can make too, from this seed; None to keep nothing."""
 
 
 @dataclass(frozen=True)
 class Sampled:
     samples_s: tuple[float, ...]
+    start_s: float
+    """When the turn began and ended by the worker's monotonic clock, which all processes share."""
+    end_s: float
+
+
+@dataclass(frozen=True)
+class Reveal(Request):
+    """Give the outputs that are kept, and drop them. Answered by `Revealed` or `Failed`.
+
+    Which rows are wanted is not known to the worker until then.
+    """
+
+    STEP: ClassVar[str] = "giving the outputs"
+
+    rows: Mapping[str, np.ndarray | None]
+    """By output, along the last axis but one; None for all."""
+
+
+@dataclass(frozen=True)
+class Revealed:
+    outputs: dict[str, np.ndarray]
+    """Canonical, as they were when the call had returned."""
+    written_late: str
+    """Which output has changed since then, or ""."""
 
 
 @dataclass(frozen=True)
 class Finish(Request):
-    """Verify the output of the last call that was timed, and drop the problem. Answered by `Finished` or `Failed`."""
+    """Drop the problem. Answered by `Finished` or `Failed`."""
 
-    STEP: ClassVar[str] = "the last verification"
+    STEP: ClassVar[str] = "the end of a problem"
 
 
 @dataclass(frozen=True)
 class Finished:
-    accuracy: Accuracy
     settings: dict[str, str]
     """Versions and fairness settings as the framework then has them."""
 

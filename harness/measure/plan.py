@@ -18,10 +18,17 @@ from harness.plugins.origin import Origin
 class Effort:
     """How much time a run spends on a cell. Seconds."""
 
-    rounds: int = 10
-    """Turns of each implementation, interleaved with the others'."""
+    processes: int = 5
+    """Processes of each implementation, one after the other, at most: two processes of one kernel differ by more than the
+    rounds of one."""
+    min_processes: int = 3
+    """From which on measuring may end early."""
+    precision: float = 0.02
+    """It ends early when half of the 95 % interval is this share of the time."""
+    rounds: int = 4
+    """Turns of each process, interleaved with the others'."""
     min_rounds: int = 3
-    """Turns that even a slow implementation gets."""
+    """Turns that even a slow implementation gets, in one process."""
     turn_s: float = 0.06
     """Length of a turn, unless one call is longer."""
     sample_s: float = 0.01
@@ -29,9 +36,11 @@ class Effort:
     warmup_s: float = 0.2
     """Warming up ends here at the latest."""
     cell_s: float = 1.5
-    """Timed work a cell gets over all rounds, `min_rounds` apart."""
+    """Timed work a cell gets over `min_processes`, `min_rounds` apart."""
     budget_s: float = 15.0
     """A cell predicted to take longer than this in all is over budget."""
+    limits: bool = True
+    """Whether the limits of the processor are measured first, which takes about 5 s."""
 
     CALLS = 4
     """Calls a cell costs beside its rounds: first, warm-up, last verification, memory."""
@@ -39,17 +48,29 @@ class Effort:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            if field.type == "bool":
+                if not isinstance(value, bool):
+                    raise ValueError(f"{field.name} must be true or false, not {value!r}")
+                continue
             kind, called = (int, "a whole number") if field.type == "int" else (int | float, "a number")
             if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value < math.inf:
                 raise ValueError(f"{field.name} must be {called} above zero, not {value!r}")
 
+    def processes_for(self, call_s: float) -> int:
+        """How many processes measure a call of that length at most; one where not each could have a turn."""
+        return self.processes if self._turns(call_s) >= self.min_processes else 1
+
     def rounds_for(self, call_s: float) -> int:
-        """How many rounds a call of that length takes part in."""
-        affordable = int(self.cell_s / max(self.turn_s, call_s))
-        return min(self.rounds, max(self.min_rounds, affordable))
+        """In how many rounds of a process a call of that length has a turn."""
+        if self.processes_for(call_s) == 1:
+            return min(self.rounds, max(self.min_rounds, self._turns(call_s)))
+        return min(self.rounds, max(1, self._turns(call_s) // min(self.min_processes, self.processes)))
+
+    def _turns(self, call_s: float) -> int:
+        return int(self.cell_s / max(self.turn_s, call_s))
 
     def takes_part(self, call_s: float, number: int) -> bool:
-        """Whether it has a turn in round `number`; turns are spread evenly over the rounds."""
+        """Whether it has a turn in round `number` of a process; turns are spread evenly over the rounds."""
         mine = self.rounds_for(call_s)
         return (number + 1) * mine // self.rounds > number * mine // self.rounds
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from harness.measure.plan import Plan
 from harness.measure.session import MeasuringSession
@@ -24,13 +24,13 @@ class WorkerPool:
         self._launcher = launcher
         self._workers: dict[str, Worker] = {}
 
-    def load(self, doing: Callable[[str], None]) -> None:
-        """Start the workers, as many at a time as there are threads, since imports take one each.
+    def load(self, contenders: Iterable[Contender], doing: Callable[[str], None]) -> None:
+        """Start the workers of contenders, as many at a time as there are threads, since imports take one each.
 
         Half of the memory is left to the problems; a worker that is not started here is started when it is needed.
         """
         loading: deque[Worker] = deque()
-        for contender in self._plan.contenders:
+        for contender in contenders:
             if contender.absent:
                 continue
             doing(f"loading {contender.name}")

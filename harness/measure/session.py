@@ -1,15 +1,23 @@
-"""Measuring in a worker: one problem at a time is prepared, sampled in turns, and finished."""
+"""Measuring in a worker: one problem at a time is prepared, sampled in turns, and finished.
+
+Nothing is judged here, where foreign code runs: outputs are handed to the parent, which knows what they should be.
+"""
 
 from __future__ import annotations
 
+import gc
+import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from harness.errors import Status
 from harness.measure import memory, timing
+from harness.measure.fresh_call import FreshCall
+from harness.measure.integrity import Integrity
 from harness.measure.messages import (
     Finish,
     Finished,
@@ -18,112 +26,137 @@ from harness.measure.messages import (
     Rate,
     Rated,
     Rejected,
+    Reveal,
+    Revealed,
     Sample,
     Sampled,
 )
 from harness.operators import checks
-from harness.operators.answer import Expected, load
 from harness.plugins.bound_call import BoundCall
 from harness.plugins.session import ImplementationSession
-from harness.records.accuracy import Accuracy
-from harness.workers.messages import Request
+from harness.workers.messages import Failed, Request
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The outputs of a call, as they were when it had returned."""
+
+    result: Any
+    outputs: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class PreparedCall:
-    """A call that has been verified and warmed up."""
+    """A call that has been warmed up."""
 
-    call: BoundCall
-    expected: Expected
-    pace: Prepared
+    target: FreshCall
+    pace: timing.Pace
 
 
 class MeasuringSession(ImplementationSession):
     """The problem that is being measured, if any."""
 
     prepared: PreparedCall | None = None
-    last: Any = None
-    """The output of the last call that was timed."""
+    kept: Kept | None = None
+
+    def __init__(self, *arguments: Any):
+        self._integrity = Integrity()
+        super().__init__(*arguments)
 
     @property
     def handlers(self) -> Mapping[type[Request], Callable[[Any], Any]]:
-        return {Prepare: self.prepare, Sample: self.sample, Finish: self.finish, Rate: self.rate}
+        return {
+            Prepare: self.prepare,
+            Sample: self.sample,
+            Reveal: self.reveal,
+            Finish: self.finish,
+            Rate: self.rate,
+        }
 
     def prepare(self, request: Prepare) -> Prepared | Rejected:
-        """Build, make the first call, verify it on this very problem, warm up."""
-        operator = self.implementation.operator
-        inputs = operator.inputs(request.problem, request.seed)
-        call = BoundCall(self.implementation, self.framework, request.problem)
-        call.bind(inputs)
-        (first_call_s, result), mark = memory.watch(lambda: _timed(call.call_and_synchronize))
-        expected = load(Path(request.expected))
+        """Build, make the first call, warm up."""
+        operator, problem = self.implementation.operator, request.problem
+        bound = BoundCall(self.implementation, self.framework, problem)
+        bound.bind(operator.inputs(problem, request.seed))
+        (first_call_s, result), mark = memory.watch(lambda: _timed(bound.call_and_synchronize))
+        self._keep(bound, result)
         # The implementation may hold the very arrays that were made, so they are made again to compare with.
-        pristine = operator.inputs(request.problem, request.seed)
-        accuracy = self._verified(call, result, expected)
-        if isinstance(accuracy, Rejected):
-            return accuracy
-        if changed := checks.changed_input(pristine, call.inputs_now()):
+        if changed := checks.changed_input(operator.inputs(problem, request.seed), bound.inputs_now()):
             return Rejected(Status.INCORRECT, changed)
-        del pristine, inputs, result
-        warm = timing.warm_up(
-            call.call, self.framework.synchronize, request.sample_s, request.warmup_s, self.framework.asynchronous
-        )
-        pace = Prepared(
-            accuracy=accuracy,
-            build_s=call.build_s,
+        del result
+        target = FreshCall(bound, operator, request.seed)
+        warm = timing.warm_up(target, request.sample_s, request.warmup_s)
+        calls = timing.calls_per_sample(warm.call_s, request.sample_s)
+        self.prepared = PreparedCall(target, timing.Pace(calls, warm.call_s))
+        gc.collect()
+        gc.freeze()  # A framework's hundred thousand objects need not be gone through before every turn.
+        return Prepared(
+            build_s=bound.build_s,
             first_call_s=first_call_s,
             warmup_calls=warm.calls,
             call_s=warm.call_s,
-            calls_per_sample=timing.calls_per_sample(warm.call_s, request.sample_s),
+            calls_per_sample=calls,
             resident_bytes=memory.resident_bytes(),
             rise_bytes=mark.peak - mark.before,
         )
-        self.prepared = PreparedCall(call, expected, pace)
-        return pace
 
-    def sample(self, request: Sample) -> Sampled:
+    def sample(self, request: Sample) -> Sampled | Failed:
         """One turn of a round."""
-        prepared = self._prepared()
-        self.last = None
-        turn = timing.take_turn(
-            prepared.call.call,
-            self.framework.synchronize,
-            timing.Pace(prepared.pace.calls_per_sample, prepared.pace.call_s, self.framework.asynchronous),
-            request.turn_s,
-        )
-        self.last = turn.result
-        return Sampled(turn.samples_s)
+        start_s = time.monotonic()
+        target, pace = self._prepared().target, self._prepared().pace
+        self.kept = None
+        target.begin(request.seed)
+        samples = pace.samples(request.turn_s)
+        chosen = random.Random(request.seed).randrange(samples) if request.known is not None else -1
+        if request.known is not None:
+            thrown_away = samples > 1
+            per_sample = 1 if target.queued else pace.calls
+            target.give_known(request.known, after=(thrown_away + chosen + 1) * per_sample - 1)
 
-    def finish(self, request: Finish) -> Finished | Rejected:
-        """Verify what was timed, since an implementation may go wrong after many calls, and drop the problem."""
-        prepared = self._prepared()
-        accuracy = self._verified(prepared.call, self.last, prepared.expected)
-        self.prepared = self.last = None
-        del prepared
+        def after(number: int, result: Any) -> None:
+            if number == chosen:
+                self._keep(target.bound, result)
+
+        samples_s = timing.take_turn(target, pace, samples, after)
+        end_s = time.monotonic()
+        if replaced := self._integrity.broken():
+            return Failed(Status.ERROR, f"it replaced {replaced}, which measures it; no implementation may")
+        return Sampled(samples_s, start_s, end_s)
+
+    def reveal(self, request: Reveal) -> Revealed | Rejected:
+        """The rows that are asked for, of the outputs that were kept."""
+        kept, self.kept = self.kept, None
+        if kept is None:
+            raise RuntimeError("no outputs are kept")
+        bound = self._prepared().target.bound
+        if wrong := checks.wrong_form(bound.problem, kept.outputs):
+            return Rejected(Status.INCORRECT, wrong)
+        late = next((n for n, now in bound.outputs(kept.result).items() if now.tobytes() != kept.outputs[n].tobytes()), "")
+        outputs = {
+            name: output if (rows := request.rows[name]) is None else np.ascontiguousarray(output[..., rows, :])
+            for name, output in kept.outputs.items()
+        }
+        return Revealed(outputs, late)
+
+    def finish(self, request: Finish) -> Finished:
+        """Drop the problem."""
+        self.prepared = self.kept = None
+        gc.unfreeze()
         memory.trim()
-        if isinstance(accuracy, Rejected):
-            reason = f"correct at first, but not after it was timed: {accuracy.reason}"
-            return Rejected(accuracy.status, reason, accuracy.accuracy)
-        return Finished(accuracy, self.framework.settings())
+        return Finished(self.framework.settings())
 
     def rate(self, request: Rate) -> Rated:
         """The best of several large square matrix products."""
         return Rated(self.framework.matmul_rate(request.dtype))
 
+    def _keep(self, bound: BoundCall, result: Any) -> None:
+        """Copy the outputs at once: what is written later does not count."""
+        self.kept = Kept(result, {name: output.copy() for name, output in bound.outputs(result).items()})
+
     def _prepared(self) -> PreparedCall:
         if self.prepared is None:
-            raise RuntimeError("Prepare comes before Sample and Finish")
+            raise RuntimeError("Prepare comes before the other requests")
         return self.prepared
-
-    def _verified(self, call: BoundCall, result: Any, expected: Expected) -> Accuracy | Rejected:
-        """Compare a result with the oracle."""
-        outputs = call.outputs(result)
-        if wrong := checks.wrong_form(call.problem, outputs):
-            return Rejected(Status.INCORRECT, wrong)
-        accuracy = checks.accuracy(outputs, expected)
-        if accuracy.correct:
-            return accuracy
-        return Rejected(Status.INCORRECT, checks.finding(accuracy, self.implementation.operator.exactly), accuracy)
 
 
 def _timed(work: Callable[[], Any]) -> tuple[float, Any]:

@@ -1,31 +1,37 @@
 """Warming up and taking samples: the whole truth of what one number is.
 
-A sample is the mean wall-clock time of `calls` calls, each waited for; on a device with a queue the calls of a sample
-share one synchronisation at its end. Garbage collection is off while the clock runs.
+A sample is the mean wall-clock time of `calls` calls. Each is clocked by itself and waited for; before each, outside the
+clock, its inputs get other values. On a device with a queue the calls of a sample share one pair of clock readings and one
+synchronisation at the end, so that the queue stays filled. Garbage collection is off while the clock runs.
 """
 
 from __future__ import annotations
 
 import gc
 import math
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-STEADY = 0.95
-"""Warm-up ends when a batch is no longer faster than this fraction of the one before it; pyperf's bound is 5 %."""
-
-MAX_CALLS = 1_000_000
+MAX_CALLS = 100_000
 
 
-@dataclass(frozen=True)
-class WarmUp:
-    """How a callable was brought to its steady state."""
+class Target(Protocol):
+    """What is timed."""
 
-    calls: int
-    call_s: float
-    """Seconds a call in the last batch."""
+    queued: bool
+    """Whether a call only enqueues work on a device."""
+
+    def next_call(self) -> Callable[[], Any]:
+        """The call with other values in its inputs."""
+
+    def wait(self, result: Any) -> None:
+        """Return when a result has been computed."""
+
+    def check(self, result: Any) -> None:
+        """Raise unless a result is what a call must return."""
 
 
 class Sampled(NamedTuple):
@@ -37,40 +43,76 @@ class Sampled(NamedTuple):
     """What the last call gave."""
 
 
-def sample(call: Callable[[], Any], wait: Callable[[Any], None], calls: int, queued: bool = False) -> Sampled:
-    """The mean time of `calls` calls in a row."""
-    clock = time.perf_counter
-    result = None
-    start = clock()
-    if queued:
-        for _ in range(calls):
-            result = call()
+def sample(target: Target, calls: int) -> Sampled:
+    """The mean time of `calls` calls."""
+    if target.queued:
+        return _sample_of_a_queue(target, calls)
+    clock, wait, total_s, result = time.perf_counter, target.wait, 0.0, None
+    for _ in range(calls):
+        result = None  # As free as a caller's own loop leaves it, when the next call begins.
+        call = target.next_call()
+        start = clock()
+        result = call()
         wait(result)
-    else:
-        for _ in range(calls):
-            result = call()
-            wait(result)
-    return Sampled((clock() - start) / calls, result)
+        total_s += clock() - start
+    target.check(result)
+    return Sampled(total_s / calls, result)
 
 
-def warm_up(
-    call: Callable[[], Any], wait: Callable[[Any], None], sample_s: float, at_most_s: float, queued: bool = False
-) -> WarmUp:
-    """Call in doubling batches until a batch of at least `sample_s` is no faster than the one before it.
+def _sample_of_a_queue(target: Target, calls: int) -> Sampled:
+    clock, call, result = time.perf_counter, target.next_call(), None
+    start = clock()
+    for _ in range(calls):
+        result = call()
+    target.wait(result)
+    total_s = clock() - start
+    target.check(result)
+    return Sampled(total_s / calls, result)
 
-    Ends early when `at_most_s` has passed, so that a slow implementation is called once.
+
+@dataclass(frozen=True)
+class WarmUp:
+    """How a callable was brought to its steady state."""
+
+    calls: int
+    call_s: float
+    """Seconds a call, the median of the last window."""
+    steady: bool
+    """Whether it was seen to be steady, and was not only out of time."""
+
+
+WINDOW = 6
+"""Samples that are compared with as many before them."""
+
+STEADY = 0.05
+"""How far the quartiles of two windows may lie apart, as in pyperf."""
+
+
+def warm_up(target: Target, sample_s: float, at_most_s: float) -> WarmUp:
+    """Sample until the quartiles of the last `WINDOW` samples are those of the window before, within 5 %, or time is out.
+
+    Samples grow until one lasts `sample_s` / `WINDOW`; a slow implementation is called once.
     """
-    batch, total, spent, before = 1, 0, 0.0, math.inf
+    calls, total, spent_s = 1, 0, 0.0
+    times: list[float] = []
     while True:
-        call_s = sample(call, wait, batch, queued).call_s
-        total += batch
-        spent += call_s * batch
-        steady = call_s * batch >= sample_s and call_s >= STEADY * before
-        if steady or spent >= at_most_s or batch >= MAX_CALLS:
-            return WarmUp(total, call_s)
-        before = call_s
-        if call_s * batch < sample_s:
-            batch *= 2
+        call_s = sample(target, calls).call_s
+        total += calls
+        spent_s += call_s * calls
+        if call_s * calls < sample_s / WINDOW and calls < MAX_CALLS:
+            calls, times = 2 * calls, []
+        else:
+            times.append(call_s)
+        if is_steady(times) or spent_s >= at_most_s:
+            return WarmUp(total, statistics.median(times[-WINDOW:] or [call_s]), is_steady(times))
+
+
+def is_steady(times: list[float]) -> bool:
+    """Whether the last two windows of samples have the same quartiles within 5 %."""
+    if len(times) < 2 * WINDOW:
+        return False
+    before, after = (statistics.quantiles(window, n=4) for window in (times[-2 * WINDOW : -WINDOW], times[-WINDOW:]))
+    return all(abs(one - two) <= STEADY * two for one, two in zip(before, after, strict=True))
 
 
 def calls_per_sample(call_s: float, sample_s: float) -> int:
@@ -85,37 +127,29 @@ class Pace:
     calls: int
     """Calls in a sample."""
     call_s: float
-    queued: bool = False
-    """Whether the calls of a sample share one synchronisation at its end."""
+
+    def samples(self, turn_s: float) -> int:
+        """How many samples fill a turn."""
+        return max(1, round(turn_s / max(self.call_s * self.calls, 1e-9)))
 
 
-@dataclass(frozen=True)
-class Turn:
-    """Samples taken one after the other."""
+def take_turn(target: Target, pace: Pace, samples: int, after: Callable[[int, Any], None]) -> tuple[float, ...]:
+    """So many samples, one after the other. `after` is told the number of each and what its last call gave, at once.
 
-    samples_s: tuple[float, ...]
-    result: Any
-    """What the last call gave."""
-
-
-def take_turn(call: Callable[[], Any], wait: Callable[[Any], None], pace: Pace, turn_s: float) -> Turn:
-    """Samples for about `turn_s`, at least one.
-
-    Others have run since the last turn and the caches are theirs: where a sample is short against the turn, one is
-    taken and thrown away first.
+    Others have run since the last turn and the caches are theirs: where a turn is of several samples, one is taken and
+    thrown away first.
     """
-    sample_s = pace.call_s * pace.calls
-    count = max(1, round(turn_s / max(sample_s, 1e-9)))
     gc.collect()
     gc.disable()
     try:
-        if 2 * sample_s <= turn_s:
-            sample(call, wait, pace.calls, pace.queued)
-        samples_s, result = [], None
-        for _ in range(count):
-            result = None  # As free as a caller's own loop leaves it, when the next sample begins.
-            call_s, result = sample(call, wait, pace.calls, pace.queued)
+        if samples > 1:
+            sample(target, pace.calls)
+        samples_s = []
+        for number in range(samples):
+            call_s, result = sample(target, pace.calls)
+            after(number, result)
             samples_s.append(call_s)
+            result = None
     finally:
         gc.enable()
-    return Turn(tuple(samples_s), result)
+    return tuple(samples_s)

@@ -49,6 +49,9 @@ class Operator(ABC):
     parameters: ClassVar[Sequence[str]] = ()
     """Inputs that belong to a layer, not to its call. Where there are any, a factory returns `load(**parameters)`, which
     gives the callable: loading is no part of a call's time."""
+    structured: ClassVar[Sequence[str]] = ()
+    """Inputs of numbers that have their values for a reason, such as a bias of -inf here and there; calls that are timed are
+    given other values in all the others."""
     gradient: ClassVar[str] = "do"
     """The input that is the gradient of the output, in problems whose direction is backward."""
     axes: ClassVar[Mapping[str, Sequence[str]]] = {}

@@ -31,9 +31,14 @@ def accuracy(outputs: Mapping[str, np.ndarray], answer: Expected) -> Accuracy:
     admits nothing. Where the formula gives no number, neither may the output; elsewhere nan is wrong unless it is excused,
     and infinity is right only where the dtype ends within the bound.
     """
+    return accuracy_of_rows({name: tensor.checked(outputs[name]) for name, tensor in answer.items()}, answer)
+
+
+def accuracy_of_rows(rows: Mapping[str, np.ndarray], answer: Expected) -> Accuracy:
+    """The same, of outputs of which only the rows that are checked are given."""
     worst, worst_ratio, worst_error, worst_bound, undefined, largest, elements = "", 0.0, 0.0, 0.0, False, 0.0, 0
     for name, tensor in answer.items():
-        got = tensor.checked(outputs[name])
+        got = rows[name]
         error = _error(got, tensor)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.where(error == 0, 0.0, error / np.where(np.isfinite(tensor.bound), tensor.bound, 0.0))

@@ -79,6 +79,11 @@ class Problem(ABC):
         return self.input_bytes + self.output_bytes
 
     @property
+    def least_share(self) -> float:
+        """Of `flops` and `bytes`, what no implementation can do without: masks may spare it some that they count."""
+        return 1.0
+
+    @property
     def fields(self) -> dict[str, Any]:
         """The fields by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
@@ -103,6 +108,7 @@ class Problem(ABC):
             lengths=self.LENGTHS,
             flops=self.flops,
             bytes=self.bytes,
+            least_share=self.least_share,
         )
 
     def _bytes(self, name: str, shape: Shape) -> int:

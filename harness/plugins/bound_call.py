@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -56,19 +56,37 @@ class BoundCall:
         """NumPy arrays by name, in the declared layout, that the native ones are made from."""
         self.native_inputs = {name: self.framework.from_numpy(array) for name, array in self.given.items()}
         """By name, as the implementation receives them: to see afterwards that it left them alone."""
-        call = self._given(self.native_inputs)
-        ready = self._load(call.parameters)
-        if self.problem.direction == "forward":
-            self.call = partial(ready, *call.operands, **call.keywords)
-            return
-        if isinstance(ready, Differentiable):
-            backward, (_, saved) = ready.backward, ready.forward(*call.operands, **call.keywords)
+        self._ready = self._load(self._given(self.native_inputs).parameters)
+        if self.problem.direction == "backward":
+            self.run_forward()
+            self.given[gradient] = self._in_layout(gradient, inputs[gradient])
+            self.native_inputs[gradient] = self.framework.from_numpy(self.given[gradient])
+        self._call_with_inputs()
+
+    def run_forward(self) -> None:
+        """Of a backward problem, run the forward pass with the native inputs as they are now, and keep what it saves."""
+        arrays = {name: array for name, array in self.native_inputs.items() if name != self._operator.gradient}
+        if isinstance(self._ready, Differentiable):
+            call = self._given(arrays)
+            backward, (_, saved) = self._ready.backward, self._ready.forward(*call.operands, **call.keywords)
         else:
-            backward, saved = self._differentiate(self.native_inputs)
+            backward, saved = self._differentiate(arrays)
         self.framework.synchronize(saved)
-        self.given[gradient] = self._in_layout(gradient, inputs[gradient])
-        do = self.native_inputs[gradient] = self.framework.from_numpy(self.given[gradient])
-        self.call = partial(backward, saved, do)
+        self._backward = partial(backward, saved)
+
+    def convert_again(self, names: Collection[str]) -> None:
+        """Make the native inputs called `names` anew from `given`, where their adapter has copied what was given."""
+        for name in names:
+            self.native_inputs[name] = self.framework.from_numpy(self.given[name])
+        self._call_with_inputs()
+
+    def _call_with_inputs(self) -> None:
+        """Make `call` one with the native inputs as they are now."""
+        if self.problem.direction == "forward":
+            call = self._given(self.native_inputs)
+            self.call = partial(self._ready, *call.operands, **call.keywords)
+        else:
+            self.call = partial(self._backward, self.native_inputs[self._operator.gradient])
 
     def _given(self, arrays: Mapping[str, Any]) -> _Given:
         operator = self._operator
@@ -104,10 +122,22 @@ class BoundCall:
         return result
 
     def outputs(self, result: Any) -> dict[str, np.ndarray]:
-        """The result of a call as canonical NumPy arrays, by name."""
+        """The result of a call as canonical NumPy arrays, by name. Raises `TypeError` like `check`."""
+        self.check(result)
         names = list(self.problem.output_shapes)
         parts = (result,) if self.problem.direction == "forward" and len(names) == 1 else result
         return {name: self._canonical(part) for name, part in zip(names, parts, strict=True)}
+
+    def check(self, result: Any) -> None:
+        """Raise `TypeError` unless a result is an array of the framework, or as many as there are outputs."""
+        wanted, many = self.framework.array_type, len(self.problem.output_shapes)
+        several = self.problem.direction == "backward" or many > 1
+        parts = result if several and isinstance(result, tuple | list) else (result,)
+        for part in parts:
+            if type(part) is not wanted:
+                raise TypeError(f"a call returned {_called(type(part))}, and should return {_called(wanted)}")
+        if len(parts) != (many if several else 1):
+            raise TypeError(f"a call returned {len(parts)} arrays, and should return {many}")
 
     def inputs_now(self) -> Mapping[str, np.ndarray]:
         """The native inputs as canonical NumPy arrays, as they are now."""
@@ -146,6 +176,10 @@ class BoundCall:
         if self._order is None or array.ndim != len(self._order):
             return array
         return array.transpose(np.argsort(self._order))
+
+
+def _called(kind: type) -> str:
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _unbound() -> Any:

@@ -27,6 +27,9 @@ class Accuracy:
     worst_undefined: bool = False
     """Whether the formula gives nan there, and the output a number."""
 
+    share: float = 1.0
+    """Of the rows, how many were compared at least once."""
+
     @property
     def correct(self) -> bool:
         return self.error_over_bound <= 1.0
@@ -34,6 +37,6 @@ class Accuracy:
     @classmethod
     def from_json(cls, **data: Any) -> Accuracy:
         """What was written of it. Raises `ValueError` or `TypeError` for anything else."""
-        numbers = ("max_abs_error", "error_over_bound", "worst_bound", "worst_error")
+        numbers = ("max_abs_error", "error_over_bound", "worst_bound", "worst_error", "share")
         values: dict[str, Any] = {name: number(value) if name in numbers else value for name, value in data.items()}
         return cls(**values)

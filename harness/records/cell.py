@@ -18,25 +18,76 @@ from harness.records.problem import PosedProblem
 
 
 @dataclass(frozen=True)
-class Timing:
-    """The raw samples of one cell, in the order they were taken."""
+class Turn:
+    """Samples taken one after the other by one process, while every other worker was stopped."""
 
+    process: int
+    """Which of the processes that measured the problem, counted from 0; those of one number were alive together."""
+    round: int
+    """In which round of that process; turns of one round follow each other closely."""
+    order: int
+    """Its place in the round, counted from 0."""
+    start_s: float
+    """When it began, in seconds since the epoch; 0 where that was not kept."""
+    calls: int
+    """Calls in each sample."""
     samples_s: tuple[float, ...]
-    """Seconds a call, each the mean of `calls_per_sample` calls."""
-    rounds: tuple[int, ...]
-    """The round that each sample was taken in; samples of one round share the state of the machine."""
-    calls_per_sample: int
-    build_s: float
-    """Building the callable: compiling, tuning, workspaces."""
-    first_call_s: float
-    """The first call, which may compile what building did not."""
-    warmup_calls: int
+    """Seconds a call, each the mean of `calls` calls."""
+    disturbed: str = ""
+    """What else went on in the machine during the round, in a few words."""
 
     def __post_init__(self) -> None:
-        if not self.samples_s or len(self.samples_s) != len(self.rounds):
-            raise ValueError("a timing has at least one sample, and a round for each")
-        if not all(s > 0 and math.isfinite(s) for s in self.samples_s):
-            raise ValueError("every sample is a positive number of seconds")
+        if not self.samples_s or not all(s > 0 and math.isfinite(s) for s in self.samples_s):
+            raise ValueError("a turn has at least one sample, and every sample is a positive number of seconds")
+
+    @property
+    def when(self) -> tuple[int, int]:
+        """The process and the round: turns of different cells with the same two were taken together."""
+        return self.process, self.round
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The raw samples of one cell."""
+
+    turns: tuple[Turn, ...]
+    """In the order they were taken."""
+    build_s: float
+    """Building the callable in the first process: compiling, tuning, workspaces."""
+    first_call_s: float
+    """The first call there, which may compile what building did not."""
+    warmup_calls: int
+    """Calls before the first sample there."""
+    import_s: float = 0.0
+    """Processor time of starting that process, with everything that is imported; 0 where that was not kept."""
+    stopped: str = ""
+    """Why no further process measured it; empty while more are to come."""
+
+    def __post_init__(self) -> None:
+        if not self.turns:
+            raise ValueError("a timing has at least one turn")
+        if len({turn.when for turn in self.turns}) < len(self.turns):
+            raise ValueError("a process has one turn in a round")
+
+    @property
+    def samples_s(self) -> tuple[float, ...]:
+        """Every sample, in order."""
+        return tuple(sample_s for turn in self.turns for sample_s in turn.samples_s)
+
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """The numbers of the processes that took part."""
+        return tuple(dict.fromkeys(turn.process for turn in self.turns))
+
+    def with_more(self, turns: tuple[Turn, ...]) -> Timing:
+        """The timing with the turns of another process."""
+        return dataclasses.replace(self, turns=(*self.turns, *turns))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Timing:
+        """What was written of it. Raises `ValueError`, `KeyError` or `TypeError` for anything else."""
+        turns = tuple(Turn(**{**turn, "samples_s": tuple(turn["samples_s"])}) for turn in data["turns"])
+        return cls(**{**data, "turns": turns})
 
 
 @dataclass(frozen=True)
@@ -106,12 +157,16 @@ class Cell:
         values = dict(data)
         values["status"] = Status(values["status"])
         values["problem"] = PosedProblem.from_json(values["problem"])
-        kinds: dict[str, Any] = {"accuracy": Accuracy.from_json, "timing": Timing, "memory": Memory}
+        kinds: dict[str, Any] = {
+            "accuracy": lambda part: Accuracy.from_json(**part),
+            "timing": Timing.from_json,
+            "memory": lambda part: Memory(**part),
+        }
         for name, kind in kinds.items():
             part = values.get(name)
             if part is not None:
                 if not isinstance(part, Mapping):
                     raise ValueError(f"{name} is {part!r}")
-                values[name] = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in part.items()})
+                values[name] = kind(part)
         values["warnings"] = tuple(values.get("warnings", ()))
         return cls(**values)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.records.limits import Limits
+
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
@@ -37,6 +39,8 @@ class Machine:
     command: tuple[str, ...] = ()
     matmul_flops_per_s: Mapping[str, float] = field(default_factory=dict)
     """FLOP/s of a large matrix product, by "device dtype"."""
+    limits: Limits | None = None
+    """What the processor can do at most; None where that was not measured."""
     resumed: tuple[Machine, ...] = ()
     """The machines of later sessions of the same run."""
 
@@ -53,6 +57,7 @@ class Machine:
         """What is known, by name."""
         values = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
         values["resumed"] = [machine.to_json() for machine in self.resumed]
+        values["limits"] = self.limits and self.limits.to_json()
         return {name: value for name, value in values.items() if value not in (None, "", (), [], {})}
 
     @classmethod
@@ -61,4 +66,5 @@ class Machine:
         known = {one.name for one in dataclasses.fields(cls)}
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items() if name in known}
         values["resumed"] = tuple(cls.from_json(one) for one in data.get("resumed", ()))
+        values["limits"] = Limits.from_json(data["limits"]) if data.get("limits") else None
         return cls(**values)

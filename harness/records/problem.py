@@ -26,6 +26,8 @@ class PosedProblem:
     flops: int
     bytes: int
     """The fewest that can be moved."""
+    least_share: float = 1.0
+    """Of `flops` and `bytes`, what no implementation can do without."""
 
     def __hash__(self) -> int:
         return hash((self.operator, self.name))

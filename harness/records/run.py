@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from harness.records.cell import Cell
 from harness.records.machine import Machine
@@ -23,3 +25,5 @@ class Run:
     cells: tuple[Cell, ...]
     """In the order of measurement."""
     machine: Machine
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What decides how it measures, beside the threads: such as the seed, and the effort."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pandas as pd
 
+from harness.analysis.estimates import Estimates
 from harness.analysis.ranking import ranking, timed
-from harness.analysis.statistics import interval
 from harness.errors import Status
 from harness.records.cell import Cell
 
@@ -35,18 +34,22 @@ def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
     return f"{number:.0f} {unit}" if number >= 99.95 or unit == "B" else f"{number:.3g} {unit}"
 
 
-def spread(row: Any) -> str:
-    """Half the width of the confidence interval against the median, as "±2 %"."""
-    if math.isnan(row.median_s):
+def plus_minus(share: float) -> str:
+    """Half the width of an interval against its value, as "±2 %"; "±?" where it has no end."""
+    if math.isnan(share):
         return ""
-    half = (row.ci_high_s - row.ci_low_s) / 2 / row.median_s
-    percent = 100 * half
+    if math.isinf(share):
+        return "±?"
+    percent = 100 * share
     return f"±{max(percent, 0.1):.1f} %" if percent < 1 else f"±{percent:.0f} %"
 
 
-def ratio(value: float) -> str:
-    """A speed-up as "3.4×"; empty for nan."""
-    return "" if value is None or math.isnan(value) else f"{value:.3g}×"
+def ratio(value: float, low: float = math.nan, high: float = math.nan) -> str:
+    """A ratio as "3.4×", with its interval as "3.4× ±2 %"; empty for nan."""
+    if value is None or math.isnan(value):
+        return ""
+    spread = plus_minus((high - low) / 2 / value) if low < high else ""
+    return f"{value:.3g}× {spread}".strip()
 
 
 def error(value: float) -> str:
@@ -54,29 +57,37 @@ def error(value: float) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.3f}" if value >= 0.001 else "<0.001"
 
 
+def of_limit(percentage: float, which: str) -> str:
+    """How near a time comes to what the processor can do: "87 %", and "35 % bytes" where reading is the nearer limit."""
+    if percentage is None or math.isnan(percentage):
+        return ""
+    return f"{percentage:.0f} %" + (" bytes" if which == "bytes" else "")
+
+
 HEADINGS = (
-    "implementation", "time", "±95 %", "speed-up", "TFLOP/s", "of matmul", "first result", "workspace",
+    "implementation", "time", "±95 %", "× fastest", "speed-up", "TFLOP/s", "of limit", "first result", "workspace",
     "error/bound", "",
 )  # fmt: skip
 
-LESS_NEEDED = ("TFLOP/s", "of matmul", "first result")
-"""Columns that a narrow terminal does without."""
+LESS_NEEDED = ("speed-up", "TFLOP/s", "of limit", "first result", "error/bound")
+"""Columns that a narrow terminal does without; it does without the intervals of ratios too."""
 
 
-def display_rows(problem_rows: pd.DataFrame) -> list[list[str]]:
+def display_rows(problem_rows: pd.DataFrame, narrow: bool = False) -> list[list[str]]:
     """The cells of one problem under `HEADINGS`, fastest first, then those without a time, which show their status."""
     rows = [
         [
             row.implementation,
             seconds(row.median_s),
-            spread(row),
-            ratio(row.speedup_vs_baseline),
+            plus_minus((row.ci_high_s - row.ci_low_s) / 2 / row.median_s),
+            ratio(row.times_fastest, *(() if narrow else (row.times_fastest_low, row.times_fastest_high))),
+            ratio(row.speedup_vs_baseline, row.speedup_low, row.speedup_high),
             f"{row.tflops:.3g}",
-            "" if math.isnan(row.percent_of_peak) else f"{row.percent_of_peak:.0f} %",
+            of_limit(row.percent_of_limit, row.limit),
             seconds(row.build_s + row.first_call_s),
             size(row.workspace_bytes),
             error(row.error_over_bound),
-            "*" if row.warnings else "",
+            row.notes,
         ]
         for row in timed(problem_rows).itertuples()
     ]
@@ -103,8 +114,10 @@ def told(cell: Cell) -> str:
     """A finished cell as a line of progress."""
     if cell.status is Status.UNAVAILABLE:
         return f"{cell.implementation} is unavailable: {cell.reason}"
-    result = seconds(interval(cell.timing).median_s) if cell.timing else f"{cell.status}: {cell.reason}"
-    return f"{cell.problem.name}  {cell.implementation}  {result}"
+    if not cell.timing:
+        return f"{cell.problem.name}  {cell.implementation}  {cell.status}: {cell.reason}"
+    time = Estimates({cell.implementation: cell.timing}).time(cell.implementation)
+    return f"{cell.problem.name}  {cell.implementation}  {seconds(time.median_s)} {plus_minus(time.half_width)}"
 
 
 def nothing_measured(table: pd.DataFrame) -> str:

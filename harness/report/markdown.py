@@ -9,6 +9,8 @@ from harness.records.machine import Machine
 from harness.records.problem import PosedProblem
 from harness.records.run import Run
 from harness.report.format import HEADINGS, display_rows, size, winner
+from harness.report.growth import growth
+from harness.report.limits import limits
 
 
 def report(run: Run, table: pd.DataFrame) -> str:
@@ -19,6 +21,7 @@ def report(run: Run, table: pd.DataFrame) -> str:
         "## All measurements",
         _legend(run),
         *(problem_table(problem, table) for problem in run.problems),
+        growth(run, table),
         _notes(table),
         _absent(table, len(run.problems)),
         _machine(run.machine),
@@ -45,12 +48,13 @@ def _winners(run: Run, table: pd.DataFrame) -> str:
 
 
 def _legend(run: Run) -> str:
-    against = f"Speed-up is against {run.baseline}, round by round. " if run.baseline else ""
+    against = f"Speed-up is against {run.baseline}. " if run.baseline else ""
     return (
         "Every time is of a computation that was first compared with a float64 oracle on the same inputs. "
-        f"Time is that of a call, the median over interleaved rounds, ± half of its 95 % interval. {against}"
+        f"Time is that of a call, over the interleaved rounds of several processes, ± half of its 95 % interval. {against}"
+        "Of limit is how near that comes to what the processor can do, in arithmetic or in reading bytes. "
         "Workspace is memory beyond inputs and output. "
-        "Error/bound is the largest error over its derived bound, and at most 1. A star: see the notes."
+        "Error/bound is the largest error over its derived bound, and at most 1. A word behind a row: see the notes."
     )
 
 
@@ -83,9 +87,11 @@ def _machine(machine: Machine) -> str:
         f"- {size(machine.memory_bytes)} of memory, {machine.system}, Python {machine.python}",
         *(f"- GPU: {gpu}" for gpu in machine.gpus),
         *(
-            f"- {name}: {rate / 1e12:.3g} TFLOP/s in a large matrix product: *of matmul* is of that"
+            f"- {name}: {rate / 1e12:.3g} TFLOP/s in a large matrix product"
             for name, rate in machine.matmul_flops_per_s.items()
+            if machine.limits is None or not name.startswith("cpu ")
         ),
+        *(limits(machine.limits) if machine.limits else ()),
         "- " + ", ".join(f"{name} {version}" for name, version in machine.versions.items()),
         f"- {machine.date}, harness at {machine.commit or 'an unknown commit'}",
     ]

@@ -14,10 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from harness.analysis.comparison import Comparison
 from harness.analysis.ranking import absences
 from harness.errors import Status
 from harness.records.cell import Cell
 from harness.records.run import Run
+from harness.report import comparison
 from harness.report.format import HEADINGS, LESS_NEEDED, display_rows, told, winner
 
 FULL_WIDTH = 112
@@ -53,6 +55,7 @@ class Display:
         self._console = console
         self._lines = not console.is_terminal
         self._absent: set[str] = set()
+        self._finished: set[tuple[str, str]] = set()
 
     def __enter__(self) -> Display:
         self._progress.start()
@@ -70,7 +73,10 @@ class Display:
         self._show(description=what)
 
     def measured(self, cell: Cell) -> None:
-        """Move the bar by one, and say what came of the cell; what is not here is not here for any problem: once will do."""
+        """Move the bar by one, and say what came of a cell that is finished; of what is not on this machine, only once."""
+        if (cell.timing and not cell.timing.stopped) or cell.key in self._finished:
+            return
+        self._finished.add(cell.key)
         self._show(advance=1)
         if cell.implementation not in self._absent:
             self.say(told(cell))
@@ -102,13 +108,27 @@ def _grid(rows: Sequence[Sequence[str]], narrow: bool) -> Table:
     return grid
 
 
+def print_comparison(console: Console, found: Sequence[Comparison], threshold: float) -> None:
+    """A table, then what it comes to."""
+    grid = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
+    for n, heading in enumerate(comparison.HEADINGS):
+        grid.add_column(heading, justify="right" if n in (2, 3, 5, 6) else "left", overflow="fold")
+    for one, cells in zip(found, comparison.rows(found), strict=True):
+        grid.add_row(*map(Text, cells), style="red" if one.regressions else _VERDICT_STYLES.get(one.verdict, ""))
+    console.print(grid)
+    console.print(Text(comparison.summary(found, threshold)))
+
+
+_VERDICT_STYLES = {"faster": "green", "slower": "yellow", "unclear": "dim"}
+
+
 def print_results(console: Console, run: Run, table: pd.DataFrame) -> None:
     """One table a problem, then what was not measured."""
     for problem in run.problems:
-        rows = table[table.problem == problem.name]
+        rows, narrow = table[table.problem == problem.name], console.width < FULL_WIDTH
         console.print(Text(problem.name, style="bold"))
         console.print(Text(f"fastest: {winner(rows)}"))
-        console.print(_grid(display_rows(rows), narrow=console.width < FULL_WIDTH))
+        console.print(_grid(display_rows(rows, narrow), narrow))
         console.print()
     missing = absences(table)
     if missing:

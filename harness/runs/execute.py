@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+from harness.measure.limits import measure_limits
 from harness.measure.manager import Manager
 from harness.measure.memory_pass import MemoryPass
 from harness.measure.plan import Plan
 from harness.measure.pool import Launcher
+from harness.measure.stopping import is_open
 from harness.plugins.implementation import Implementation
+from harness.records.machine import Machine
 from harness.runs.environment import machine
 from harness.runs.folder import RunFolder
 from harness.runs.listener import Listener, Silent
@@ -35,23 +38,31 @@ def execute(
     finished = folder.journal.cells
     manager = Manager(plan, implementations, listener.doing, launcher)
     try:
-        here = machine(plan.threads)
-        here = dataclasses.replace(here, matmul_flops_per_s=manager.matmul_rates())
+        here = _machine(plan, manager, listener, launcher)
+        manager.limits = here.limits
         folder.write_machine(here)
         folder.journal.add_machine(here)
-        for cell in finished:
-            manager.remember(cell)
-        total, done = len(plan.problems) * len(plan.contenders), {cell.key for cell in finished}
-        listener.phase("time", total, len(done))
-        if len(done) < total:
-            manager.load()
-        for cell in manager.cells(done):
+        total = len(plan.problems) * len(plan.contenders)
+        listener.phase("time", total, sum(not is_open(cell) for cell in finished))
+        for cell in manager.cells(finished):
             cell = dataclasses.replace(cell, machine=here.name)
             folder.journal.add_cell(cell)
             listener.measured(cell)
     finally:
         manager.close()
     _measure_memory(plan, folder, listener, launcher)
+
+
+def _machine(plan: Plan, manager: Manager, listener: Listener, launcher: Launcher) -> Machine:
+    """This machine, with what it can do at most."""
+    here, rates = machine(plan.threads), manager.matmul_rates()
+    limits = None
+    if plan.effort.limits and any(one.device == "cpu" and not one.absent for one in plan.contenders):
+        listener.doing("the limits of the processor")
+        limits = measure_limits(plan.threads, launcher, plan.timeout_s)
+        products = {one.dtype: one.product_flops_per_s.get(plan.threads) for one in limits.arithmetic}
+        rates |= {f"cpu {dtype}": rate for dtype, rate in products.items() if rate}
+    return dataclasses.replace(here, matmul_flops_per_s=rates, limits=limits)
 
 
 def _measure_memory(plan: Plan, folder: RunFolder, listener: Listener, launcher: Launcher) -> None:

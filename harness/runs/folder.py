@@ -89,6 +89,7 @@ class RunFolder:
             threads=self._plan["threads"],
             cells=tuple(self.journal.cells),
             machine=self.machine(),
+            settings={"seed": self._plan["seed"], **self._plan["effort"]},
         )
 
     # --- what stands beside the journal --------------------------------------------------------------

@@ -15,6 +15,9 @@ from harness.plugins.contender import Contender, contenders
 from harness.plugins.registry import Found, Registry
 from harness.runs.presets import Preset, built_in, from_file
 
+BASELINES = ("torch-sdpa", "torch-module", "numpy")
+"""What most people use today; it is steadier than NumPy, which takes its place where it is missing."""
+
 MEMORY_SHARE = 0.8
 """Of the available memory, what the workers may use unless something else is asked for."""
 
@@ -32,7 +35,7 @@ class Request:
     problems: Path | None = None
     """A file of problems."""
     baseline: str | None = None
-    """What speed-ups are against; numpy where it takes part."""
+    """What speed-ups are against; the first of `BASELINES` that can run here, unless given."""
     device: str = "auto"
     """"cpu", "cuda", or "auto": CUDA where there is any."""
     direction: str | None = None
@@ -53,12 +56,13 @@ def plan(request: Request, found: Found) -> Plan:
     registry = found.of(preset.operator.name)
     names = _names(request.implementations, registry, found)
     changes = {name: value for name in ("direction", "dtype") if (value := getattr(request, name)) is not None}
+    chosen = tuple(_never_simulated(one) for one in contenders(registry, names, request.device))
     return Plan(
         preset=preset.name,
         operator=preset.operator.name,
         problems=tuple(dict.fromkeys(problem.replace(**changes) for problem in preset.problems)),
-        contenders=tuple(_never_simulated(one) for one in contenders(registry, names, request.device)),
-        baseline=_baseline(request.baseline, names),
+        contenders=chosen,
+        baseline=_baseline(request.baseline, chosen),
         threads=_threads(request.threads),
         timeout_s=request.timeout_s,
         memory_bytes=_memory_bytes(request.memory_gib),
@@ -93,11 +97,11 @@ def _names(asked: str, registry: Registry, found: Found) -> list[str]:
     return registry.select(asked)
 
 
-def _baseline(asked: str | None, names: Sequence[str]) -> str:
-    baseline = asked or ("numpy" if "numpy" in names else "")
-    if baseline and baseline not in names:
-        raise UserError(f"--baseline {baseline} is not among the implementations of this run")
-    return baseline
+def _baseline(asked: str | None, chosen: Sequence[Contender]) -> str:
+    if asked and asked not in [contender.name for contender in chosen]:
+        raise UserError(f"--baseline {asked} is not among the implementations of this run")
+    able = [contender.name for contender in chosen if not contender.absent]
+    return asked or next((name for name in BASELINES if name in able), "")
 
 
 def _threads(asked: int | None) -> int:

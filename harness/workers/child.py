@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import time
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -24,7 +25,7 @@ def main() -> None:
         start: Start = connection.recv()
         restrict(start.threads, start.memory_bytes)
         session = open_session(start)
-        connection.send(Ready(session.ready))
+        connection.send(Ready(session.ready, time.process_time()))
         while True:
             connection.send(next_answer(session, connection))
     except EOFError:

@@ -29,6 +29,8 @@ class Ready:
 
     found: Any
     """What the session says of itself."""
+    processor_s: float = 0.0
+    """Processor time that starting and opening took: imports run side by side, and share the wall clock."""
 
 
 @dataclass(frozen=True)

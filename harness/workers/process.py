@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -59,6 +60,7 @@ class Worker:
         self.pid = self._process.pid
         self._timeout_s = timeout_s
         self._ready: Ready | Failed | None = None
+        self._paused = False
         self._connection.send(start)
 
     def __enter__(self) -> Worker:
@@ -72,6 +74,11 @@ class Worker:
         if self._ready is None:
             self._ready = self._answer("loading", self._timeout_s)
         return self._ready
+
+    @property
+    def opening_s(self) -> float:
+        """Processor time that starting the process and opening its session took, imports included; 0 before."""
+        return self._ready.processor_s if isinstance(self._ready, Ready) else 0.0
 
     @property
     def alive(self) -> bool:
@@ -100,6 +107,7 @@ class Worker:
         ready = self.wait_until_ready()
         if isinstance(ready, Failed):
             return ready
+        self._continue()
         try:
             self._connection.send(request)
         except OSError:
@@ -134,8 +142,27 @@ class Worker:
                 return True
         return False
 
+    def pause(self) -> None:
+        """Stop the process and whatever it started, so that it uses no processor at all until it is asked again."""
+        self._signal(signal.SIGSTOP)
+        with contextlib.suppress(ChildProcessError):  # It has ended, and was waited for.
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        self._paused = True
+
+    def _continue(self) -> None:
+        if self._paused:
+            self._signal(signal.SIGCONT)
+            self._paused = False
+
+    def _signal(self, number: int) -> None:
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:  # It has died; the next request will find out how.
+            pass
+
     def close(self) -> None:
         """Hang up, and end the process if it does not end by itself."""
+        self._continue()
         if not self._connection.closed:
             self._connection.close()
         try:
@@ -146,10 +173,7 @@ class Worker:
 
     def kill(self) -> None:
         """End the worker and whatever it started, at once."""
-        try:
-            os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        self._signal(signal.SIGKILL)
         self._process.wait()
         if not self._connection.closed:
             self._connection.close()

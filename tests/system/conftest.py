@@ -15,7 +15,16 @@ PATIENCE_S = 240
 
 TINY_PROBLEMS = """
 [tiny]
-effort = { rounds = 2, min_rounds = 2, turn_s = 0.004, sample_s = 0.001, warmup_s = 0.004, cell_s = 0.02, budget_s = 5.0 }
+[tiny.effort]
+limits = false
+processes = 1
+rounds = 2
+min_rounds = 2
+turn_s = 0.004
+sample_s = 0.001
+warmup_s = 0.004
+cell_s = 0.02
+budget_s = 5.0
 [[tiny.problems]]
 heads = 1
 length = 16

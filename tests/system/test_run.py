@@ -255,3 +255,38 @@ def test_files_are_utf8_and_the_terminal_may_be_anything(harness):
     assert done.returncode == 0, done.stderr
     assert "?95 %" in done.stdout
     assert "±95 %" in (harness.folder / "out/report.md").read_text(encoding="utf-8")
+
+
+SEVERAL_PROCESSES = TINY_PROBLEMS.replace("processes = 1", "processes = 3\nmin_processes = 2\nprecision = 1e-9")
+
+
+def test_several_processes_measure_a_cell_together_and_a_resumed_run_goes_on_with_others(harness):
+    problems = harness.write("several.toml", SEVERAL_PROCESSES)
+    done = harness("run", "--impl", "numpy,numpy-online", "--problems", problems, "--out", "out")
+    assert done.returncode == 0, done.stderr
+    assert set(harness.results("out").processes) == {3} and set(harness.results("out").stopped) == {"processes: all 3"}
+    whole = pd.read_csv(harness.folder / "out/samples.csv")
+    together = whole.groupby("process").implementation.agg(set)
+    assert together.tolist() == [{"numpy", "numpy-online"}] * 3
+    # Cut where the second process of one of the two had not been written down.
+    journal = harness.folder / "out/journal.jsonl"
+    lines = [line for line in journal.read_text().splitlines() if '{"memory"' not in line]
+    assert sum('{"cell"' in line for line in lines) == 6
+    journal.write_text("\n".join(lines[:-3]) + "\n")
+    kept = json.loads(lines[-4])["cell"]
+    assert harness("run", "--resume", "out").returncode == 0
+    samples = pd.read_csv(harness.folder / "out/samples.csv")
+    processes = {name: set(own.process) for name, own in samples.groupby("implementation")}
+    # The baseline takes part as long as anybody does; processes of one number were alive together.
+    assert processes == {"numpy": {0, 1, 2, 3}, "numpy-online": {0, 2, 3}}
+    first = samples[samples.implementation == kept["implementation"]].sample_s.tolist()
+    taken = [sample for turn in kept["timing"]["turns"] for sample in turn["samples_s"]]
+    assert first[: len(taken)] == taken, "what was measured before is measured no more"
+
+
+def test_the_order_of_the_implementations_does_not_decide_that_of_their_turns(harness):
+    problems = harness.write("several.toml", SEVERAL_PROCESSES.replace("rounds = 2", "rounds = 12"))
+    harness("run", "--impl", "numpy,numpy-online", "--problems", problems, "--out", "out")
+    turns = pd.read_csv(harness.folder / "out/samples.csv").drop_duplicates(["implementation", "process", "round"])
+    assert set(turns[turns.implementation == "numpy"].order) == {0, 1}
+    assert (turns.groupby(["process", "round"]).turn_start_s.nunique() == 2).all()

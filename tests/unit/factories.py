@@ -6,7 +6,7 @@ from harness.plugins.contender import Contender
 from harness.plugins.implementation import Origin
 from harness.problem import Problem
 from harness.records.accuracy import Accuracy
-from harness.records.cell import Cell, Memory, Timing
+from harness.records.cell import Cell, Memory, Timing, Turn
 from harness.records.machine import Machine
 from harness.records.run import Run
 
@@ -45,10 +45,27 @@ def run(cells, problems=(PROBLEM,), baseline="", **machine):
     )
 
 
-def timing(*samples_s, rounds=None, **changes):
-    """A timing with one sample a round unless `rounds` says otherwise."""
-    values = {"calls_per_sample": 5, "build_s": 0.25, "first_call_s": 0.125, "warmup_calls": 31}
-    return Timing(tuple(samples_s), tuple(rounds or range(len(samples_s))), **{**values, **changes})
+def timing(*samples_s, rounds=None, disturbed=None, **changes):
+    """A timing of one process, with one sample a round unless `rounds` says otherwise."""
+    taken = {}
+    for number, sample_s in zip(rounds or range(len(samples_s)), samples_s, strict=True):
+        taken.setdefault(number, []).append(sample_s)
+    said = dict(enumerate(disturbed or []))
+    turns = tuple(Turn(0, number, 0, 0.0, 5, tuple(found), said.get(number, "")) for number, found in taken.items())
+    return Timing(turns, **{**BESIDE, **changes})
+
+
+def timing_of(times_s, **changes):
+    """A timing from times by process and round."""
+    turns = tuple(
+        Turn(process, number, 0, 0.0, 5, (float(time_s),))
+        for process, rounds in enumerate(times_s)
+        for number, time_s in enumerate(rounds)
+    )
+    return Timing(turns, **{**BESIDE, **changes})
+
+
+BESIDE = {"build_s": 0.25, "first_call_s": 0.125, "warmup_calls": 31, "stopped": "enough"}
 
 
 def measured(name, *samples_s, problem=PROBLEM, memory=None, warnings=(), ratio=0.25, **changes):
@@ -72,5 +89,5 @@ def absent(name, status=Status.UNSUPPORTED, reason="no boolean mask", problem=PR
     return Cell(name, "numpy", "cpu", problem.posed("attention"), status, reason, accuracy)
 
 
-def memory(workspace_bytes=4096):
-    return Memory(10 * 2**20, workspace_bytes, "VmHWM after clear_refs")
+def memory(workspace_bytes=4096, peak=10 * 2**20):
+    return Memory(peak, workspace_bytes, "VmHWM after clear_refs")

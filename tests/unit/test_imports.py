@@ -17,11 +17,11 @@ ROOMS = {
     "operators": {"errors", "records", "frameworks"},
     "plugins": {"errors", "workers", "frameworks", "operators"},
     "layers": ENGINE | {"masks"},
-    "measure": ENGINE,
+    "measure": ENGINE | {"analysis"},
     "conformance": ENGINE,
     "analysis": {"errors", "records"},
     "report": {"errors", "records", "analysis"},
-    "runs": ENGINE | {"measure"},
+    "runs": ENGINE | {"measure", "analysis"},
     "commands": ENGINE | {"measure", "conformance", "analysis", "report", "runs"},
 }
 """Each folder of `harness`, and the folders that it may import from."""

@@ -87,7 +87,7 @@ def test_problems_without_work_predict_nothing():
 
 @pytest.mark.parametrize("call_s", [1e-6, 0.06, 0.2, 0.4, 100.0])
 def test_a_cell_has_as_many_turns_as_it_was_given_rounds(call_s):
-    effort = Effort(rounds=10, min_rounds=3, turn_s=0.06, cell_s=1.5)
+    effort = Effort(processes=1, rounds=10, min_rounds=3, turn_s=0.06, cell_s=1.5)
     turns = [number for number in range(effort.rounds) if effort.takes_part(call_s, number)]
     assert len(turns) == effort.rounds_for(call_s)
     gaps = [after - before for before, after in zip([-1, *turns], [*turns, effort.rounds], strict=True)]
@@ -96,10 +96,30 @@ def test_a_cell_has_as_many_turns_as_it_was_given_rounds(call_s):
 
 @pytest.mark.parametrize("call_s, rounds", [(1e-6, 10), (0.15, 10), (0.3, 5), (0.5, 3), (60.0, 3)])
 def test_a_slow_call_gets_fewer_rounds_but_never_fewer_than_the_least(call_s, rounds):
-    assert Effort(rounds=10, min_rounds=3, turn_s=0.06, cell_s=1.5).rounds_for(call_s) == rounds
+    assert Effort(processes=1, rounds=10, min_rounds=3, turn_s=0.06, cell_s=1.5).rounds_for(call_s) == rounds
 
 
-@pytest.mark.parametrize("field", ["rounds", "min_rounds", "turn_s", "sample_s", "warmup_s", "cell_s", "budget_s"])
+@pytest.mark.parametrize("call_s, processes, rounds", [(1e-6, 5, 4), (0.2, 5, 2), (0.5, 5, 1), (0.51, 1, 3), (60.0, 1, 3)])
+def test_a_slow_call_is_measured_by_one_process(call_s, processes, rounds):
+    effort = Effort(processes=5, min_processes=3, rounds=4, min_rounds=3, turn_s=0.06, cell_s=1.5)
+    assert (effort.processes_for(call_s), effort.rounds_for(call_s)) == (processes, rounds)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "processes",
+        "min_processes",
+        "precision",
+        "rounds",
+        "min_rounds",
+        "turn_s",
+        "sample_s",
+        "warmup_s",
+        "cell_s",
+        "budget_s",
+    ],
+)
 @pytest.mark.parametrize("value", [0, -1, "1", True, None])
 def test_effort_is_positive(field, value):
     with pytest.raises(ValueError, match=f"{field}.*above zero"):

@@ -7,7 +7,7 @@ import pytest
 
 from harness.errors import Status
 from harness.records.accuracy import Accuracy
-from harness.records.cell import Cell, Memory, Timing
+from harness.records.cell import Cell, Memory, Timing, Turn
 from harness.records.strict_json import dumps
 from tests.unit.factories import PROBLEM, memory, timing
 
@@ -34,6 +34,7 @@ def test_statuses_are_the_promised_words():
         "out-of-memory",
         "crashed",
         "error",
+        "impossible",
     ]
 
 
@@ -83,13 +84,19 @@ def test_correct_means_within_the_bound(ratio, correct):
     assert Accuracy(1.0, ratio, 1).correct is correct
 
 
-@pytest.mark.parametrize(
-    "samples, rounds",
-    [((), ()), ((1.0,), ()), ((1.0, 2.0), (0,)), ((0.0,), (0,)), ((-1.0,), (0,)), ((math.nan,), (0,)), ((math.inf,), (0,))],
-)
-def test_a_timing_has_positive_samples_and_a_round_for_each(samples, rounds):
+@pytest.mark.parametrize("samples_s", [(), (0.0,), (1.0, -1.0), (math.nan,), (math.inf,)])
+def test_a_turn_has_positive_samples(samples_s):
     with pytest.raises(ValueError, match="sample"):
-        Timing(samples, rounds, calls_per_sample=1, build_s=0.0, first_call_s=0.0, warmup_calls=1)
+        Turn(0, 0, 0, 0.0, 1, samples_s)
+
+
+def test_a_timing_has_turns_and_a_process_one_in_a_round():
+    turn = Turn(0, 3, 0, 0.0, 1, (1.0,))
+    for turns in ((), (turn, turn)):
+        with pytest.raises(ValueError, match="turn"):
+            Timing(turns, build_s=0.0, first_call_s=0.0, warmup_calls=1)
+    both = Timing((turn,), 0.0, 0.0, 1).with_more((Turn(1, 3, 0, 0.0, 1, (2.0, 3.0)),))
+    assert (both.samples_s, both.processes) == ((1.0, 2.0, 3.0), (0, 1))
 
 
 CELLS = [

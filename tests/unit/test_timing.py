@@ -11,8 +11,11 @@ from harness.measure import timing
 class Machine:
     """Calls that take as long as they are told; a clock that nothing else moves."""
 
-    def __init__(self, *costs_s, wait_s=0.0):
+    def __init__(self, *costs_s, wait_s=0.0, fresh_s=0.0, queued=False):
         self.now = 0.0
+        self.fresh_s = fresh_s
+        self.queued = queued
+        self.checked = []
         self.costs_s = list(costs_s)
         self.wait_s = wait_s
         self.log = []
@@ -28,9 +31,19 @@ class Machine:
         self.collecting.add(gc.isenabled())
         return len(self.log)
 
+    queued = False
+
+    def next_call(self):
+        self.now += self.fresh_s
+        self.log.append("other values")
+        return self.call
+
     def wait(self, result):
         self.now += self.wait_s
         self.log.append(("wait", result))
+
+    def check(self, result):
+        self.checked.append(result)
 
     @property
     def calls(self):
@@ -49,51 +62,70 @@ def machine(monkeypatch):
 
 def test_a_sample_is_the_mean_of_calls_that_were_each_waited_for(machine):
     m = machine(1.0, 2.0, 6.0, wait_s=0.5)
-    assert timing.sample(m.call, m.wait, 3).call_s == pytest.approx((1 + 2 + 6 + 3 * 0.5) / 3)
-    assert m.log == ["call", ("wait", 1), "call", ("wait", 3), "call", ("wait", 5)]
+    assert timing.sample(m, 3).call_s == pytest.approx((1 + 2 + 6 + 3 * 0.5) / 3)
+    assert [entry for entry in m.log if entry != "other values"] == [
+        "call",
+        ("wait", 2),
+        "call",
+        ("wait", 5),
+        "call",
+        ("wait", 8),
+    ]
+
+
+def test_other_values_come_before_every_call_and_outside_the_clock(machine):
+    m = machine(1.0, fresh_s=100.0)
+    assert timing.sample(m, 3).call_s == pytest.approx(1.0)
+    assert [entry for entry in m.log if isinstance(entry, str)] == ["other values", "call"] * 3
 
 
 def test_calls_in_a_queue_are_waited_for_once_at_the_end(machine):
-    m = machine(1.0, wait_s=9.0)
-    assert timing.sample(m.call, m.wait, 3, queued=True).call_s == pytest.approx((3 + 9) / 3)
-    assert m.log == ["call", "call", "call", ("wait", 3)]
+    m = machine(1.0, wait_s=9.0, fresh_s=50.0, queued=True)
+    assert timing.sample(m, 3).call_s == pytest.approx((3 + 9) / 3)
+    assert m.log == ["other values", "call", "call", "call", ("wait", 4)]
+
+
+def test_what_a_sample_gave_is_looked_at(machine):
+    m = machine(1.0)
+    assert m.checked == [timing.sample(m, 2).result]
 
 
 def test_warming_up_goes_on_while_calls_become_faster(machine):
-    # Every call is a tenth faster than the last, down to a floor.
-    m = machine(*[0.02 * 0.9**n for n in range(10)], 0.005)
-    found = timing.warm_up(m.call, m.wait, sample_s=0.001, at_most_s=10.0)
-    assert found.call_s == pytest.approx(0.005)
-    assert found.calls == m.calls > 10
+    # Every call is a twentieth faster than the last, down to a floor.
+    m = machine(*[0.02 * 0.95**n for n in range(40)], 0.0025)
+    found = timing.warm_up(m, sample_s=0.001, at_most_s=10.0)
+    assert found.call_s == pytest.approx(0.0025) and found.steady
+    assert found.calls == m.calls > 40
 
 
-def test_warming_up_ends_at_once_when_calls_are_steady(machine):
+def test_warming_up_ends_after_two_windows_that_are_alike(machine):
     m = machine(0.02)
-    found = timing.warm_up(m.call, m.wait, sample_s=0.01, at_most_s=10.0)
-    assert (found.calls, found.call_s) == (2, pytest.approx(0.02))
+    found = timing.warm_up(m, sample_s=0.01, at_most_s=10.0)
+    assert (found.calls, found.call_s, found.steady) == (2 * timing.WINDOW, pytest.approx(0.02), True)
 
 
-def test_short_calls_are_warmed_up_in_batches_of_at_least_a_sample(machine):
+def test_short_calls_are_warmed_up_in_samples_of_a_share_of_a_samples_length(machine):
     m = machine(1e-5)
-    found = timing.warm_up(m.call, m.wait, sample_s=0.01, at_most_s=10.0)
-    # 1, 2, 4, … 1024: the last batch is the first that lasts 10 ms, and no faster than the one before it.
-    assert found.calls == m.calls == 2047
+    found = timing.warm_up(m, sample_s=0.01, at_most_s=10.0)
+    # 1, 2, 4, … 128 calls are shorter than a sixth of 10 ms; then two windows of 256.
+    assert found.calls == m.calls == 255 + 2 * timing.WINDOW * 256
 
 
 def test_a_first_call_that_compiles_is_left_behind(machine):
     m = machine(3.0, 0.02)
-    found = timing.warm_up(m.call, m.wait, sample_s=0.01, at_most_s=10.0)
-    assert found.call_s == pytest.approx(0.02)
+    found = timing.warm_up(m, sample_s=0.01, at_most_s=10.0)
+    assert found.call_s == pytest.approx(0.02) and found.steady
 
 
-def test_a_slow_call_is_warmed_up_once(machine):
+def test_a_slow_call_is_warmed_up_once_and_not_called_steady(machine):
     m = machine(5.0)
-    assert timing.warm_up(m.call, m.wait, sample_s=0.01, at_most_s=0.2).calls == 1
+    found = timing.warm_up(m, sample_s=0.01, at_most_s=0.2)
+    assert (found.calls, found.steady) == (1, False)
 
 
 def test_warming_up_ends_in_time_though_calls_become_faster_and_faster(machine):
     m = machine(*[0.9**n for n in range(200)])
-    timing.warm_up(m.call, m.wait, sample_s=0.01, at_most_s=5.0)
+    timing.warm_up(m, sample_s=0.01, at_most_s=5.0)
     assert 5.0 <= m.now < 6.0
 
 
@@ -110,30 +142,42 @@ def test_a_call_too_short_for_the_clock_is_repeated_a_bounded_number_of_times():
     assert timing.calls_per_sample(0.0, 1e9) == timing.MAX_CALLS
 
 
-def test_a_turn_throws_its_first_sample_away_and_fills_its_time(machine):
+def turn(target, calls, samples):
+    """A turn, and what was told after each of its samples."""
+    told = []
+    samples_s = timing.take_turn(
+        target, timing.Pace(calls, 0.0), samples, lambda number, result: told.append((number, result))
+    )
+    return samples_s, told
+
+
+@pytest.mark.parametrize("pace, turn_s, samples", [((10, 0.001), 0.06, 6), ((1, 2.0), 0.06, 1), ((1, 0.04), 0.06, 2)])
+def test_samples_fill_a_turn(pace, turn_s, samples):
+    assert timing.Pace(*pace).samples(turn_s) == samples
+
+
+def test_a_turn_throws_its_first_sample_away(machine):
     m = machine(*[0.05] * 10, 0.001)  # The caches are cold for the first ten calls.
-    turn = timing.take_turn(m.call, m.wait, timing.Pace(10, 0.001), 0.06)
-    assert turn.result == m.log[-1][1]  # Of the last call.
-    assert turn.samples_s == pytest.approx((0.001,) * 6)
-    assert m.calls == 70
+    samples_s, told = turn(m, 10, 6)
+    assert samples_s == pytest.approx((0.001,) * 6)
+    assert m.calls == 70 and [number for number, _ in told] == list(range(6))
+    assert told[-1][1] == m.log[-1][1]  # Of the last call.
 
 
-def test_a_turn_of_one_long_call_is_that_call(machine):
+def test_a_turn_of_one_sample_is_that_sample(machine):
     m = machine(2.0)
-    turn = timing.take_turn(m.call, m.wait, timing.Pace(1, 2.0), 0.06)
-    assert turn == timing.Turn((2.0,), result=1)
-    assert m.calls == 1
+    samples_s, told = turn(m, 1, 1)
+    assert samples_s == (2.0,) and len(told) == m.calls == 1
 
 
 def test_samples_stand_in_the_order_they_were_taken(machine):
     m = machine(0.01, 0.01, 0.02, 0.03, 0.04)
-    turn = timing.take_turn(m.call, m.wait, timing.Pace(1, 0.01), 0.04)
-    assert turn.samples_s == pytest.approx((0.01, 0.02, 0.03, 0.04))
+    assert turn(m, 1, 4)[0] == pytest.approx((0.01, 0.02, 0.03, 0.04))
 
 
 def test_nothing_is_collected_while_the_clock_runs_and_it_is_again_after(machine):
     m = machine(0.01)
-    timing.take_turn(m.call, m.wait, timing.Pace(2, 0.01), 0.1)
+    turn(m, 2, 5)
     assert m.collecting == {False} and gc.isenabled()
 
 
@@ -143,6 +187,7 @@ def test_collecting_goes_on_after_a_call_that_raised(machine):
     def fail():
         raise RuntimeError("no")
 
+    m.call = fail
     with pytest.raises(RuntimeError):
-        timing.take_turn(fail, m.wait, timing.Pace(1, 0.01), 0.1)
+        turn(m, 1, 3)
     assert gc.isenabled()

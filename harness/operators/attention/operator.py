@@ -23,6 +23,7 @@ class Attention(Operator):
     supports = Supports
     layouts: ClassVar[Mapping[str, Sequence[int] | None]] = {"BHSD": None, "BSHD": (0, 2, 1, 3)}
     keywords = ("mask", "bias")
+    structured = ("bias",)
     axes: ClassVar[Mapping[str, Sequence[str]]] = AXES
     exactly = "{place} is not zero but {error:.3g}; nothing is attended to there"
     together: ClassVar[Mapping[str, Sequence[str]]] = {"heads": ("q_heads", "kv_heads"), "length": ("q_len", "kv_len")}

@@ -195,6 +195,11 @@ class Problem(base.Problem):
         return self.batch * self.q_heads * self.pairs * per_pair
 
     @property
+    def least_share(self) -> float:
+        """Padding spares at most half of the keys, and other masks no more of the products of whole tiles."""
+        return 0.5 if self.mask or self.bias else 1.0
+
+    @property
     def dense_flops(self) -> int:
         """The same with every pair admitted: the work of an implementation that skips nothing."""
         return dataclasses.replace(self, causal=None, window=None).flops

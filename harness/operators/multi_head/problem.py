@@ -191,6 +191,11 @@ class Problem(base.Problem):
         return products * (1 if self.direction == "forward" else 2) + self.attention.flops
 
     @property
+    def least_share(self) -> float:
+        """Padding spares at most half of the keys, and other masks no more of the products of whole tiles."""
+        return 0.5 if self.mask else 1.0
+
+    @property
     def dense_flops(self) -> int:
         """The same with every pair admitted: the work of an implementation that skips nothing."""
         return self.flops - self.attention.flops + self.attention.dense_flops
