@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 MARGIN = 2.0
 """A time counts as impossible when it is below the least time by this factor.
 
-The measurement may fall short of the processor: on a machine that others used meanwhile, one large product of float32
-matrices was measured at 139 GFLOP/s, and at 326 GFLOP/s when they rested.
+The measurement may fall short of the processor: two runs on one kind of machine found 139 and 326 GFLOP/s for the same
+product of float32 matrices.
 """
 
 PRODUCTS = {
