@@ -24,6 +24,9 @@ from harness.workers.process import Worker
 LIBRARIES = ("numpy", "torch")
 """Whose matrix products are measured."""
 
+RESIZABLE = {"torch"}
+"""Libraries whose number of threads can be changed once they are imported; others need a process for each number."""
+
 ROUNDS = 2
 
 MICROBENCHMARK_S = 0.03
@@ -41,7 +44,7 @@ class _Asked:
     session: type
     arguments: tuple[Any, ...]
     threads: int
-    """Of the framework's own pool."""
+    """Of the framework when it is imported."""
     rate_s: float
 
 
@@ -75,9 +78,12 @@ def measure_limits(threads: int, launcher: Launcher = Worker, timeout_s: float =
 
 
 def _asked(threads: int) -> list[_Asked]:
-    counts = sorted({1, threads})
-    kernels = _Asked("numba", MicrobenchmarkSession, (threads,), threads, MICROBENCHMARK_S)
-    return [kernels] + [_Asked(name, ProductSession, (name, n), n, PRODUCT_S) for name in LIBRARIES for n in counts]
+    counts = tuple(sorted({1, threads}))
+    asked = [_Asked("numba", MicrobenchmarkSession, (threads,), threads, MICROBENCHMARK_S)]
+    for name in LIBRARIES:
+        for together in [counts] if name in RESIZABLE else [(count,) for count in counts]:
+            asked.append(_Asked(name, ProductSession, (name, together), max(together), PRODUCT_S))
+    return asked
 
 
 class _Found:

@@ -5,14 +5,21 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from harness.errors import Unavailable
+from harness.errors import Unavailable, describe
 from harness.frameworks import adapter
 from harness.measure.caches import cache_levels, typical_levels, working_sets
 from harness.measure.limits_messages import MeasureRates, Rate, RatesMeasured
-from harness.measure.microbenchmarks import Arithmetic, Bytes, Microbenchmark, far_arrays, missing_rates, ones
+from harness.measure.microbenchmarks import (
+    MemoryTraffic,
+    Microbenchmark,
+    MultiplyAdds,
+    far_arrays,
+    missing_rates,
+    ones,
+)
 from harness.measure.together import Threads
 from harness.operators.dtypes import DTYPES
 from harness.workers.messages import Request
@@ -64,12 +71,12 @@ class MicrobenchmarkSession:
         return times
 
     def _arithmetic(self) -> dict[Rate, Microbenchmark]:
-        kernels = Arithmetic()
+        kernels = MultiplyAdds()
         self._missing |= missing_rates("peak", kernels.missing(), self._counts)
         return {rate: one for count in self._counts for rate, one in kernels.microbenchmarks(count).items()}
 
     def _cache_reads(self) -> dict[Rate, Microbenchmark]:
-        kernels = Bytes()
+        kernels = MemoryTraffic()
         found: dict[Rate, Microbenchmark] = {}
         for count in self._counts:
             sets = working_sets(self._caches, count, kernels.step)
@@ -82,7 +89,7 @@ class MicrobenchmarkSession:
         return found
 
     def _memory(self, threads: int) -> dict[Rate, Microbenchmark]:
-        kernels = Bytes()
+        kernels = MemoryTraffic()
         arrays = far_arrays(self._caches[-1].capacity(threads), self._threads, threads, kernels.step)
         if not arrays:
             reason = "there was not enough memory, or time to fill it, for arrays far larger than the last cache"
@@ -95,16 +102,17 @@ class MicrobenchmarkSession:
 
 
 class ProductSession:
-    """A library's large matrix products."""
+    """A library's large matrix products, with several numbers of threads one after the other."""
 
-    def __init__(self, framework: str, threads: int):
-        self._framework = adapter(framework)("cpu", threads)
-        self._threads = threads
+    def __init__(self, framework: str, counts: Sequence[int]):
+        self._adapter = adapter(framework)
+        self._counts = counts
+        self._settings = self._adapter("cpu", max(counts)).settings()
 
     @property
     def ready(self) -> Any:
         """Versions and settings."""
-        return self._framework.settings()
+        return self._settings
 
     @property
     def handlers(self) -> Mapping[type[Request], Callable[[Any], Any]]:
@@ -113,10 +121,12 @@ class ProductSession:
     def measure(self, request: MeasureRates) -> RatesMeasured:
         """The rate in each dtype."""
         per_s, missing = {}, {}
-        for dtype in DTYPES:
-            rate = Rate("product", dtype, self._threads)
-            try:
-                per_s[rate] = self._framework.matmul_rate(dtype, request.rate_s)
-            except Unavailable as error:
-                missing[rate] = str(error)
+        for count in self._counts:
+            framework = self._adapter("cpu", count)
+            for dtype in DTYPES:
+                rate = Rate("product", dtype, count)
+                try:
+                    per_s[rate] = framework.matmul_rate(dtype, request.rate_s)
+                except Exception as error:  # A library may raise anything for a dtype that it cannot multiply.
+                    missing[rate] = str(error) if isinstance(error, Unavailable) else describe(error)
         return RatesMeasured(per_s, missing)

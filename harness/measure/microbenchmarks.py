@@ -15,16 +15,16 @@ from harness.measure.limits_messages import Rate
 from harness.measure.together import Threads
 from harness.operators.dtypes import DTYPES
 
-FAR = 4
+FAR = 2
 """Memory is read from arrays that are together so many times as large as the last cache, and keep little in it."""
 
-NEAR = 2
-"""Below so many times its size, what is read lies in the cache in large part, and says nothing of memory."""
+NEAR = 1.5
+"""At least so many times: on Emerald Rapids the rate falls from 29 to 17 GB/s up to there, and stays the same beyond."""
 
 LARGEST_SHARE = 8
 """These arrays take at most one in so many bytes of the memory that is available."""
 
-FILL_S = 1.0
+FILL_S = 1.5
 """Seconds to fill these arrays; what is not filled by then is not used. A virtual machine that gets each page from its host
 at the first touch was seen to take 3 s for a GiB, and 0.1 s the next time."""
 
@@ -51,7 +51,7 @@ class Microbenchmark:
         return seconds
 
 
-class Arithmetic:
+class MultiplyAdds:
     """Multiply-adds in registers."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class Arithmetic:
         return Microbenchmark([call] * threads, threads * 2 * result(1), result)
 
 
-class Bytes:
+class MemoryTraffic:
     """Reading and copying arrays of ones."""
 
     def __init__(self) -> None:
@@ -119,7 +119,7 @@ def ones(bytes: int) -> np.ndarray:
 def far_arrays(last_cache_bytes: int, threads: Threads, count: int, step: int) -> list[np.ndarray]:
     """`count` equal arrays of ones that are together far larger than the last cache, each filled by a thread.
 
-    Empty where memory or time suffice for less than twice the cache.
+    Empty where memory or time suffice for less than `NEAR` times the cache.
     """
     wanted = min(FAR * last_cache_bytes, psutil.virtual_memory().available // LARGEST_SHARE)
     arrays = [_empty(wanted // count // step * step) for _ in range(count)]

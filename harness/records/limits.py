@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 MARGIN = 2.0
 """A time counts as impossible when it is below the least time by this factor.
 
-The measurement may fall short of the processor: on a machine that others used meanwhile, one large product of float32
-matrices was measured at 139 GFLOP/s, and at 326 GFLOP/s when they rested.
+The measurement may fall short of the processor: two runs on one kind of machine found 139 and 326 GFLOP/s for the same
+product of float32 matrices.
 """
 
 PRODUCTS = {
@@ -32,7 +32,10 @@ come close to float32's precision (Henry, Tang and Heinecke, ARITH 2019); matrix
 """
 
 MOST_FOREIGN = 0.2
-"""Share of the processors that others may have used while the limits were measured: beyond it there is no `floor_s`."""
+"""Share of the processors that others may have used while the limits were measured; beyond it there is no `floor_s`.
+
+With 0.4 to 0.6 on two CPUs, rates of two threads were seen at half of what they are.
+"""
 
 Rates = Mapping[int, float]
 """A rate a second, by the number of threads."""

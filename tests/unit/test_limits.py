@@ -309,7 +309,7 @@ def test_a_microbenchmark_that_computes_something_else_is_an_error():
 def test_arrays_far_larger_than_the_last_cache_are_aligned_and_full_of_ones():
     with Threads(2) as pair:
         arrays = microbenchmarks.far_arrays(2**20, pair, 2, 1024)
-    assert [array.nbytes for array in arrays] == [2 * 2**20] * 2
+    assert [array.nbytes for array in arrays] == [microbenchmarks.FAR * 2**20 // 2] * 2
     assert all(array.ctypes.data % 64 == 0 and (array == 1).all() for array in arrays)
 
 
@@ -320,7 +320,7 @@ def test_arrays_that_cannot_be_filled_in_time_are_not_used(monkeypatch):
 
 
 def test_reading_and_copying_count_every_byte():
-    kernels = microbenchmarks.Bytes()
+    kernels = microbenchmarks.MemoryTraffic()
     arrays = [[microbenchmarks.ones(4096), microbenchmarks.ones(4096)] for _ in range(2)]
     with Threads(2) as pair:
         for one in {**kernels.read("memory", arrays), **kernels.copy("memory", arrays)}.values():
