@@ -34,7 +34,7 @@ def _unavailable(device):
         return "zentorch is not installed; install it with pip install 'attention-harness[zentorch]'"
     if "avx512_bf16" not in _processor_flags():
         return "zentorch's kernel needs a processor with AVX512-BF16; elsewhere its operator calls PyTorch's own"
-    return _other_torch()
+    return _version_mismatch()
 
 
 def _processor_flags():
@@ -42,7 +42,7 @@ def _processor_flags():
     return cpuinfo.read_text(encoding="utf-8").split() if cpuinfo.exists() else []
 
 
-def _other_torch():
+def _version_mismatch():
     """Its library is linked against one minor version of PyTorch, which its own version repeats."""
     try:
         zentorch, torch = (importlib.metadata.version(name) for name in ("zentorch", "torch"))
