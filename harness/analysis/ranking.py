@@ -16,7 +16,7 @@ class Ranking:
     fastest: str
     median_s: float
     ties: tuple[str, ...]
-    """Those that cannot be told from it: their ratio to it, round by round, is not above one with 95 % confidence."""
+    """Those that cannot be told from it: their ratio to it is not above one with 95 % confidence."""
     second: str
     """The next where none is tied; "" where it is alone."""
     times: float

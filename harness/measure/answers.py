@@ -19,11 +19,15 @@ from harness.records.accuracy import Accuracy
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownValues:
     """Values that the parent can make too, and what comes of them."""
 
     seed: int
     expected: Expected
+
+
+KEPT_BYTES = 2**26
+"""Of an answer that is kept from process to process."""
 
 
 @dataclass
@@ -37,7 +41,7 @@ class Answers:
     draw: random.Random
     first: Expected = field(init=False)
     """For the problem's own arrays."""
-    known: Known = field(init=False)
+    known: KnownValues = field(init=False)
     """For the values of the turn that is verified."""
     _seen: dict[str, set[int]] = field(init=False, default_factory=dict)
 
@@ -47,7 +51,7 @@ class Answers:
         if not (hasattr(self, "first") and all(tensor.complete for tensor in self.first.values())):
             self.first = self._expected(inputs)
         seed = self.draw.getrandbits(32)
-        self.known = Known(seed, self._expected(values.others(inputs, values.changing(self.operator, inputs), seed)))
+        self.known = KnownValues(seed, self._expected(values.others(inputs, values.changing(self.operator, inputs), seed)))
 
     def _expected(self, inputs: Mapping[str, np.ndarray]) -> Expected:
         answer = self.operator.expected(self.problem, inputs, self.draw.getrandbits(32))
@@ -55,6 +59,12 @@ class Answers:
             if tensor.rows is not None:
                 self._seen.setdefault(name, set()).update(int(row) for row in tensor.rows)
         return answer
+
+    def forget(self) -> None:
+        """Let go of what is large until another process needs it: a run has many problems."""
+        del self.known
+        if sum(tensor.value.nbytes + tensor.bound.nbytes for tensor in self.first.values()) > KEPT_BYTES:
+            del self.first
 
     @property
     def share(self) -> float:

@@ -121,6 +121,7 @@ class Manager:
                 timings.pop(name, None)
             else:
                 found[name] = records.measured(self._plan, problem, outcome, before.get(name), answers.share)
+        answers.forget()
         estimates = Estimates(timings | {name: cell.timing for name, cell in found.items() if cell.timing})
         for name, cell in found.items():
             yield with_reason_to_stop(self._possible(cell, estimates.time(name)), estimates.time(name), self._plan.effort)

@@ -144,6 +144,8 @@ class Worker:
 
     def pause(self) -> None:
         """Stop the process and whatever it started, so that it uses no processor at all until it is asked again."""
+        if not self.alive:  # Its number may be another's by now.
+            return
         self._signal(signal.SIGSTOP)
         with contextlib.suppress(ChildProcessError):  # It has ended, and was waited for.
             os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
