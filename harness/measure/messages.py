@@ -50,9 +50,9 @@ class Sample(Request):
 
     turn_s: float
     seed: int
-    """Of the values in this turn, and of which sample's outputs are kept."""
+    """Of which call's outputs are kept, and of the values of a forward pass before gradients."""
     known: int | None = None
-    """The last call of that sample gets the values that the parent can make too, from this seed; None to keep nothing."""
+    """That call gets values that the parent can make too, from this seed; None to keep nothing."""
 
 
 @dataclass(frozen=True)

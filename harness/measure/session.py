@@ -16,7 +16,7 @@ import numpy as np
 
 from harness.errors import Status
 from harness.measure import memory, timing
-from harness.measure.fresh_call import FreshCall
+from harness.measure.fresh_call import FreshCall, Kept, KnownCall
 from harness.measure.integrity import Integrity
 from harness.measure.messages import (
     Finish,
@@ -35,14 +35,6 @@ from harness.operators import checks
 from harness.plugins.bound_call import BoundCall
 from harness.plugins.session import ImplementationSession
 from harness.workers.messages import Failed, Request
-
-
-@dataclass(frozen=True)
-class Kept:
-    """The outputs of a call, as they were when it had returned."""
-
-    result: Any
-    outputs: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -79,7 +71,7 @@ class MeasuringSession(ImplementationSession):
         bound = BoundCall(self.implementation, self.framework, problem)
         bound.bind(operator.inputs(problem, request.seed))
         (first_call_s, result), mark = memory.watch(lambda: _timed(bound.call_and_synchronize))
-        self._keep(bound, result)
+        self.kept = Kept.of(bound, result)
         # The implementation may hold the very arrays that were made, so they are made again to compare with.
         if changed := checks.changed_input(operator.inputs(problem, request.seed), bound.inputs_now()):
             return Rejected(Status.INCORRECT, changed)
@@ -105,19 +97,10 @@ class MeasuringSession(ImplementationSession):
         start_s = time.monotonic()
         target, pace = self._prepared().target, self._prepared().pace
         self.kept = None
-        target.begin(request.seed)
         samples = pace.samples(request.turn_s)
-        chosen = random.Random(request.seed).randrange(samples) if request.known is not None else -1
-        if request.known is not None:
-            thrown_away = samples > 1
-            per_sample = 1 if target.queued else pace.calls
-            target.give_known(request.known, after=(thrown_away + chosen + 1) * per_sample - 1)
-
-        def after(number: int, result: Any) -> None:
-            if number == chosen:
-                self._keep(target.bound, result)
-
-        samples_s = timing.take_turn(target, pace, samples, after)
+        target.begin(request.seed, self._known(request, pace, samples))
+        samples_s = timing.take_turn(target, pace, samples)
+        self.kept = target.kept
         end_s = time.monotonic()
         if replaced := self._integrity.broken():
             return Failed(Status.ERROR, f"it replaced {replaced}, which measures it; no implementation may")
@@ -149,9 +132,13 @@ class MeasuringSession(ImplementationSession):
         """The best of several large square matrix products."""
         return Rated(self.framework.matmul_rate(request.dtype))
 
-    def _keep(self, bound: BoundCall, result: Any) -> None:
-        """Copy the outputs at once: what is written later does not count."""
-        self.kept = Kept(result, {name: output.copy() for name, output in bound.outputs(result).items()})
+    def _known(self, request: Sample, pace: timing.Pace, samples: int) -> KnownCall | None:
+        """The call of the turn that is to be kept: any that is timed, drawn from the seed."""
+        if request.known is None:
+            return None
+        calls = 1 if self._prepared().target.queued else pace.calls
+        thrown_away = calls if samples > 1 else 0
+        return KnownCall(request.known, thrown_away + random.Random(request.seed).randrange(samples * calls))
 
     def _prepared(self) -> PreparedCall:
         if self.prepared is None:

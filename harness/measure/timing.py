@@ -13,7 +13,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 MAX_CALLS = 100_000
 
@@ -30,21 +30,12 @@ class Target(Protocol):
     def wait(self, result: Any) -> None:
         """Return when a result has been computed."""
 
-    def check(self, result: Any) -> None:
-        """Raise unless a result is what a call must return."""
+    def finished(self, result: Any) -> None:
+        """Look at what a call, or the last of a queue, gave. Raises for what no call may return."""
 
 
-class Sampled(NamedTuple):
-    """One sample."""
-
-    call_s: float
-    """Seconds a call."""
-    result: Any
-    """What the last call gave."""
-
-
-def sample(target: Target, calls: int) -> Sampled:
-    """The mean time of `calls` calls."""
+def sample(target: Target, calls: int) -> float:
+    """The mean time of `calls` calls, in seconds."""
     if target.queued:
         return _sample_of_a_queue(target, calls)
     clock, wait, total_s, result = time.perf_counter, target.wait, 0.0, None
@@ -55,19 +46,19 @@ def sample(target: Target, calls: int) -> Sampled:
         result = call()
         wait(result)
         total_s += clock() - start
-    target.check(result)
-    return Sampled(total_s / calls, result)
+        target.finished(result)
+    return total_s / calls
 
 
-def _sample_of_a_queue(target: Target, calls: int) -> Sampled:
+def _sample_of_a_queue(target: Target, calls: int) -> float:
     clock, call, result = time.perf_counter, target.next_call(), None
     start = clock()
     for _ in range(calls):
         result = call()
     target.wait(result)
     total_s = clock() - start
-    target.check(result)
-    return Sampled(total_s / calls, result)
+    target.finished(result)
+    return total_s / calls
 
 
 @dataclass(frozen=True)
@@ -96,7 +87,7 @@ def warm_up(target: Target, sample_s: float, at_most_s: float) -> WarmUp:
     calls, total, spent_s = 1, 0, 0.0
     times: list[float] = []
     while True:
-        call_s = sample(target, calls).call_s
+        call_s = sample(target, calls)
         total += calls
         spent_s += call_s * calls
         if call_s * calls < sample_s / WINDOW and calls < MAX_CALLS:
@@ -133,8 +124,8 @@ class Pace:
         return max(1, round(turn_s / max(self.call_s * self.calls, 1e-9)))
 
 
-def take_turn(target: Target, pace: Pace, samples: int, after: Callable[[int, Any], None]) -> tuple[float, ...]:
-    """So many samples, one after the other. `after` is told the number of each and what its last call gave, at once.
+def take_turn(target: Target, pace: Pace, samples: int) -> tuple[float, ...]:
+    """So many samples, one after the other.
 
     Others have run since the last turn and the caches are theirs: where a turn is of several samples, one is taken and
     thrown away first.
@@ -144,12 +135,6 @@ def take_turn(target: Target, pace: Pace, samples: int, after: Callable[[int, An
     try:
         if samples > 1:
             sample(target, pace.calls)
-        samples_s = []
-        for number in range(samples):
-            call_s, result = sample(target, pace.calls)
-            after(number, result)
-            samples_s.append(call_s)
-            result = None
+        return tuple(sample(target, pace.calls) for _ in range(samples))
     finally:
         gc.enable()
-    return tuple(samples_s)

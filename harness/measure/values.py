@@ -6,8 +6,10 @@ their distribution and sums stay what they were, and every element is another. I
 
 from __future__ import annotations
 
+import itertools
+import math
 import random
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -22,14 +24,32 @@ def changing(operator: Operator, inputs: Mapping[str, np.ndarray]) -> tuple[str,
 
 def others(inputs: Mapping[str, np.ndarray], names: Collection[str], seed: int) -> dict[str, np.ndarray]:
     """All the arrays, those called `names` with other values. The same seed gives the same bits in every process."""
-    offsets = dict(zip(sorted(names), offsets_of(seed, [inputs[name].size for name in sorted(names)]), strict=True))
+    draw = random.Random(seed)
+    offsets = {name: 1 + draw.randrange(inputs[name].size - 1) for name in sorted(names)}
     return {name: rolled(array, offsets[name]) if name in offsets else array for name, array in inputs.items()}
 
 
-def offsets_of(seed: int, sizes: Collection[int]) -> Iterator[int]:
-    """An offset for each array of so many elements; never 0."""
-    draw = random.Random(seed)
-    return (1 + draw.randrange(size - 1) for size in sizes)
+class Offsets:
+    """Offsets for arrays of so many elements, which do not come again before every combination has come.
+
+    Drawn at random, those of arrays of a few hundred elements would come again within some thousand calls.
+    """
+
+    def __init__(self, sizes: Collection[int]):
+        self._ranges = [size - 1 for size in sizes]
+        self._total = math.prod(self._ranges)
+        self._at = random.SystemRandom().randrange(self._total)
+        # Without a common divisor every combination is reached before one comes again.
+        self._step = next(step for step in itertools.count(int(0.618 * self._total) + 1) if math.gcd(step, self._total) == 1)
+
+    def __next__(self) -> list[int]:
+        """An offset for each array; never 0."""
+        self._at = (self._at + self._step) % self._total
+        left, offsets = self._at, []
+        for count in self._ranges:
+            left, offset = divmod(left, count)
+            offsets.append(1 + offset)
+        return offsets
 
 
 def rolled(array: np.ndarray, offset: int) -> np.ndarray:

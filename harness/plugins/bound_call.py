@@ -52,14 +52,14 @@ class BoundCall:
         """
         self._moves = not where_they_lie
         gradient = self._operator.gradient
-        self.given = {name: self._in_layout(name, array) for name, array in inputs.items() if name != gradient}
+        self.given = {name: self.in_layout(name, array) for name, array in inputs.items() if name != gradient}
         """NumPy arrays by name, in the declared layout, that the native ones are made from."""
         self.native_inputs = {name: self.framework.from_numpy(array) for name, array in self.given.items()}
         """By name, as the implementation receives them: to see afterwards that it left them alone."""
         self._ready = self._load(self._given(self.native_inputs).parameters)
         if self.problem.direction == "backward":
             self.run_forward()
-            self.given[gradient] = self._in_layout(gradient, inputs[gradient])
+            self.given[gradient] = self.in_layout(gradient, inputs[gradient])
             self.native_inputs[gradient] = self.framework.from_numpy(self.given[gradient])
         self._call_with_inputs()
 
@@ -152,7 +152,7 @@ class BoundCall:
 
         Parameters stay as they were loaded."""
         for name, given in self._of_calls().items():
-            given[...] = self._in_layout(name, inputs[name])
+            given[...] = self.in_layout(name, inputs[name])
 
     def copied_inputs(self) -> list[str]:
         """The inputs that the implementation receives elsewhere in memory, or with other strides, than they were given."""
@@ -162,7 +162,8 @@ class BoundCall:
     def _of_calls(self) -> dict[str, np.ndarray]:
         return {name: x for name, x in self.given.items() if name not in self._operator.parameters}
 
-    def _in_layout(self, name: str, array: np.ndarray) -> np.ndarray:
+    def in_layout(self, name: str, array: np.ndarray) -> np.ndarray:
+        """A canonical input in the declared layout, in one piece."""
         if self._order is None or self._has_one_layout(name):
             return array
         transposed = array.transpose(self._order)

@@ -24,7 +24,7 @@ def test_a_thousand_calls_of_nothing(benchmark, queued):
         def wait(self, result):
             framework.synchronize(result)
 
-        def check(self, result):
+        def finished(self, result):
             pass
 
     target = Nothing()

@@ -15,7 +15,9 @@ pytestmark = pytest.mark.xdist_group("cheats")
 def cells(tmp_path_factory):
     """The records of one run over all of them."""
     harness = Harness(tmp_path_factory.mktemp("cheats"))
-    problems = harness.write("tiny.toml", TINY_PROBLEMS.replace("length = 16", "length = 48"))
+    # Three processes, three calls that are verified: a cheat that works now and then is not lucky three times.
+    text = TINY_PROBLEMS.replace("processes = 1", "processes = 3\nprecision = 1e-9").replace("length = 16", "length = 48")
+    problems = harness.write("tiny.toml", text)
     names = ",".join([*HONEST, *REFUSED])
     harness("run", "--plugin", PLUGINS / "cheats.py", "--impl", names, "--problems", problems, "--out", "out")
     lines = [json.loads(line) for line in (harness.folder / "out/journal.jsonl").read_text().splitlines()]

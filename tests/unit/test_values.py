@@ -1,14 +1,16 @@
 """Other values for every call: never the same, of the same distribution, and those of a seed the same in every process."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 
 from harness.frameworks import adapter
 from harness.measure import values
-from harness.measure.fresh_call import FreshCall
+from harness.measure.fresh_call import FreshCall, KnownCall
 from harness.multi_head import MULTI_HEAD
+from harness.operators import checks
 from harness.operators.attention.operator import ATTENTION
 from harness.plugins.bound_call import BoundCall
 from harness.plugins.registry import discover
@@ -56,7 +58,7 @@ def test_every_element_is_another_and_all_are_still_there(seed):
 
 def test_no_two_calls_have_the_same_values_in_the_same_arrays():
     target, given = fresh(PROBLEM)
-    target.begin(3)
+    target.begin(3, None)
     addresses = set()
     for _ in range(20):
         target.next_call()()
@@ -66,13 +68,21 @@ def test_no_two_calls_have_the_same_values_in_the_same_arrays():
     assert all(call["mask"] is given[0]["mask"] for call in given)
 
 
+@pytest.mark.parametrize("sizes", [(5, 7, 4), (2, 3), (385, 385, 385), (2,)])
+def test_offsets_do_not_come_again_before_all_have_come(sizes):
+    offsets, some = values.Offsets(sizes), min(math.prod(size - 1 for size in sizes), 20_000)
+    drawn = [tuple(next(offsets)) for _ in range(some)]
+    assert len(set(drawn)) == some
+    assert all(1 <= offset < size for one in drawn for offset, size in zip(one, sizes, strict=True))
+
+
 @pytest.mark.parametrize("layout", ["BHSD", "BSHD"])
 def test_the_call_that_is_verified_gets_what_the_parent_makes(layout):
     target, given = fresh(PROBLEM, layout)
-    target.begin(3)
-    target.give_known(99, after=2)
-    for _ in range(4):
-        target.next_call()()
+    target.begin(3, KnownCall(99, after=2))
+    for number in range(4):
+        target.finished(target.next_call()())
+        assert (target.kept is not None) == (number >= 2)
     known = values.others(ATTENTION.inputs(PROBLEM), ("q", "k", "v"), 99)
     order = ATTENTION.layouts[layout] or (0, 1, 2, 3)
     matches = [all(np.array_equal(call[name], known[name].transpose(order)) for name in ("q", "k", "v")) for call in given]
@@ -85,7 +95,23 @@ def test_where_the_adapter_copies_the_copies_change_too():
 
     target, _ = fresh(Problem(q_len=4, head_dim=4), framework="jax")
     before = target.bound.native_inputs["q"]
-    target.begin(1)
+    target.begin(1, None)
     target.next_call()
     assert isinstance(target.bound.native_inputs["q"], jax.Array)
     assert not np.array_equal(before, target.bound.native_inputs["q"])
+
+
+@pytest.mark.parametrize("known", [None, KnownCall(7, after=1)])
+def test_the_saved_state_of_a_turn_is_of_the_values_that_its_gradient_is_of(known):
+    """The gradients of the kept call are the oracle's for what the parent makes; those of every other turn have others."""
+    bound = BoundCall(discover().of("attention").implementations["numpy"], adapter("numpy")("cpu", 1), BACKWARD)
+    bound.bind(ATTENTION.inputs(BACKWARD))
+    target = FreshCall(bound, ATTENTION, 0)
+    target.begin(3, known)
+    for _ in range(3):
+        target.finished(target.next_call()())
+    if known is None:
+        assert target.kept is None and (bound.given["q"] != ATTENTION.inputs(BACKWARD)["q"]).all()
+        return
+    answer = ATTENTION.expected(BACKWARD, values.others(ATTENTION.inputs(BACKWARD), ("q", "k", "v", "do"), 7))
+    assert checks.accuracy(target.kept.outputs, answer).correct

@@ -186,6 +186,23 @@ def returns_an_input(problem):
     return attention
 
 
+@declared("honest-after-a-pause")
+def honest_after_a_pause(problem):
+    """Believes that the call which is verified comes later than the others, and works only then."""
+    gaps, last, o = [], None, None
+
+    def attention(q, k, v):
+        nonlocal last, o
+        now = time.perf_counter()
+        gaps.append(now - last if last else 0.0)
+        if o is None or len(gaps) < 12 or gaps[-1] > 3 * sorted(gaps[-12:])[6]:
+            o = solve(problem, q, k, v)
+        last = time.perf_counter()
+        return o.copy()
+
+    return attention
+
+
 # --- changes to what measures ------------------------------------------------------------------------
 
 
@@ -255,6 +272,7 @@ REFUSED = {
     "writes-late": "from the oracle",
     "half-of-the-rows": "o changed after the call had returned",
     "returns-an-input": "not while it was timed",
+    "honest-after-a-pause": "not while it was timed",
     "slows-the-clock": "it replaced time.perf_counter",
     "changes-the-loop": "it replaced harness.measure.fresh_call.FreshCall.next_call",
     "changes-the-random-numbers": "it replaced random.Random",
