@@ -22,6 +22,7 @@ MEASURED = (
 AFTER = (
     "flops", "bytes", "threads", "baseline", "rounds", "elements_checked",
     "times_fastest", "times_fastest_low", "times_fastest_high",
+    "memory_resolution_bytes",
 )  # fmt: skip
 """Columns of results.csv: the problem's own stand between these. docs/report.md says what each means; none ever changes."""
 
@@ -111,5 +112,6 @@ def _row(cell: Cell, run: Run, baseline: Cell | None, fastest: Cell | None) -> d
         row["peak_memory_bytes"] = cell.memory.peak_bytes
         row["workspace_bytes"] = cell.memory.workspace_bytes
         row["memory_method"] = cell.memory.method
+        row["memory_resolution_bytes"] = cell.memory.resolution_bytes
     row["warnings"] = "; ".join(warnings)
     return row
