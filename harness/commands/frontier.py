@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.commands import options
 from harness.plugins.registry import discover
+
+if TYPE_CHECKING:
+    from harness.measure.frontier import Prober, Trial
+    from harness.operators.problem import Problem
 
 
 def add(verbs: Any) -> None:
@@ -28,6 +33,12 @@ def add(verbs: Any) -> None:
     verb.add_argument("--problems", type=Path, metavar="FILE", help="problems of your own; the first is made longer")
     verb.add_argument("--threads", type=options.positive_int, metavar="N", help="CPU threads for every implementation (all)")
     verb.set_defaults(run=run)
+
+
+def _fits(prober: Prober, first: Problem, length: int) -> Trial:
+    from harness.measure.frontier import of_length
+
+    return prober.fits(of_length(first, length), length)
 
 
 def run(given: argparse.Namespace) -> bool:
@@ -59,7 +70,7 @@ def run(given: argparse.Namespace) -> bool:
             print(f"{contender.name}: unavailable: {contender.absent}")
             continue
         prober = Prober(registry.operator, registry.implementations[contender.name], contender, allowance)
-        frontier = search(contender.name, lambda n, p=prober: p.fits(of_length(first, n), n), given.longest)  # type: ignore[misc]
+        frontier = search(contender.name, partial(_fits, prober, first), given.longest)
         some |= frontier.largest is not None
         reached = f"{frontier.largest.length} in {seconds(frontier.largest.call_s or 0)}" if frontier.largest else "nothing"
         beyond = f"; {frontier.beyond.length}: {frontier.beyond.reason}" if frontier.beyond else "; nothing longer was tried"
