@@ -61,9 +61,8 @@ def run(given: argparse.Namespace) -> bool:
     registry = found.of(planned.operator)
     first = planned.problems[0]
     allowance = Allowance(given.time, planned.memory_bytes, given.timeout, given.threads or len(os.sched_getaffinity(0)))
-    print(
-        f"{of_length(first, 1024).name} and longer; {given.time:g} s a call, {given.memory:g} GiB, {allowance.threads} threads"
-    )
+    limits = f"{given.time:g} s a call, {given.memory:g} GiB, {allowance.threads} threads"
+    print(f"{of_length(first, 1024).name} and longer; {limits}")
     some = False
     for contender in planned.contenders:
         if contender.absent:
