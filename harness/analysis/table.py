@@ -25,7 +25,7 @@ AFTER = (
     "flops", "bytes", "threads", "baseline", "rounds", "elements_checked",
     "times_fastest", "times_fastest_low", "times_fastest_high",
     "speedup_low", "speedup_high", "processes", "stopped", "checked_share", "import_s", "break_even_calls",
-    "percent_of_limit", "limit", "notes",
+    "percent_of_limit", "limit", "memory_resolution_bytes", "notes",
 )  # fmt: skip
 """Columns of results.csv: the problem's own stand between these. docs/report.md says what each means; none ever changes."""
 
@@ -121,6 +121,7 @@ def _row(cell: Cell, run: Run, found: Estimates | None) -> dict[str, Any]:
         row["peak_memory_bytes"] = cell.memory.peak_bytes
         row["workspace_bytes"] = cell.memory.workspace_bytes
         row["memory_method"] = cell.memory.method
+        row["memory_resolution_bytes"] = cell.memory.resolution_bytes
     row["warnings"] = "; ".join(warnings)
     row["notes"] = short(warnings)
     return row

@@ -42,6 +42,8 @@ class Framework:
     """Importable names that must exist, the one that gives the version first."""
     extra: ClassVar[str] = ""
     """The extra of this distribution that installs it; empty for the core."""
+    smallest_buffer: ClassVar[int] = 1024
+    """Bytes of the smallest buffer that a callable keeps; the graph and tables of a compiled one are in smaller pieces."""
     asynchronous: bool = False
     """Whether calls only enqueue work on a device, so that several may share one synchronisation."""
 
@@ -66,6 +68,11 @@ class Framework:
         if device == "cpu":
             variables["CUDA_VISIBLE_DEVICES"] = ""
         return variables
+
+    @classmethod
+    def memory_environment(cls, device: str) -> dict[str, str]:
+        """Further variables for the process that measures memory, so that its allocator keeps nothing that is freed."""
+        return {}
 
     @classmethod
     def keeps_memory(cls, device: str) -> bool:

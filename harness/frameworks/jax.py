@@ -17,6 +17,7 @@ class Jax(Framework):
 
     modules = ("jax", "jaxlib")
     extra = "jax"
+    smallest_buffer = 2**17
 
     @classmethod
     def environment(cls, device: str, threads: int) -> dict[str, str]:

@@ -17,6 +17,7 @@ class OnnxRuntime(Framework):
 
     modules = ("onnxruntime", "onnx")
     extra = "onnxruntime"
+    smallest_buffer = 2**17
 
     def __init__(self, device: str, threads: int):
         super().__init__(device, threads)

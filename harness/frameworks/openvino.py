@@ -18,6 +18,7 @@ class OpenVino(Framework):
 
     modules = ("openvino",)
     extra = "openvino"
+    smallest_buffer = 2**14
 
     @classmethod
     def environment(cls, device: str, threads: int) -> dict[str, str]:

@@ -17,6 +17,7 @@ class TensorFlow(Framework):
 
     modules: ClassVar[Sequence[str]] = ("tensorflow",)
     extra = "tensorflow"
+    smallest_buffer = 2**14
 
     @classmethod
     def environment(cls, device: str, threads: int) -> dict[str, str]:
@@ -29,8 +30,9 @@ class TensorFlow(Framework):
         }
 
     @classmethod
-    def keeps_memory(cls, device: str) -> bool:
-        return device == "cpu"  # oneDNN builds allocate from a pool that never shrinks (BFC).
+    def memory_environment(cls, device: str) -> dict[str, str]:
+        # Builds with oneDNN allocate from a pool that never shrinks (BFC), unless told not to: core/util/onednn_env_vars.cc.
+        return {"TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "true"} if device == "cpu" else {}
 
     def __init__(self, device: str, threads: int):
         super().__init__(device, threads)

@@ -8,16 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 from harness.errors import Status
 from harness.frameworks import adapter
-from harness.measure import memory
+from harness.measure import memory, tracer
 from harness.measure.memory_session import MemorySession
-from harness.measure.messages import MeasureMemory
+from harness.measure.messages import MeasureMemory, TraceMemory
 from harness.measure.plan import Plan
 from harness.measure.pool import Launcher
+from harness.operators.problem import Problem
 from harness.plugins.contender import Contender
 from harness.plugins.session import environment, opening
 from harness.records.cell import Cell, Memory
 from harness.workers.messages import Failed
 from harness.workers.process import Worker
+
+_LONGEST_TRACED_S = 3.0
+"""A call that takes longer is not traced: it would be called four times more."""
 
 
 class MemoryPass:
@@ -74,14 +78,25 @@ class MemoryPass:
                 if worker is not None:
                     worker.close()
                 worker = self._launch(contender)
-            reply = worker.ask(MeasureMemory(problem, self._plan.seed), self._plan.timeout_s)
-            found.put((cell, reply if isinstance(reply, Failed) else reply.memory))
+            found.put((cell, self._ask(worker, contender, problem)))
         if worker is not None:
             worker.close()
 
+    def _ask(self, worker: Worker, contender: Contender, problem: Problem) -> Memory | Failed:
+        """By the high-water mark, then by a trace of allocations where it can be had; should that fail, the mark stands."""
+        seed, timeout_s = self._plan.seed, self._plan.timeout_s
+        marked = worker.ask(MeasureMemory(problem, seed), timeout_s)
+        if isinstance(marked, Failed):
+            return marked
+        if contender.device != "cpu" or marked.call_s > _LONGEST_TRACED_S or not tracer.available():
+            return marked.memory
+        traced = worker.ask(TraceMemory(problem, seed, marked), timeout_s)
+        return marked.memory if isinstance(traced, Failed) else traced.memory
+
     def _launch(self, contender: Contender) -> Worker:
         plan = self._plan
-        variables = {**environment(contender, plan.threads), **memory.ALLOCATOR}
+        own = adapter(contender.framework).memory_environment(contender.device)
+        variables = {**environment(contender, plan.threads), **memory.ALLOCATOR, **own}
         return self._launcher(opening(contender, MemorySession, plan.threads, plan.memory_bytes), variables, plan.timeout_s)
 
 

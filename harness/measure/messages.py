@@ -110,6 +110,21 @@ class MeasureMemory(Request):
 @dataclass(frozen=True)
 class MemoryMeasured:
     memory: Memory
+    rise_bytes: int
+    """By how much the high-water mark rose during the call."""
+    call_s: float
+    """Seconds that the call took."""
+
+
+@dataclass(frozen=True)
+class TraceMemory(Request):
+    """Measure it again by tracing allocations. Answered by `MemoryMeasured` or `Failed`."""
+
+    STEP: ClassVar[str] = "the allocation trace"
+
+    problem: Problem
+    seed: int
+    marked: MemoryMeasured
 
 
 @dataclass(frozen=True)

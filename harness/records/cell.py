@@ -100,6 +100,8 @@ class Memory:
     """What the call needed beyond its inputs and its output, kept buffers included."""
     method: str
     """How it was read, such as "VmHWM after clear_refs"."""
+    resolution_bytes: int = 2**19
+    """How far the two may be from the truth. Records of old do not say: the step of the high-water mark on two CPUs."""
 
 
 @dataclass(frozen=True)

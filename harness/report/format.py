@@ -20,9 +20,20 @@ def seconds(value: float) -> str:
     return _scaled(value, _TIMES)
 
 
-def size(value: float) -> str:
-    """A number of bytes as "12.5 MiB"; empty for nan."""
-    return "0 B" if value == 0 else _scaled(value, _SIZES)
+def size(value: float, resolution: float = 0) -> str:
+    """A number of bytes as "12.5 MiB", to the digit that a `resolution` in bytes leaves; empty for nan.
+
+    A value that cannot be told from zero is told by what it is less than: itself and the resolution, in whole resolutions.
+    """
+    if value is None or math.isnan(value):
+        return ""
+    if not resolution > 0:
+        return "0 B" if value == 0 else _scaled(value, _SIZES)
+    if value <= resolution:
+        return "<" + _scaled(resolution * math.ceil((value + resolution) / resolution), _SIZES)
+    unit, _ = next(u for u in _SIZES if value >= u[0])
+    last_digit = unit * 10.0 ** math.floor(math.log10(resolution / unit))
+    return _scaled(round(value / last_digit) * last_digit, _SIZES)
 
 
 def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
@@ -85,7 +96,7 @@ def display_rows(problem_rows: pd.DataFrame, narrow: bool = False) -> list[list[
             f"{row.tflops:.3g}",
             of_limit(row.percent_of_limit, row.limit),
             seconds(row.build_s + row.first_call_s),
-            size(row.workspace_bytes),
+            size(row.workspace_bytes, row.memory_resolution_bytes),
             error(row.error_over_bound),
             row.notes,
         ]

@@ -9,7 +9,6 @@ from harness.workers.failure import OUT_OF_MEMORY
 MIB = 2**20
 AMOUNT = 128 * MIB
 
-# The kernel counts resident pages in steps of up to 64 a core.
 SLACK = AMOUNT // 8
 
 resets = pytest.mark.skipif(not memory.can_reset(), reason="this kernel does not let a process reset its high-water mark")
@@ -92,6 +91,30 @@ def test_a_call_that_raises_is_not_swallowed():
 
     with pytest.raises(MemoryError, match="too much"):
         memory.watch(fail)
+
+
+@resets
+def test_the_mark_is_wrong_by_less_than_its_step():
+    few_pages = 2**17  # Of Python itself.
+    for amount in (MIB, 4 * MIB, AMOUNT):
+        found = rise(lambda amount=amount: np.ones(amount, np.uint8))
+        assert found == pytest.approx(amount, abs=memory.step_bytes() + few_pages)
+
+
+@pytest.mark.parametrize(
+    "release, online, usable, step",
+    [
+        ("6.18.44", 2, 2, 512 * 1024),  # 2 counters of 2 CPUs, 32 pages each.
+        ("6.2.0-39-generic", 64, 4, 4 * MIB),  # 128 pages, twice the CPUs.
+        ("5.15.0", 64, 4, 2 * MIB),  # 64 pages a thread.
+    ],
+)
+def test_the_step_follows_from_the_kernel_and_the_cpus(monkeypatch, release, online, usable, step):
+    monkeypatch.setattr(memory.platform, "release", lambda: release)
+    monkeypatch.setattr(memory.os, "cpu_count", lambda: online)
+    monkeypatch.setattr(memory.os, "sched_getaffinity", lambda pid: set(range(usable)))
+    monkeypatch.setattr(memory.mmap, "PAGESIZE", 4096)
+    assert memory.step_bytes() == step
 
 
 @pytest.mark.parametrize(

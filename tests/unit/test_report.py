@@ -16,6 +16,7 @@ from harness.errors import Status
 from harness.operators.diagnosis.cause import Cause
 from harness.problem import Problem
 from harness.records.accuracy import Accuracy
+from harness.records.cell import Memory
 from harness.report import format
 from harness.report.markdown import report
 from harness.report.terminal import print_results
@@ -93,6 +94,35 @@ def test_seconds(value, text):
 )
 def test_size(value, text):
     assert format.size(value) == text
+
+
+@pytest.mark.parametrize(
+    "value, resolution, text",
+    [
+        (3.234 * 2**20, 2**18, "3.2 MiB"),
+        (600 * 2**10, 2**19, "600 KiB"),
+        (33.27 * 2**20, 2**19, "33.3 MiB"),
+        (1.5234 * 2**30, 2**19, "1.52 GiB"),  # Three digits at most, however much is known.
+        (12.7 * 2**20, 12 * 2**20, "10 MiB"),
+        (292544, 1464, "286 KiB"),
+        (2**19, 2**18, "500 KiB"),
+        (2**18, 2**18, "<512 KiB"),  # Perhaps nothing, perhaps twice as much.
+        (2**12, 2**18, "<512 KiB"),
+        (0, 2**18, "<256 KiB"),
+        (2**20, math.nan, "1 MiB"),
+        (math.nan, math.nan, ""),
+    ],
+)
+def test_a_size_has_no_more_digits_than_are_known(value, resolution, text):
+    assert format.size(value, resolution) == text
+
+
+def test_the_table_says_a_workspace_to_its_resolution():
+    coarse = Memory(2**20, 5_000, "some mark", 2**18)
+    exact = Memory(2**20, 5_000, "some trace", 100)
+    rows = [measured(name, 1e-3, memory=found) for name, found in (("coarse", coarse), ("exact", exact))]
+    lines = {line.split()[0]: line for line in printed(rows).splitlines() if line.strip()}
+    assert "  <512 KiB  " in lines["coarse"] and "  4.88 KiB  " in lines["exact"]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +206,7 @@ def test_the_report_says_who_is_fastest_what_is_missing_and_on_what_machine():
     assert f"**{OTHER_PROBLEM.name}**: numpy, 1 ms, alone" in text
     row = next(line for line in text.splitlines() if line.startswith("| fast"))
     cells_of_row = [cell.strip() for cell in row.split("|")]
-    assert {"2 ms", "4× ±0.1 %", "0 B", "0.125"} <= set(cells_of_row)
+    assert {"2 ms", "4× ±0.1 %", "<512 KiB", "0.125"} <= set(cells_of_row)
     assert "3 MiB" in text
     assert "against numpy" in text
     # One line for a reason that is the same everywhere, and where it is not, where.
@@ -257,7 +287,7 @@ def test_a_narrow_terminal_leaves_columns_out_and_breaks_no_line():
     lines = printed(cells, width=80, baseline="numpy").splitlines()
     assert max(map(len, lines)) <= 80
     (row,) = [line for line in lines if line.lstrip().startswith("torch-sdpa-flash ")]
-    assert "2 ms" in row and "1×" in row and "4 KiB" in row
+    assert "2 ms" in row and "1×" in row and "<1 MiB" in row
     assert "TFLOP/s" not in "".join(lines)
 
 

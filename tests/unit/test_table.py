@@ -55,6 +55,7 @@ def test_a_measured_row():
     assert (row.samples, row.rounds, row.calls_per_sample) == (9, 6, 5)
     assert (row.build_s, row.first_call_s) == (0.25, 0.125)
     assert (row.peak_memory_bytes, row.workspace_bytes, row.memory_method) == (10 * 2**20, 12345, "VmHWM after clear_refs")
+    assert row.memory_resolution_bytes == 2**19  # Of a record that does not say.
     assert (row.max_abs_error, row.error_over_bound, row.elements_checked) == (3e-7, 0.25, 2048)
     assert row.threads == 2
 
