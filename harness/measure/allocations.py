@@ -185,31 +185,31 @@ class Traced:
     """How far `kept` may be from the truth: a page where a buffer has been touched in part."""
 
     @property
-    def middle(self) -> Peak:
-        """The call in the middle."""
-        return sorted(self.peaks, key=lambda peak: peak.bytes)[(len(self.peaks) - 1) // 2]
+    def highest(self) -> Peak:
+        """That of the call which needed most: in another, a thread may have come too late for any work."""
+        return max(self.peaks, key=lambda peak: peak.bytes)
 
     @property
     def spread(self) -> int:
-        """How far the calls differ: threads that run at different times need different amounts together."""
-        found = [peak.bytes for peak in self.peaks]
-        return max(found) - min(found)
+        """How far the two calls that needed most differ: threads share the work out anew each time."""
+        found = sorted(peak.bytes for peak in self.peaks)
+        return found[-1] - found[-2] if len(found) > 1 else 0
 
     @property
     def objects(self) -> int:
         """Small objects of Python, which the tracer does not see."""
-        return max(0, self.python - self.middle.requested)
+        return max(0, self.python - self.highest.requested)
 
     @property
     def during(self) -> int:
         """What a call allocates and frees again, or returns."""
-        return self.middle.bytes + (self.objects if self.objects > FEW_OBJECTS else 0)
+        return self.highest.bytes + (self.objects if self.objects > FEW_OBJECTS else 0)
 
     @property
     def resolution(self) -> int:
         """How far that, and `kept`, may be from the truth."""
-        few = self.middle.small + (self.objects if self.objects <= FEW_OBJECTS else 0)
-        return max(SMALLEST, few, self.middle.unsure, self.spread, self.step)
+        few = self.highest.small + (self.objects if self.objects <= FEW_OBJECTS else 0)
+        return max(SMALLEST, few, self.highest.unsure, self.spread, self.step)
 
     def agrees(self, rise_bytes: int, step_bytes: int) -> bool:
         """Whether the high-water mark can have risen by `rise_bytes` during a call, give or take `step_bytes`.
@@ -218,7 +218,7 @@ class Traced:
         resident before.
         """
         slack = step_bytes + self.resolution
-        return self.middle.large - self.middle.released - slack <= rise_bytes <= self.during + slack
+        return self.highest.large - self.highest.released - slack <= rise_bytes <= self.during + slack
 
 
 def refined(marked: Memory, rise_bytes: int, traced: Traced, output_bytes: int) -> Memory:
@@ -227,7 +227,7 @@ def refined(marked: Memory, rise_bytes: int, traced: Traced, output_bytes: int) 
     What the callable keeps is the trace's in both cases.
     """
     agrees = traced.agrees(rise_bytes, marked.resolution_bytes)
-    during = traced.during if agrees else rise_bytes + traced.middle.released
+    during = traced.during if agrees else rise_bytes + traced.highest.released
     workspace = max(0, traced.kept + during - output_bytes)
     peak_bytes = marked.peak_bytes - marked.workspace_bytes + workspace
     if agrees:

@@ -15,7 +15,7 @@ from harness.plugins.session import ImplementationSession
 from harness.records.cell import Memory
 from harness.workers.messages import Request
 
-_UNTRACED, _TRACED = 2, 3
+_UNTRACED, _TRACED = 2, 5
 """Calls until the state is steady, and calls that are traced then. ONNX Runtime plans its memory in the first call, and
 allocates by that plan in the second."""
 

@@ -110,9 +110,9 @@ def test_outside_the_heap_every_page_counts():
 # --- several calls -----------------------------------------------------------------------------------
 
 
-def test_the_call_in_the_middle_and_how_far_they_differ():
-    found = traced(Peak(9 * KIB), Peak(5 * KIB), Peak(6 * KIB))
-    assert (found.during, found.resolution) == (6 * KIB, 4 * KIB)
+def test_the_call_that_needed_most_and_how_near_another_came():
+    found = traced(Peak(5 * KIB), Peak(11 * KIB), Peak(9 * KIB))
+    assert (found.during, found.resolution) == (11 * KIB, 2 * KIB)
 
 
 @pytest.mark.parametrize(
