@@ -14,8 +14,9 @@ timed apart from calling it. Nothing here imports a framework, and importing a p
 imported inside the function, which runs in a worker process.
 """
 
+from harness.frameworks.base import Kernel
 from harness.frameworks.differentiable import Differentiable
 from harness.operators.attention.supports import EVERYTHING, Supports
 from harness.plugins.implementation import Implementation, implementation
 
-__all__ = ["EVERYTHING", "Differentiable", "Implementation", "Supports", "implementation"]
+__all__ = ["EVERYTHING", "Differentiable", "Implementation", "Kernel", "Supports", "implementation"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.analysis.estimates import Estimates, Ratio
+from harness.analysis.history import History
 from harness.analysis.table import estimates
 from harness.errors import Status
 from harness.records.cell import Cell
@@ -58,8 +59,11 @@ class Comparison:
         }
 
 
-def between_runs(old: Run, new: Run, threshold: float) -> list[Comparison]:
-    """Every implementation that both have, problem by problem. `threshold` is a share: 0.05 for 5 %."""
+def between_runs(old: Run, new: Run, threshold: float, history: History | None = None) -> list[Comparison]:
+    """Every implementation that both have, problem by problem. `threshold` is a share: 0.05 for 5 %.
+
+    A change counts that the interval tells from none, and that is larger than what the cell's `history` has seen.
+    """
     before, after = estimates(old.cells), estimates(new.cells)
     cells = {cell.key: cell for cell in old.cells}
     found = []
@@ -67,7 +71,8 @@ def between_runs(old: Run, new: Run, threshold: float) -> list[Comparison]:
         if (other := cells.get(cell.key)) is not None:
             problem, name = cell.problem.name, cell.implementation
             ratio = _ratio_between(before.get(problem), after.get(problem), name)
-            found.append(_compared(cell, other, ratio, threshold))
+            seen = history.reach(name, problem) if history else None
+            found.append(_compared(cell, other, ratio, threshold, seen))
     return found
 
 
@@ -90,8 +95,11 @@ def _ratio_between(old: Estimates | None, new: Estimates | None, name: str) -> R
     return new.uncertain(name).over(old.uncertain(name))
 
 
-def _compared(cell: Cell, other: Cell, ratio: Ratio | None, threshold: float) -> Comparison:
+def _compared(cell: Cell, other: Cell, ratio: Ratio | None, threshold: float, seen: float | None = None) -> Comparison:
     verdict, reason = _verdict(cell, other, ratio, threshold)
+    if verdict in (FASTER, SLOWER) and ratio and seen and max(ratio.median, 1 / ratio.median) <= seen:
+        reason = f"earlier runs of this machine, too, differ by up to {seen - 1:.1%}"
+        verdict = SAME if seen <= 1 + threshold else UNCLEAR
     peaks = (other.memory.peak_bytes, cell.memory.peak_bytes) if cell.memory and other.memory else None
     errors = (other.accuracy.error_over_bound, cell.accuracy.error_over_bound) if cell.accuracy and other.accuracy else None
     return Comparison(
@@ -112,6 +120,8 @@ def _verdict(cell: Cell, other: Cell, ratio: Ratio | None, threshold: float) -> 
         return UNCLEAR, f"it was {other.status} and is {cell.status}" + (f": {cell.reason}" if cell.reason else "")
     if cell.status is not Status.OK:
         return UNCLEAR, f"both are {cell.status}"
+    if cell.timing and other.timing and cell.timing.cache != other.timing.cache:
+        return UNCLEAR, f"caches were {other.timing.cache} and are {cell.timing.cache}"
     if ratio is None:
         return UNCLEAR, "they were never measured in the same round"
     if math.isinf(ratio.high):

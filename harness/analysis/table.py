@@ -10,7 +10,7 @@ import pandas as pd
 
 from harness.analysis.cold_start import with_break_even
 from harness.analysis.estimates import Estimates
-from harness.analysis.quality import remarks, short
+from harness.analysis.quality import differences, remarks, short
 from harness.records.cell import Cell, Timing
 from harness.records.problem import PosedProblem
 from harness.records.run import Run
@@ -25,7 +25,8 @@ AFTER = (
     "flops", "bytes", "threads", "baseline", "rounds", "elements_checked",
     "times_fastest", "times_fastest_low", "times_fastest_high",
     "speedup_low", "speedup_high", "processes", "stopped", "checked_share", "import_s", "break_even_calls",
-    "percent_of_limit", "limit", "memory_resolution_bytes", "notes",
+    "percent_of_limit", "limit", "memory_resolution_bytes", "notes", "caches",
+    "threads_used", "processors_busy", "kernels", "computed_in", "settings",
 )  # fmt: skip
 """Columns of results.csv: the problem's own stand between these. docs/report.md says what each means; none ever changes."""
 
@@ -112,6 +113,7 @@ def _row(cell: Cell, run: Run, found: Estimates | None) -> dict[str, Any]:
             "build_s": cell.timing.build_s,
             "first_call_s": cell.timing.first_call_s,
             "import_s": cell.timing.import_s or math.nan,
+            "caches": cell.timing.cache,
             "tflops": problem.flops / time.median_s / 1e12,
             "percent_of_peak": 100 * problem.flops / time.median_s / rate if rate else math.nan,
             **_limit(cell, run, time.median_s),
@@ -122,6 +124,13 @@ def _row(cell: Cell, run: Run, found: Estimates | None) -> dict[str, Any]:
         row["workspace_bytes"] = cell.memory.workspace_bytes
         row["memory_method"] = cell.memory.method
         row["memory_resolution_bytes"] = cell.memory.resolution_bytes
+    if cell.execution:
+        warnings += differences(cell.execution, problem.dtype)
+        row["threads_used"] = cell.execution.threads or math.nan
+        row["processors_busy"] = cell.execution.processors
+        row["kernels"] = "; ".join(cell.execution.kernels)
+        row["computed_in"] = " ".join(cell.execution.dtypes)
+    row["settings"] = "; ".join(f"{name}={value}" for name, value in cell.versions.items() if value)
     row["warnings"] = "; ".join(warnings)
     row["notes"] = short(warnings)
     return row
@@ -130,9 +139,10 @@ def _row(cell: Cell, run: Run, found: Estimates | None) -> dict[str, Any]:
 def _limit(cell: Cell, run: Run, time_s: float) -> dict[str, Any]:
     """How near a time comes to the nearest of the processor's limits, where they were measured."""
     limits, problem = run.machine.limits, cell.problem
+    cold = cell.timing is not None and cell.timing.cache == "cold"
     if limits is None or cell.device != "cpu":
         return {}
-    nearest = limits.nearest(problem.flops, problem.bytes, problem.dtype, run.threads, time_s)
+    nearest = limits.nearest(problem.flops, problem.bytes, problem.dtype, run.threads, time_s, cold)
     return {"percent_of_limit": nearest.percentage, "limit": nearest.which} if nearest else {}
 
 

@@ -25,6 +25,13 @@ def add(verbs: Any) -> None:
         "--threshold", type=options.positive_number, default=5.0, metavar="PERCENT", help="what matters; more is worse (5)"
     )
     verb.add_argument("--format", choices=("md", "json"), help="markdown for a pull request, or JSON for tools")
+    verb.add_argument(
+        "--history",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="where earlier runs of this machine lie, which tell how much times change by themselves (runs, baselines)",
+    )
     verb.add_argument("--anyway", action="store_true", help="although the machines differ")
     verb.set_defaults(run=run)
 
@@ -41,6 +48,8 @@ def run(given: argparse.Namespace) -> bool:
 
 def _between(given: argparse.Namespace) -> tuple[list[Comparison], str, list[str]]:
     from harness.analysis.comparison import between_runs, differences
+    from harness.analysis.history import History
+    from harness.runs.history import FOLDERS, earlier_runs
 
     if not given.new:
         raise UserError("compare takes two runs, OLD and NEW; or one, with --impl NAME --against NAME")
@@ -48,12 +57,25 @@ def _between(given: argparse.Namespace) -> tuple[list[Comparison], str, list[str
     machines, others = differences(old, new)
     if machines and not given.anyway:
         raise UserError(f"the machines differ ({'; '.join(machines)}), and so do times; --anyway compares them nevertheless")
-    return between_runs(old, new, given.threshold / 100), f"{given.old} and {given.new}", [*machines, *others]
+    earlier = earlier_runs(new, given.history or FOLDERS)
+    found = between_runs(old, new, given.threshold / 100, History(earlier))
+    return found, f"{given.old} and {given.new}", [*machines, *others, *_told(len(earlier))]
+
+
+def _told(earlier: int) -> list[str]:
+    """What was known of times before."""
+    from harness.analysis.history import FEWEST
+
+    if earlier > FEWEST:
+        return [f"a change counts that is larger than those between the {earlier} earlier runs of this machine"]
+    return [f"earlier runs of this machine with these settings: {earlier}; {FEWEST + 1} would tell how much times change"]
 
 
 def _within(given: argparse.Namespace) -> tuple[list[Comparison], str, list[str]]:
     from harness.analysis.comparison import within_a_run
 
+    if given.history:
+        raise UserError("--history is for two runs: implementations of one run are compared by the rounds they share")
     if given.new or not given.impl or not given.against:
         raise UserError("--impl NAME --against NAME compare two implementations of one run; give one folder, and both names")
     one = _run(given.old)

@@ -37,6 +37,11 @@ def measured() -> argparse.ArgumentParser:
     some.add_argument("--problems", type=Path, metavar="FILE", help="problems of your own, in TOML")
     some.add_argument("--direction", choices=DIRECTIONS, help="instead of each problem's own")
     some.add_argument("--dtype", choices=tuple(DTYPES), help="instead of each problem's own")
+    some.add_argument(
+        "--cache",
+        choices=("hot", "cold"),
+        help="whether calls find their inputs in a cache (hot; cold for one query against a cache of keys)",
+    )
     some.add_argument("--threads", type=options.positive_int, metavar="N", help="CPU threads for every implementation (all)")
     some.add_argument(
         "--timeout", type=options.positive_number, default=60.0, metavar="S", help="seconds for any one step (60)"
@@ -67,6 +72,7 @@ def requested(given: argparse.Namespace, implementations: str, baseline: str | N
         timeout_s=given.timeout,
         memory_gib=given.memory,
         seed=given.seed,
+        cache=given.cache,
     )
 
 
@@ -142,7 +148,7 @@ def _write_tables(folder: RunFolder) -> Any:
 
 
 def _refuse(given: argparse.Namespace) -> None:
-    names = ("impl", "operator", "preset", "problems", "out", "direction", "dtype")
+    names = ("impl", "operator", "preset", "problems", "out", "direction", "dtype", "cache")
     if refused := [f"--{name}" for name in names if getattr(given, name)]:
         raise UserError(f"--resume goes on with the plan in the folder, so {', '.join(refused)} cannot be given with it")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 
 from harness.errors import Unavailable, UserError, unknown_name
-from harness.frameworks.base import Framework, NoGradients
+from harness.frameworks.base import Framework, Kernel, NoGradients
 
 ADAPTERS = {
     "numpy": ("numpy", "NumPy"),
@@ -19,7 +19,7 @@ ADAPTERS = {
     "openvino": ("openvino", "OpenVino"),
 }
 
-__all__ = ["ADAPTERS", "Framework", "NoGradients", "Unavailable", "adapter"]
+__all__ = ["ADAPTERS", "Framework", "Kernel", "NoGradients", "Unavailable", "adapter"]
 
 
 def adapter(name: str) -> type[Framework]:

@@ -12,8 +12,8 @@ import importlib.metadata
 import importlib.util
 import os
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,24 @@ class NoGradients(NotImplementedError):
 def cuda_devices() -> int:
     """CUDA devices that the driver shows, counted without importing or initialising anything."""
     return len(glob.glob("/dev/nvidia[0-9]*"))
+
+
+class Kernel(NamedTuple):
+    """What a library says that it ran."""
+
+    name: str
+    dtype: str = ""
+    """What it computed in; "" where that is not said."""
+
+
+MOST = 0.05
+"""Share of the time from which a kernel is told of."""
+
+
+def most_of(times: Mapping[Kernel, float]) -> list[Kernel]:
+    """The kernels that took a twentieth of the time at least, the longest first."""
+    total = sum(times.values())
+    return [kernel for kernel, took in sorted(times.items(), key=lambda one: -one[1]) if took >= MOST * total > 0]
 
 
 class Framework:
@@ -119,12 +137,21 @@ class Framework:
         """(address, strides in bytes) of a native array; None where the framework's arrays have none that a caller sets."""
         return (array.ctypes.data, array.strides) if isinstance(array, np.ndarray) else None
 
+    def extent(self, array: Any) -> tuple[int, int]:
+        """(address, bytes) of where a native array lies in the memory of the processor."""
+        first, end = np.lib.array_utils.byte_bounds(array)
+        return first, end - first
+
     def synchronize(self, result: Any) -> None:
         """Return when `result` has been computed."""
 
     def differentiate(self, attention: Callable[..., Any]) -> Differentiable:
         """The backward pass of a callable by the framework's own means. Raises `NoGradients` without any."""
         raise NoGradients(f"{self.modules[0]} has no automatic differentiation")
+
+    def kernels(self, call: Callable[[], Any]) -> Sequence[Kernel]:
+        """What the library says that a call runs, the longest first; nothing where it does not say."""
+        return ()
 
     def matmul_rate(self, dtype: str, budget_s: float = 0.5) -> float:
         """FLOP/s of a large square matrix product in `dtype`, the best of those made in about `budget_s` seconds.

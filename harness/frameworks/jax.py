@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from harness.errors import Unavailable
-from harness.frameworks.base import Framework
+from harness.frameworks.base import Framework, Kernel
 from harness.frameworks.differentiable import Differentiable
+from harness.frameworks.xla import library_calls
+
+_HLO_DTYPES = {"float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
 
 class Jax(Framework):
@@ -51,6 +55,7 @@ class Jax(Framework):
             "threads": str(self.threads),
             "matmul_precision": str(self._jax.config.jax_default_matmul_precision),
             "device": str(self._device),
+            "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
         }
 
     def from_numpy(self, array: np.ndarray) -> Any:
@@ -58,6 +63,9 @@ class Jax(Framework):
 
     def to_numpy(self, array: Any) -> np.ndarray:
         return np.asarray(array)
+
+    def extent(self, array: Any) -> tuple[int, int]:
+        return array.unsafe_buffer_pointer(), array.nbytes
 
     def synchronize(self, result: Any) -> None:
         self._jax.block_until_ready(result)
@@ -74,6 +82,14 @@ class Jax(Framework):
             return pullback(do)
 
         return Differentiable(forward, backward)
+
+    def kernels(self, call: Callable[[], Any]) -> Sequence[Kernel]:
+        """Of the programs that are loaded, those whose result is that of the call."""
+        first = self._jax.tree.leaves(call())[0]
+        shape = f"{_HLO_DTYPES[str(first.dtype)]}[{','.join(map(str, first.shape))}]"
+        loaded = self._device.client.live_executables()
+        programs = [module.to_string() for one in loaded for module in one.hlo_modules()]
+        return library_calls(text for text in programs if shape in text.partition("\n")[0].rpartition("->")[2])
 
     def reset_peak_memory(self) -> None:
         """JAX cannot: `keeps_memory` says so, and each measurement has a process of its own."""

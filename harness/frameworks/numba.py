@@ -28,7 +28,10 @@ class Numba(Framework):
             layer = self._numba.threading_layer()
         except ValueError:  # Nothing parallel has run yet.
             layer = "not used"
-        return {**super().settings(), "threading_layer": layer}
+        from llvmlite import binding
+
+        processor = self._numba.config.CPU_NAME or binding.get_host_cpu_name()
+        return {**super().settings(), "threading_layer": layer, "compiled_for": processor}
 
 
 class NumbaCuda(Framework):

@@ -13,6 +13,10 @@ from harness.frameworks.base import Framework, best_rate
 class NumPy(Framework):
     """Threads belong to the BLAS underneath and are set by the environment."""
 
+    def settings(self) -> dict[str, str]:
+        blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+        return {**super().settings(), "blas": f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()}
+
     def matmul_rate(self, dtype: str, budget_s: float = 0.5) -> float:
         if dtype not in ("float64", "float32"):
             raise Unavailable(f"NumPy has no fast matrix product of {dtype}")

@@ -43,6 +43,9 @@ class OpenVino(Framework):
     def memory(self, array: Any) -> tuple[int, tuple[int, ...]] | None:
         return super().memory(self.to_numpy(array))
 
+    def extent(self, array: Any) -> tuple[int, int]:
+        return super().extent(self.to_numpy(array))
+
     def to_numpy(self, array: Any) -> np.ndarray:
         if array.element_type == self._openvino.Type.bf16:
             return array.data.view(ml_dtypes.bfloat16)

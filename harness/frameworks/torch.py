@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 from harness.errors import Unavailable
-from harness.frameworks.base import Framework, best_rate
+from harness.frameworks.base import Framework, Kernel, best_rate, most_of
 from harness.frameworks.differentiable import Differentiable
+from harness.frameworks.library_logs import library_kernels, printed
+
+_COMPILED = re.compile(r"^(## Call CompiledFxGraph .*|Torch-Compiled Region.*|TorchDynamo Cache Lookup)$")
+"""What the profiler calls the parts of a call of what `torch.compile` has made."""
 
 
 class Torch(Framework):
@@ -35,6 +42,7 @@ class Torch(Framework):
             "torch": self._torch.__version__,
             "threads": str(self._torch.get_num_threads()),
             "float32_matmul_precision": self._torch.get_float32_matmul_precision(),
+            "vectors": self._torch.backends.cpu.get_cpu_capability(),
         }
         if self.device == "cuda":
             found["gpu"] = self._torch.cuda.get_device_name()
@@ -58,6 +66,10 @@ class Torch(Framework):
     def memory(self, array: Any) -> tuple[int, tuple[int, ...]] | None:
         return array.data_ptr(), tuple(stride * array.element_size() for stride in array.stride())
 
+    def extent(self, array: Any) -> tuple[int, int]:
+        storage = array.untyped_storage()
+        return storage.data_ptr(), storage.nbytes()
+
     def synchronize(self, result: Any) -> None:
         if self.device == "cuda":
             self._torch.cuda.synchronize()
@@ -73,6 +85,27 @@ class Torch(Framework):
             return self._torch.autograd.grad(o, leaves, do, retain_graph=True)
 
         return Differentiable(forward, backward)
+
+    def kernels(self, call: Callable[[], Any]) -> Sequence[Kernel]:
+        """By PyTorch's profiler; and, on the processor, by what oneDNN and MKL print."""
+        # Not `torch.profiler.profile`, which imports the compiler, for more than a second.
+        from torch.autograd.profiler import profile
+
+        torch, on_device = self._torch, self.device == "cuda"
+        with profile(use_device="cuda" if on_device else None) as profiled:
+            self.synchronize(call())
+        times: Counter[Kernel] = Counter()
+        for one in profiled.key_averages():
+            name = _COMPILED.sub("compiled graph", one.key)
+            times[Kernel(name)] += one.self_device_time_total if on_device else one.self_cpu_time_total
+        if on_device:
+            return most_of(times)
+        with printed() as lines, ExitStack() as libraries:
+            for library in (torch.backends.mkldnn, torch.backends.mkl):
+                if library.is_available():
+                    libraries.enter_context(library.verbose(1))
+            call()
+        return [*most_of(times), *library_kernels(lines)]
 
     def matmul_rate(self, dtype: str, budget_s: float = 0.5) -> float:
         torch = self._torch

@@ -6,25 +6,32 @@ import dataclasses
 import random
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import Status
 from harness.measure.answers import Answers, judged, rows_of
 from harness.measure.load import LoadMeter
-from harness.measure.messages import Finish, Prepare, Prepared, Reveal, Sample, Sampled
+from harness.measure.messages import Finish, Observe, Prepare, Prepared, Reveal, Sample, Sampled
 from harness.measure.plan import Plan
 from harness.measure.pool import WorkerPool
 from harness.measure.predict import History
+from harness.measure.timing import Pace
 from harness.operators.answer import Expected
+from harness.operators.problem import Problem
 from harness.plugins.contender import Contender
 from harness.records.accuracy import Accuracy
 from harness.records.cell import Turn
+from harness.records.execution import Execution
 from harness.workers.messages import Failed
 from harness.workers.process import Worker
 
 CLOCKS_APART_S = 0.25
 """How far a worker's clock and the parent's may disagree on a turn's length, beside a tenth of it: pipes, waking up."""
+
+_LONGEST_OBSERVED_S = 1.0
+"""Of a call that takes longer it is not looked at how it runs, which takes some calls more."""
 
 
 @dataclass
@@ -55,6 +62,7 @@ class Outcome:
     import_s: float = 0.0
     warnings: tuple[str, ...] = ()
     settings: dict[str, str] = field(default_factory=dict)
+    execution: Execution | None = None
 
 
 class Blocks:
@@ -66,6 +74,8 @@ class Blocks:
         self._history = history
         self._draw = draw
         self._doing = doing
+        self._paces: dict[tuple[str, str], Pace] = {}
+        """By contender and problem, as the first process found them."""
 
     def outcomes(self, waiting: list[Contender], answers: Answers, process: int) -> Iterator[Outcome]:
         """What comes of each of the contenders that wait, in its process of that number."""
@@ -75,11 +85,14 @@ class Blocks:
         while waiting:
             entries: list[Entry] = [baseline] if baseline else []
             while waiting and self._has_room(entries):
-                prepared = self._prepare(waiting.pop(0), answers)
-                if isinstance(prepared, Outcome):
-                    yield prepared
-                else:
-                    entries.append(prepared)
+                some = [waiting.pop(0)]
+                while waiting and self._side_by_side([*some, waiting[0]], answers.problem, entries):
+                    some.append(waiting.pop(0))
+                for prepared in self._prepare(some, answers):
+                    if isinstance(prepared, Outcome):
+                        yield prepared
+                    else:
+                        entries.append(prepared)
             self._rounds(answers, entries, (process, number))
             for entry in entries:
                 if waiting and entry.failed is None and entry.contender.name == self._plan.baseline:
@@ -97,25 +110,50 @@ class Blocks:
                     self._pool.stop(entry.contender)
             number += 1
 
-    def _has_room(self, entries: list[Entry]) -> bool:
-        """Whether another worker may be alive beside these: always one more than the baseline, then while half is free.
+    def _has_room(self, entries: list[Entry], more: int = 1) -> bool:
+        """Whether other workers may be alive beside these: always one more than the baseline, then while half is free.
 
         The next one's size is not known before it is there; a worker may grow to the size of the largest so far.
         """
         if len(entries) < 2:
-            return True
+            return more == 1
         sizes = [entry.prepared.resident_bytes + entry.prepared.rise_bytes for entry in entries]
-        return self._pool.has_room(sum(sizes) + max(sizes), {entry.contender.name for entry in entries})
+        return self._pool.has_room(sum(sizes) + more * max(sizes), {entry.contender.name for entry in entries})
 
-    def _prepare(self, contender: Contender, answers: Answers) -> Entry | Outcome:
+    def _side_by_side(self, some: list[Contender], problem: Problem, entries: list[Entry]) -> bool:
+        """Whether these may be prepared at the same time: what that takes was measured in an earlier process of each."""
+        paced = all((contender.name, problem.name) in self._paces for contender in some)
+        return paced and len(some) <= self._plan.threads and self._has_room(entries, len(some))
+
+    def _prepare(self, some: list[Contender], answers: Answers) -> Iterator[Entry | Outcome]:
+        """Have some build, make the first call and warm up, side by side."""
+        self._doing(f"{answers.problem.name}: {', '.join(contender.name for contender in some)}")
+        threads, asked = ThreadPoolExecutor(len(some)), []
+        try:
+            for contender in some:
+                worker = self._pool.worker(contender)  # Not in one of the threads, with which it would end.
+                if isinstance(worker, Failed):
+                    yield Outcome(contender, "", failed=worker)
+                else:
+                    asked.append((contender, worker, threads.submit(self._ask_to_prepare, contender, worker, answers)))
+            for contender, worker, answered in asked:
+                yield self._prepared(contender, worker, answers.problem, *answered.result())
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def _ask_to_prepare(self, contender: Contender, worker: Worker, answers: Answers) -> tuple[Any, Accuracy | Failed]:
+        """The reply, and what comes of comparing the outputs of the first call."""
         plan, problem = self._plan, answers.problem
-        self._doing(f"{problem.name}: {contender.name}")
-        worker = self._pool.worker(contender)
-        if isinstance(worker, Failed):
-            return Outcome(contender, "", failed=worker)
-        request = Prepare(problem, plan.seed, plan.effort.sample_s, plan.effort.warmup_s)
+        pace = self._paces.get((contender.name, problem.name))
+        request = Prepare(problem, plan.seed, plan.effort.sample_s, plan.effort.warmup_s, plan.is_cold(problem), pace)
         reply = worker.ask(request, plan.timeout_s)
-        found = reply if isinstance(reply, Failed) else self._verify(worker, answers, answers.first)
+        return reply, reply if isinstance(reply, Failed) else self._verify(worker, answers, answers.first)
+
+    def _prepared(
+        self, contender: Contender, worker: Worker, problem: Problem, reply: Any, found: Accuracy | Failed
+    ) -> Entry | Outcome:
+        """The contender, ready for its turns, or why it is not."""
+        plan = self._plan
         if isinstance(found, Failed):
             printed = worker.printed()
             self._pool.stop(contender)  # A process that failed once is not asked again.
@@ -123,6 +161,7 @@ class Blocks:
                 self._history.add(contender.name, problem, plan.timeout_s, 0)
             return Outcome(contender, printed, failed=found)
         worker.pause()
+        self._paces.setdefault((contender.name, problem.name), reply.pace)
         self._history.add(contender.name, problem, reply.call_s, reply.rise_bytes)
         verified_round = self._draw.randrange(plan.effort.rounds_for(reply.call_s))
         return Entry(contender, worker, reply, found, verified_round)
@@ -164,11 +203,12 @@ class Blocks:
         if isinstance(found, Failed):
             entry.failed = found
             return
-        entry.turns.append(Turn(process, number, order, moment, entry.prepared.calls_per_sample, reply.samples_s))
+        entry.turns.append(Turn(process, number, order, moment, entry.prepared.pace.calls, reply.samples_s))
 
     def _finish(self, entry: Entry, answers: Answers) -> Outcome:
         contender, prepared = entry.contender, entry.prepared
-        reply = entry.failed or entry.worker.ask(Finish(), self._plan.timeout_s)
+        observed = self._is_observed(entry)
+        reply = entry.failed or entry.worker.ask(Finish(observed), self._plan.timeout_s)
         printed = entry.worker.printed()
         if isinstance(reply, Failed):
             self._pool.stop(contender)
@@ -184,7 +224,21 @@ class Blocks:
             import_s=entry.worker.opening_s,
             warnings=tuple(dict.fromkeys(entry.warnings)),
             settings=reply.settings,
+            execution=self._observe(entry) if observed else None,
         )
+
+    def _is_observed(self, entry: Entry) -> bool:
+        """In its first process, unless a call is long: looking takes some."""
+        first = all(turn.process == 0 for turn in entry.turns)
+        return first and entry.prepared.call_s < _LONGEST_OBSERVED_S
+
+    def _observe(self, entry: Entry) -> Execution | None:
+        """How its calls ran. What was measured stands, whatever becomes of the worker."""
+        found = entry.worker.ask(Observe(), self._plan.timeout_s)
+        if isinstance(found, Failed):
+            self._pool.stop(entry.contender)
+            return None
+        return found
 
 
 def _clocks_apart(reply: Sampled, start_s: float, end_s: float) -> Failed | None:

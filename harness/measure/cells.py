@@ -38,7 +38,10 @@ def measured(plan: Plan, problem: Problem, outcome: Outcome, before: Cell | None
     if before and before.timing:
         timing = before.timing.with_more(outcome.turns)
     else:
-        timing = Timing(outcome.turns, prepared.build_s, prepared.first_call_s, prepared.warmup_calls, outcome.import_s)
+        cache = "cold" if plan.is_cold(problem) else "hot"
+        timing = Timing(
+            outcome.turns, prepared.build_s, prepared.first_call_s, prepared.warmup_calls, outcome.import_s, cache=cache
+        )
     warnings = (*before.warnings, *outcome.warnings) if before else outcome.warnings
     return cell(
         plan,
@@ -48,6 +51,7 @@ def measured(plan: Plan, problem: Problem, outcome: Outcome, before: Cell | None
         accuracy=dataclasses.replace(accuracy, share=share),
         timing=timing,
         memory=before.memory if before else None,
+        execution=before.execution if before else outcome.execution,
         warnings=tuple(dict.fromkeys(warnings)),
         versions=outcome.settings,
         printed=outcome.printed,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness.measure import values
+from harness.measure.eviction import Eviction
 from harness.operators.base import Operator
 from harness.plugins.bound_call import BoundCall
 
@@ -43,15 +44,16 @@ class FreshCall:
     has, and the saved state is that of a forward pass which `begin` has run, with other values for the turn.
 
     Nothing tells the call that is kept from the others before it has returned: its values were made before the turn, and are
-    written by the same code.
+    written by the same code. Where a call is to find its inputs in memory, they are thrown out of the caches after that.
     """
 
     kept: Kept | None = None
     """Of the known call of the turn, once it has been made."""
 
-    def __init__(self, bound: BoundCall, operator: Operator, seed: int):
+    def __init__(self, bound: BoundCall, operator: Operator, seed: int, cold: bool = False):
         self.bound = bound
-        self.queued = bound.framework.asynchronous
+        self.queued = bound.framework.asynchronous and not cold
+        self._evict = Eviction(bound.framework) if cold else None
         self._operator = operator
         self._seed = seed
         self._backward = bound.problem.direction == "backward"
@@ -88,7 +90,17 @@ class FreshCall:
             source = self._known_values[name] if known else self._stock[name]
             values.write_rolled(bound.given[name], source, 0 if known else offset)
         bound.convert_again(self._copied)
+        self.cool_down()
         return bound.call
+
+    def cool_down(self) -> None:
+        """Throw the inputs out of the caches, where calls are to find them in memory.
+
+        Parameters stay where they are: of those, many implementations have copies of their own.
+        """
+        if self._evict:
+            arrays = self.bound.native_inputs.items()
+            self._evict([array for name, array in arrays if name not in self._operator.parameters])
 
     def wait(self, result: Any) -> None:
         self.bound.framework.synchronize(result)

@@ -10,13 +10,14 @@ from typing import Any
 
 from harness.errors import Unavailable, describe
 from harness.frameworks import adapter
+from harness.frameworks.cache_lines import unavailable_reason
 from harness.measure.caches import cache_levels, typical_levels, working_sets
 from harness.measure.limits_messages import MeasureRates, Rate, RatesMeasured
 from harness.measure.microbenchmarks import (
+    MEMORY_BYTES,
     MemoryTraffic,
     Microbenchmark,
     MultiplyAdds,
-    far_arrays,
     missing_rates,
     ones,
 )
@@ -66,7 +67,7 @@ class MicrobenchmarkSession:
         """How often the work fits into a burst. The first time compiles, and is not counted."""
         times = 1
         one.seconds(self._threads, times)
-        while (took_s := one.seconds(self._threads, times)) < BURST_S:
+        while not one.cold and (took_s := one.seconds(self._threads, times)) < BURST_S:
             times = math.ceil(times * min(16, 1.2 * BURST_S / took_s))
         return times
 
@@ -90,14 +91,13 @@ class MicrobenchmarkSession:
 
     def _memory(self, threads: int) -> dict[Rate, Microbenchmark]:
         kernels = MemoryTraffic()
-        arrays = far_arrays(self._caches[-1].capacity(threads), self._threads, threads, kernels.step)
-        if not arrays:
-            reason = "there was not enough memory, or time to fill it, for arrays far larger than the last cache"
+        if reason := unavailable_reason():
             self._missing |= {Rate(kind, "memory", count): reason for kind in ("read", "copy") for count in self._counts}
             return {}
+        arrays = [ones(MEMORY_BYTES) for _ in range(threads)]
         found: dict[Rate, Microbenchmark] = {}
         for shares in ([arrays], [[array] for array in arrays]):  # All for one thread, then one for each.
-            found |= kernels.read("memory", shares) | kernels.copy("memory", shares)
+            found |= kernels.read("memory", shares, cold=True) | kernels.copy("memory", shares, cold=True)
         return found
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from harness.errors import Status
 from harness.frameworks import adapter
 from harness.measure import memory, tracer
-from harness.measure.memory_session import MemorySession
+from harness.measure.memory_session import LONGEST_TRACED_S, MemorySession
 from harness.measure.messages import MeasureMemory, TraceMemory
 from harness.measure.plan import Plan
 from harness.measure.pool import Launcher
@@ -20,8 +20,9 @@ from harness.records.cell import Cell, Memory
 from harness.workers.messages import Failed
 from harness.workers.process import Worker
 
-_LONGEST_TRACED_S = 3.0
-"""A call that takes longer is not traced: it would be called four times more."""
+_PRECISE = 0.02
+"""The mark stands where it may be wrong by this share of the workspace at most: by its step, or by objects of Python, whose
+memory stays resident between calls."""
 
 
 class MemoryPass:
@@ -88,7 +89,9 @@ class MemoryPass:
         marked = worker.ask(MeasureMemory(problem, seed), timeout_s)
         if isinstance(marked, Failed):
             return marked
-        if contender.device != "cpu" or marked.call_s > _LONGEST_TRACED_S or not tracer.available():
+        uncertain = max(marked.memory.resolution_bytes, marked.python_bytes)
+        precise = uncertain <= _PRECISE * marked.memory.workspace_bytes
+        if precise or contender.device != "cpu" or marked.call_s > LONGEST_TRACED_S or not tracer.available():
             return marked.memory
         traced = worker.ask(TraceMemory(problem, seed, marked), timeout_s)
         return marked.memory if isinstance(traced, Failed) else traced.memory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import mmap
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +20,13 @@ _UNTRACED, _TRACED = 2, 5
 """Calls until the state is steady, and calls that are traced then. ONNX Runtime plans its memory in the first call, and
 allocates by that plan in the second."""
 
+LONGEST_TRACED_S = 0.5
+"""A call that takes longer is not traced: it would be called six times more."""
+
+_MOST_RECORDED = 2**21
+"""Bytes of a recording that is read: a million allocations take two seconds and more. The mark stands where a call makes
+more of them."""
+
 _ENOUGH_S = 1.0
 """No further call is traced when those before took as long."""
 
@@ -33,6 +41,11 @@ class _Buffer(NamedTuple):
 
 class MemorySession(ImplementationSession):
     """Measures one problem after the other."""
+
+    def __init__(self, *arguments: Any):
+        super().__init__(*arguments)
+        gc.collect()
+        gc.freeze()  # Garbage is collected often, and a framework has a hundred thousand objects that are none.
 
     @property
     def handlers(self) -> Mapping[type[Request], Callable[[Any], Any]]:
@@ -57,13 +70,14 @@ class MemorySession(ImplementationSession):
         start = time.perf_counter()
         mark, method, step = self._watch(call)
         call_s = time.perf_counter() - start
+        python_bytes = tracer.python_peak(call.call_and_synchronize) if call_s < LONGEST_TRACED_S else 0
         inputs_of_the_call = call.given, call.native_inputs
         del call
         ground = untouched + problem.input_bytes if keeps else min(mark.before, self._resident())
         del inputs_of_the_call
         workspace = max(0, mark.peak - ground - problem.output_bytes)
         found = Memory(problem.input_bytes + problem.output_bytes + workspace, workspace, method, step)
-        return MemoryMeasured(found, mark.peak - mark.before, call_s)
+        return MemoryMeasured(found, mark.peak - mark.before, call_s, python_bytes)
 
     def trace(self, request: TraceMemory) -> MemoryMeasured:
         """The same by a trace of allocations, from before the callable is built until it has been dropped."""
@@ -76,6 +90,8 @@ class MemorySession(ImplementationSession):
                 call.bind(inputs)
                 for _ in range(_UNTRACED):
                     call.call_and_synchronize()
+                    if life.size > _MOST_RECORDED:
+                        return marked
                 self._trace_calls(life, call)
             python = tracer.python_peak(call.call_and_synchronize)
             recorded = life.live_memory()

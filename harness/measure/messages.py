@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from harness.measure.timing import Pace
 from harness.operators.problem import Problem
 from harness.records.accuracy import Accuracy
 from harness.records.cell import Memory
@@ -24,6 +25,10 @@ class Prepare(Request):
     seed: int
     sample_s: float
     warmup_s: float
+    cold: bool = False
+    """Whether each call is to find its inputs in memory, and not in a cache."""
+    pace: Pace | None = None
+    """As an earlier process has found it, alone on the machine, which this one is not."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Prepared:
     warmup_calls: int
     call_s: float
     """Seconds a call after warming up."""
-    calls_per_sample: int
+    pace: Pace
     resident_bytes: int
     """Of the worker, with the problem loaded."""
     rise_bytes: int
@@ -85,10 +90,20 @@ class Revealed:
 
 
 @dataclass(frozen=True)
+class Observe(Request):
+    """Look at how calls run. Answered by `Execution` or `Failed`."""
+
+    STEP: ClassVar[str] = "looking at how a call runs"
+
+
+@dataclass(frozen=True)
 class Finish(Request):
-    """Drop the problem. Answered by `Finished` or `Failed`."""
+    """Drop the problem, unless it is to be observed. Answered by `Finished` or `Failed`."""
 
     STEP: ClassVar[str] = "the end of a problem"
+
+    observed: bool = False
+    """Whether `Observe` follows, which drops it."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +129,8 @@ class MemoryMeasured:
     """By how much the high-water mark rose during the call."""
     call_s: float
     """Seconds that the call took."""
+    python_bytes: int = 0
+    """Of Python's own objects, NumPy's arrays included, at the highest moment of a call."""
 
 
 @dataclass(frozen=True)

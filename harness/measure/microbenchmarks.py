@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
-import psutil
 
+from harness.frameworks.cache_lines import evict
 from harness.measure.limits_messages import Rate
 from harness.measure.together import Threads
 from harness.operators.dtypes import DTYPES
 
-FAR = 2
-"""Memory is read from arrays that are together so many times as large as the last cache, and keep little in it."""
-
-NEAR = 1.5
-"""At least so many times: on Emerald Rapids the rate falls from 29 to 17 GB/s up to there, and stays the same beyond."""
-
-LARGEST_SHARE = 8
-"""These arrays take at most one in so many bytes of the memory that is available."""
-
-FILL_S = 1.5
-"""Seconds to fill these arrays; what is not filled by then is not used. A virtual machine that gets each page from its host
-at the first touch was seen to take 3 s for a GiB, and 0.1 s the next time."""
+MEMORY_BYTES = 2**26
+"""Bytes for each thread that are read from memory or copied there: no thread does that in less than some milliseconds."""
 
 _ALIGNMENT = 64
 """Bytes of a cache line and of the longest vector."""
@@ -42,9 +31,13 @@ class Microbenchmark:
     """Of all threads for one time: floating-point operations, or bytes."""
     result: Callable[[int], Any] = lambda times: None
     """What each call returns, by the number of times."""
+    cold: Sequence[np.ndarray] = ()
+    """Arrays that must lie in memory, and in no cache: they are thrown out before, and the work is done once."""
 
     def seconds(self, threads: Threads, times: int) -> float:
         """The time for `times` times, all threads at once. Raises `RuntimeError` when they computed something else."""
+        for array in self.cold:
+            evict(array.ctypes.data, array.nbytes)
         seconds, results = threads.run([partial(call, times) for call in self.calls])
         if wrong := [found for found in results if found != self.result(times)]:
             raise RuntimeError(f"a microbenchmark computed {wrong[0]!r}, which should be {self.result(times)!r}")
@@ -82,7 +75,7 @@ class MemoryTraffic:
         self._kernel = read
         self.step = read.BLOCK_BYTES
 
-    def read(self, of: str, arrays: Sequence[Sequence[np.ndarray]]) -> dict[Rate, Microbenchmark]:
+    def read(self, of: str, arrays: Sequence[Sequence[np.ndarray]], cold: bool = False) -> dict[Rate, Microbenchmark]:
         """For each thread some arrays, which it reads one after the other."""
         blocks = sum(array.nbytes for array in arrays[0]) // self.step
 
@@ -90,16 +83,21 @@ class MemoryTraffic:
             return float(times * blocks * self._kernel.PRODUCTS)
 
         calls = [partial(self._read, own) for own in arrays]
-        return {Rate("read", of, len(arrays)): Microbenchmark(calls, len(arrays) * blocks * self.step, result)}
+        work, out = len(arrays) * blocks * self.step, _all(arrays) if cold else ()
+        return {Rate("read", of, len(arrays)): Microbenchmark(calls, work, result, out)}
 
     def _read(self, arrays: Sequence[np.ndarray], times: int) -> float:
         return sum(self._kernel.read(array, times * (array.nbytes // self.step)) for array in arrays)
 
-    def copy(self, of: str, arrays: Sequence[Sequence[np.ndarray]]) -> dict[Rate, Microbenchmark]:
+    def copy(self, of: str, arrays: Sequence[Sequence[np.ndarray]], cold: bool = False) -> dict[Rate, Microbenchmark]:
         """The first half of each array to its second, by the C library's memmove; bytes read plus bytes written."""
         calls = [partial(_copy, own) for own in arrays]
-        work = sum(array.nbytes for own in arrays for array in own)
-        return {Rate("copy", of, len(arrays)): Microbenchmark(calls, work)}
+        work = sum(array.nbytes for array in _all(arrays))
+        return {Rate("copy", of, len(arrays)): Microbenchmark(calls, work, cold=_all(arrays) if cold else ())}
+
+
+def _all(arrays: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
+    return [array for own in arrays for array in own]
 
 
 def _copy(arrays: Sequence[np.ndarray], times: int) -> None:
@@ -114,28 +112,6 @@ def ones(bytes: int) -> np.ndarray:
     array = _empty(bytes)
     array.fill(1)
     return array
-
-
-def far_arrays(last_cache_bytes: int, threads: Threads, count: int, step: int) -> list[np.ndarray]:
-    """`count` equal arrays of ones that are together far larger than the last cache, each filled by a thread.
-
-    Empty where memory or time suffice for less than `NEAR` times the cache.
-    """
-    wanted = min(FAR * last_cache_bytes, psutil.virtual_memory().available // LARGEST_SHARE)
-    arrays = [_empty(wanted // count // step * step) for _ in range(count)]
-    deadline = time.perf_counter() + FILL_S
-    filled = min(threads.run([partial(_fill, array, deadline) for array in arrays]).results) * 8 // step * step
-    return [array[: filled // 8] for array in arrays] if count * filled >= NEAR * last_cache_bytes else []
-
-
-def _fill(array: np.ndarray, deadline: float) -> int:
-    """Write ones until the deadline; returns how many were written."""
-    part = 2**20
-    for first in range(0, array.size, part):
-        if time.perf_counter() > deadline:
-            return first
-        array[first : first + part].fill(1)
-    return array.size
 
 
 def _empty(bytes: int) -> np.ndarray:

@@ -96,6 +96,13 @@ class Plan:
     """Memory that workers may use, each for itself and all that are alive together."""
     seed: int
     effort: Effort
+    cache: str = ""
+    """What every call finds in the caches: "hot", its inputs, as they have just been written; "cold", none of them. "" for
+    what is usual for the problem."""
+
+    def is_cold(self, problem: Problem) -> bool:
+        """Whether the calls of a problem find their inputs in memory, and not in a cache."""
+        return self.cache == "cold" or (not self.cache and problem.usually_cold)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; problems as records hold them."""
@@ -108,7 +115,7 @@ class Plan:
     @classmethod
     def from_json(cls, data: Mapping[str, Any], operator: Operator) -> Plan:
         """The plan that `to_json` wrote. Raises `ValueError`, `KeyError` or `TypeError` for anything else."""
-        values = dict(data)
+        values = {"cache": "hot", **data}  # As all plans were that do not say.
         values["problems"] = tuple(operator.problem(**posed["fields"]) for posed in values["problems"])
         values["contenders"] = tuple(Contender(**{**c, "origin": Origin(**c["origin"])}) for c in values["contenders"])
         values["effort"] = Effort(**values["effort"])

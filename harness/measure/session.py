@@ -21,6 +21,7 @@ from harness.measure.integrity import Integrity
 from harness.measure.messages import (
     Finish,
     Finished,
+    Observe,
     Prepare,
     Prepared,
     Rate,
@@ -31,9 +32,11 @@ from harness.measure.messages import (
     Sample,
     Sampled,
 )
+from harness.measure.observation import observe
 from harness.operators import checks
 from harness.plugins.bound_call import BoundCall
 from harness.plugins.session import ImplementationSession
+from harness.records.execution import Execution
 from harness.workers.messages import Failed, Request
 
 
@@ -54,6 +57,8 @@ class MeasuringSession(ImplementationSession):
     def __init__(self, *arguments: Any):
         self._integrity = Integrity()
         super().__init__(*arguments)
+        gc.collect()
+        gc.freeze()
 
     @property
     def handlers(self) -> Mapping[type[Request], Callable[[Any], Any]]:
@@ -62,6 +67,7 @@ class MeasuringSession(ImplementationSession):
             Sample: self.sample,
             Reveal: self.reveal,
             Finish: self.finish,
+            Observe: self.observe,
             Rate: self.rate,
         }
 
@@ -76,10 +82,12 @@ class MeasuringSession(ImplementationSession):
         if changed := checks.changed_input(operator.inputs(problem, request.seed), bound.inputs_now()):
             return Rejected(Status.INCORRECT, changed)
         del result
-        target = FreshCall(bound, operator, request.seed)
+        target = FreshCall(bound, operator, request.seed, request.cold)
         warm = timing.warm_up(target, request.sample_s, request.warmup_s)
-        calls = timing.calls_per_sample(warm.call_s, request.sample_s)
-        self.prepared = PreparedCall(target, timing.Pace(calls, warm.call_s))
+        # Emptying the caches may take longer than the call, and makes a turn of fewer calls.
+        apart_s = warm.call_s + (_timed(target.cool_down)[0] if request.cold else 0.0)
+        pace = request.pace or timing.Pace(timing.calls_per_sample(apart_s, request.sample_s), apart_s)
+        self.prepared = PreparedCall(target, pace)
         gc.collect()
         gc.freeze()  # A framework's hundred thousand objects need not be gone through before every turn.
         return Prepared(
@@ -87,7 +95,7 @@ class MeasuringSession(ImplementationSession):
             first_call_s=first_call_s,
             warmup_calls=warm.calls,
             call_s=warm.call_s,
-            calls_per_sample=calls,
+            pace=pace,
             resident_bytes=memory.resident_bytes(),
             rise_bytes=mark.peak - mark.before,
         )
@@ -122,11 +130,23 @@ class MeasuringSession(ImplementationSession):
         return Revealed(outputs, late)
 
     def finish(self, request: Finish) -> Finished:
-        """Drop the problem."""
+        """Drop the problem, unless it is to be observed."""
+        settings = self.framework.settings()
+        if not request.observed:
+            self._drop()
+        return Finished(settings)
+
+    def observe(self, request: Observe) -> Execution:
+        """Look at how calls run, and drop the problem."""
+        found = observe(self._prepared().target.bound, self.implementation)
+        self._drop()
+        return found
+
+    def _drop(self) -> None:
         self.prepared = self.kept = None
         gc.unfreeze()
         memory.trim()
-        return Finished(self.framework.settings())
+        gc.freeze()  # Else collecting garbage before the next problem goes through a framework's objects twice more.
 
     def rate(self, request: Rate) -> Rated:
         """The best of several large square matrix products."""

@@ -118,6 +118,7 @@ class Pace:
     calls: int
     """Calls in a sample."""
     call_s: float
+    """Seconds from one call to the next."""
 
     def samples(self, turn_s: float) -> int:
         """How many samples fill a turn."""

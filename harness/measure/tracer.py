@@ -34,7 +34,8 @@ _MOST_PAGES = 2**23
 """Pages of the largest heap that is looked at: 32 GiB. The room for their entries costs memory only where it is used."""
 
 _QUIET_S = 0.02
-"""A runtime may free what a call used a moment after the call has returned (XLA's thread pool does)."""
+"""A runtime may free what a call used a moment after the call has returned (XLA's thread pool does), and TensorFlow's some
+moments after building what it used for that."""
 
 _PRESENT, _SWAPPED = 1 << 63, 1 << 62
 """Bits of an entry of /proc/self/pagemap (Documentation/admin-guide/mm/pagemap.rst)."""
@@ -79,6 +80,11 @@ class Recording:
             self._pages.append(self._heap.touched())
         del result
 
+    @property
+    def size(self) -> int:
+        """Bytes that have been recorded so far; an allocation takes two or three."""
+        return self._path.stat().st_size
+
     def peaks(self, live: LiveMemory) -> tuple[Peak, ...]:
         """The highest moment of each of the calls."""
         return tuple(map(peak, live.calls, self._pages))
@@ -117,7 +123,7 @@ class Recording:
 def quiet() -> None:
     """Return when what is no longer needed has been freed."""
     gc.collect()
-    time.sleep(_QUIET_S)
+    time.sleep(5 * _QUIET_S)
 
 
 def python_peak(call: Callable[[], Any]) -> int:

@@ -84,6 +84,11 @@ class Problem(ABC):
         return 1.0
 
     @property
+    def usually_cold(self) -> bool:
+        """Whether its inputs lie in memory, and not in a cache, where it is used."""
+        return False
+
+    @property
     def fields(self) -> dict[str, Any]:
         """The fields by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]

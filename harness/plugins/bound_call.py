@@ -115,6 +115,12 @@ class BoundCall:
         _, saved = self._differentiated.forward(*(arrays[name] for name in names), **others)
         return self._differentiated.backward, saved
 
+    @property
+    def kernels(self) -> Callable[[], Any] | None:
+        """What tells, after a call, the kernels that it ran: an attribute `kernels` of the callable, or of its object."""
+        ready = self._ready.backward if isinstance(self._ready, Differentiable) else self._ready
+        return getattr(ready, "kernels", None) or getattr(getattr(ready, "__self__", None), "kernels", None)
+
     def call_and_synchronize(self) -> Any:
         """One call, waited for."""
         result = self.call()

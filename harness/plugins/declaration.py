@@ -6,6 +6,7 @@ Each `check_…` raises `UserError` with the implementation, what was given, wha
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -71,6 +72,15 @@ def check_sentence(owner: str, field: str, given: object) -> None:
     """A reason in words; "" where there is none to give."""
     if not isinstance(given, str) or given != given.strip():
         raise declared_wrongly(owner, f"{field} must be a sentence, not {shown(given)}", f'{field}="the reason"')
+
+
+def check_pattern(owner: str, field: str, given: object) -> None:
+    """A regular expression; "" where there is none."""
+    try:
+        re.compile(given)  # type: ignore[call-overload]
+    except (TypeError, re.error) as error:
+        said = f"{field} must be a regular expression, not {shown(given)}: {error}"
+        raise declared_wrongly(owner, said, f'{field}="flash"') from None
 
 
 def _check_arguments(owner: str, names: Collection[str], factory: Callable[..., Any]) -> None:

@@ -53,6 +53,9 @@ class Implementation:
     tunables: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     """Arguments of the factory that it chooses itself when they are left out, each with values worth a comparison. The
     implementation with one of them is called "NAME[ARGUMENT=VALUE]"; `harness tune` runs them all beside its own choice."""
+    fast_kernel: str = ""
+    """A regular expression of the names of the kernels that it is about. Where its library says that it ran others only, the
+    row says `fallback`."""
     wrong_on_purpose: str = ""
     """Why it is here although it is wrong; it is then found by its name only, and never part of "all"."""
     origin: Origin = NOWHERE
@@ -75,6 +78,7 @@ class Implementation:
         declared.check_callable(name, "library_call", self.library_call, "that returns the library's own function")
         declaration.check_tunables(name, self.tunables, self.factory)
         declaration.check_sentence(name, "wrong_on_purpose", self.wrong_on_purpose)
+        declaration.check_pattern(name, "fast_kernel", self.fast_kernel)
         self._default("supports", self.operator.supports())
         if isinstance(self.supports, Mapping):
             declaration.check_by_device(name, self.supports, self.devices)
@@ -124,6 +128,7 @@ def implementation(
     known_failures: Mapping[str, str] | None = None,
     library_call: Callable[[], Callable[..., Any]] | None = None,
     tunables: Mapping[str, Sequence[Any]] | None = None,
+    fast_kernel: str = "",
     wrong_on_purpose: str = "",
 ) -> Callable[[Callable[[Any], Any]], Implementation]:
     """Declare a factory to be an implementation. The fields are those of `Implementation`.
@@ -144,6 +149,7 @@ def implementation(
         known_failures={} if known_failures is None else known_failures,
         library_call=library_call,
         tunables={} if tunables is None else tunables,
+        fast_kernel=fast_kernel,
         wrong_on_purpose=wrong_on_purpose,
     )
 

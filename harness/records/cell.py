@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.errors import Status
 from harness.records.accuracy import Accuracy
+from harness.records.execution import Execution
 from harness.records.problem import PosedProblem
 
 
@@ -62,6 +63,8 @@ class Timing:
     """Processor time of starting that process, with everything that is imported; 0 where that was not kept."""
     stopped: str = ""
     """Why no further process measured it; empty while more are to come."""
+    cache: str = "hot"
+    """Whether calls found their inputs in a cache, or "cold": in memory."""
 
     def __post_init__(self) -> None:
         if not self.turns:
@@ -121,6 +124,8 @@ class Cell:
     accuracy: Accuracy | None = None
     timing: Timing | None = None
     memory: Memory | None = None
+    execution: Execution | None = None
+    """How its calls ran, where that was looked at."""
     warnings: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     """The framework's version and settings as the worker found them."""
@@ -163,6 +168,7 @@ class Cell:
             "accuracy": lambda part: Accuracy.from_json(**part),
             "timing": Timing.from_json,
             "memory": lambda part: Memory(**part),
+            "execution": Execution.from_json,
         }
         for name, kind in kinds.items():
             part = values.get(name)

@@ -117,16 +117,20 @@ class Limits:
             return None
         return max(measured.get(other, 0.0) / products for other, products in PRODUCTS.get(dtype, {dtype: 1}).items())
 
-    def read_s(self, bytes: float, threads: int) -> float | None:
+    def read_s(self, bytes: float, threads: int, cold: bool = False) -> float | None:
         """The least time to read `bytes` once, in seconds. None where nothing was measured with so many threads.
 
         Calls are timed one after the other on the same arrays, which may lie in a cache since the call before. The bytes
         are counted as if each level held as many as fit: the first at the rate of the fastest level, what has no room there
         at the rate of the next. That grows steadily with the bytes. All of them at the rate of the level that they fit in
         as a whole would be too slow for arrays a little larger than a level, most of which may still lie in it.
+
+        With `cold` caches all of them are read at the rate of memory, or of the last level where that is not known.
         """
         if not self._measured_with(threads) or not any(rates := self._read_rates(threads)):
             return None
+        if cold:
+            return bytes / next(rate for rate in reversed(rates) if rate)
         capacities = [*(level.capacity(threads) for level in self.caches), math.inf]
         seconds, left, rate = 0.0, bytes, math.inf
         for number, capacity in enumerate(capacities):
@@ -152,12 +156,14 @@ class Limits:
             return None
         return max(flops / rate, read_s or 0.0) / MARGIN
 
-    def nearest(self, flops: float, bytes: float, dtype: str, threads: int, time_s: float) -> Nearest | None:
+    def nearest(
+        self, flops: float, bytes: float, dtype: str, threads: int, time_s: float, cold: bool = False
+    ) -> Nearest | None:
         """The limit that would take longer, and its least time as a percentage of `time_s`; arguments as of `floor_s`.
 
         Without the margin of `floor_s`. Above 100 where the calibration fell short of what the processor can do.
         """
-        rate, read_s = self.flops_per_s(dtype, threads), self.read_s(bytes, threads)
+        rate, read_s = self.flops_per_s(dtype, threads), self.read_s(bytes, threads, cold)
         if rate is None:
             return None
         arithmetic = Nearest(100 * flops / rate / time_s, "arithmetic")

@@ -110,6 +110,11 @@ def display_rows(problem_rows: pd.DataFrame, narrow: bool = False) -> list[list[
     return rows
 
 
+def cold(problem_rows: pd.DataFrame) -> str:
+    """ ", from cold caches" where calls found their inputs in memory."""
+    return ", from cold caches" if (problem_rows.caches == "cold").any() else ""
+
+
 def winner(problem_rows: pd.DataFrame) -> str:
     """Who is fastest on one problem and by how much, in a sentence."""
     found = ranking(problem_rows)

@@ -8,7 +8,7 @@ from harness.analysis.ranking import absences
 from harness.records.machine import Machine
 from harness.records.problem import PosedProblem
 from harness.records.run import Run
-from harness.report.format import HEADINGS, display_rows, size, winner
+from harness.report.format import HEADINGS, cold, display_rows, size, winner
 from harness.report.growth import growth
 from harness.report.limits import limits
 
@@ -35,10 +35,11 @@ def _operator(run: Run) -> str:
 
 def problem_table(problem: PosedProblem, table: pd.DataFrame) -> str:
     """One problem's measurements under a heading, fastest first."""
-    rows = display_rows(table[table.problem == problem.name])
+    measured = table[table.problem == problem.name]
+    rows = display_rows(measured)
     frame = pd.DataFrame(rows, columns=list(HEADINGS))
     alignment = ("left", *["right"] * (len(HEADINGS) - 2), "left")
-    work = f"{problem.flops / 1e9:.3g} GFLOP, {size(problem.bytes)} read and written"
+    work = f"{problem.flops / 1e9:.3g} GFLOP, {size(problem.bytes)} read and written{cold(measured)}"
     return f"### {problem.name}\n\n{work}\n\n{frame.to_markdown(index=False, colalign=alignment, disable_numparse=True)}"
 
 

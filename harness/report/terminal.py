@@ -20,7 +20,7 @@ from harness.errors import Status
 from harness.records.cell import Cell
 from harness.records.run import Run
 from harness.report import comparison
-from harness.report.format import HEADINGS, LESS_NEEDED, display_rows, told, winner
+from harness.report.format import HEADINGS, LESS_NEEDED, cold, display_rows, told, winner
 
 FULL_WIDTH = 112
 """Columns of a terminal that the whole table needs."""
@@ -126,7 +126,7 @@ def print_results(console: Console, run: Run, table: pd.DataFrame) -> None:
     """One table a problem, then what was not measured."""
     for problem in run.problems:
         rows, narrow = table[table.problem == problem.name], console.width < FULL_WIDTH
-        console.print(Text(problem.name, style="bold"))
+        console.print(Text(problem.name + cold(rows), style="bold"))
         console.print(Text(f"fastest: {winner(rows)}"))
         console.print(_grid(display_rows(rows, narrow), narrow))
         console.print()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.frameworks import cache_lines
 from harness.frameworks.base import SIMULATOR, simulating
 from harness.measure.plan import Plan
 from harness.plugins.contender import Contender, contenders
@@ -48,6 +49,8 @@ class Request:
     memory_gib: float | None = None
     """For the workers; a share of what is available unless given."""
     seed: int = 0
+    cache: str | None = None
+    """"hot" or "cold", whether calls find their inputs in a cache; what is usual for the problem unless given."""
 
 
 def plan(request: Request, found: Found) -> Plan:
@@ -68,6 +71,7 @@ def plan(request: Request, found: Found) -> Plan:
         memory_bytes=_memory_bytes(request.memory_gib),
         seed=request.seed,
         effort=preset.effort,
+        cache=_cache(request.cache, chosen),
     )
 
 
@@ -102,6 +106,15 @@ def _baseline(asked: str | None, chosen: Sequence[Contender]) -> str:
         raise UserError(f"--baseline {asked} is not among the implementations of this run")
     able = [contender.name for contender in chosen if not contender.absent]
     return asked or next((name for name in BASELINES if name in able), "")
+
+
+def _cache(asked: str | None, chosen: Sequence[Contender]) -> str:
+    on_processor = any(contender.device == "cpu" and not contender.absent for contender in chosen)
+    if on_processor and asked != "hot" and (reason := cache_lines.unavailable_reason()):
+        if asked:
+            raise UserError(f"--cache cold is not possible here: {reason}")
+        return "hot"
+    return asked or ""
 
 
 def _threads(asked: int | None) -> int:

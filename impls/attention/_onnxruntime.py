@@ -1,9 +1,13 @@
 """What the ONNX Runtime implementations share: a model written in ONNX's textual notation, and the session that runs it."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 
 from harness.masks import band_mask, four_axes, four_axes_shape
 from harness.problem import Problem
+from harness.registry import Kernel
 
 _TENSORS = {"float32": "float", "float16": "float16", "bool": "bool"}
 """Dtypes in ONNX's notation."""
@@ -47,7 +51,24 @@ class Model:
         model.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in constants)
         options = onnxruntime.SessionOptions()
         options.use_per_session_threads = False
-        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        session.kernels = lambda: kernels(model)
+        return session
+
+
+def kernels(model):
+    """The nodes that ONNX Runtime has made of a model. What it casts to float32 it computes in that."""
+    import onnx
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as folder:
+        options = onnxruntime.SessionOptions()
+        options.use_per_session_threads = False
+        options.optimized_model_filepath = str(Path(folder, "optimized.onnx"))
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        nodes = onnx.load(options.optimized_model_filepath).graph.node
+    to_float = [attribute.i == onnx.TensorProto.FLOAT for n in nodes if n.op_type == "Cast" for attribute in n.attribute]
+    return [Kernel(f"ONNX Runtime {node.op_type}", "float32" if any(to_float) else "") for node in nodes]
 
 
 def added_to_scores(model: Model, problem: Problem, banded, as_numbers=False):

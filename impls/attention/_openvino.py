@@ -5,6 +5,8 @@ import threading
 
 import numpy as np
 
+from harness.registry import Kernel
+
 
 def compiled(outputs, inputs):
     """The model as one stream of all threads. By default OpenVINO would make bfloat16 of float32 where it can."""
@@ -25,6 +27,22 @@ class Requests(threading.local):
 
     def __init__(self, compiled):
         self.own = compiled.create_infer_request()
+
+
+def kernels(compiled):
+    """What OpenVINO says that its operations have become, those apart that only move numbers."""
+    found = []
+    for operation in compiled.get_runtime_model().get_ordered_ops():
+        kind, name, dtype = (
+            operation.rt_info[key].astype(str) for key in ("layerType", "primitiveType", "runtimePrecision")
+        )
+        if kind not in _MOVES:
+            found.append(Kernel(f"OpenVINO {kind} {name}", _DTYPES.get(dtype, "")))
+    return found
+
+
+_MOVES = {"Input", "Output", "Const", "Reorder", "Reshape", "Transpose"}
+_DTYPES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
 
 
 def rows_with_keys(added):

@@ -121,6 +121,7 @@ def onnxruntime_gqa(problem: Problem):
         o = session.run(None, {"q": q, "k": k, "v": v, **with_four_axes(extras)})[0]
         return o.reshape(shape).swapaxes(1, 2)
 
+    attention.kernels = session.kernels
     return attention
 
 

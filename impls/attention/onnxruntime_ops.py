@@ -95,6 +95,7 @@ def onnx_attention(problem: Problem):
     def attention(q, k, v, **extras):
         return session.run(None, {"q": q, "k": k, "v": v, **with_four_axes(extras)})[0]
 
+    attention.kernels = session.kernels
     return attention
 
 
@@ -136,4 +137,5 @@ def onnxruntime_mha(problem: Problem):
         rows = {name: x.reshape(*x.shape[:2], -1) for name, x in (("q", q), ("k", k), ("v", v))}
         return session.run(None, {**rows, **with_four_axes(extras)})[0].reshape(shape)
 
+    attention.kernels = session.kernels
     return attention

@@ -1,6 +1,7 @@
 """OpenVINO's ScaledDotProductAttention (opset 13), compiled for the CPU."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from harness.masks import band_mask, causal_flag, four_axes, four_axes_shape
 from harness.problem import Problem
 from harness.registry import EVERYTHING, implementation
 
-from ._openvino import Requests, compiled, minus_infinity, rows_with_keys
+from ._openvino import Requests, compiled, kernels, minus_infinity, rows_with_keys
 
 _TYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
@@ -69,7 +70,8 @@ def openvino_sdpa(problem: Problem):
     if problem.group > 1:
         o = op.reshape(o, problem.o_shape, special_zero=False)
     outputs = [o] if any_key is None else [o, any_key]
-    requests = Requests(compiled(outputs, list(inputs.values())))
+    model = compiled(outputs, list(inputs.values()))
+    requests = Requests(model)
 
     def attention(q, k, v, **extras):
         tensors = {"q": q, "k": k, "v": v, **extras}
@@ -82,6 +84,7 @@ def openvino_sdpa(problem: Problem):
             _zero_empty_rows(o, request.get_output_tensor(1).data)
         return o
 
+    attention.kernels = partial(kernels, model)
     return attention
 
 

@@ -100,6 +100,7 @@ def _bare(backend=None):
     supports={"cpu": _UNPINNED_CPU, "cuda": _ANY},
     library_call=_bare(),
     known_failures=_OVERFLOWS,
+    fast_kernel="flash|efficient|cudnn",
 )
 def torch_sdpa(problem: Problem):
     """PyTorch SDPA with no kernel pinned: it picks a fused one where it can, else the unfused one."""

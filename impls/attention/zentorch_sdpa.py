@@ -81,6 +81,7 @@ def _bare():
     supports=_SUPPORTS,
     unavailable_reason=_unavailable,
     library_call=_bare,
+    fast_kernel="zentorch",
     known_failures={
         "logits/overflow-before-scale-float32": "the kernel multiplies q by k before the scale, and overflows",
         "arrays/transposed*": "the kernel wants the last axis contiguous",

@@ -66,6 +66,7 @@ def onnxruntime_attention(problem: Problem):
         def layer(x, **extras):
             return session.run(None, {"x": x, **with_four_axes(extras)})[0]
 
+        layer.kernels = session.kernels
         return layer
 
     return load

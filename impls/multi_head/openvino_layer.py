@@ -4,12 +4,13 @@ Mapping: W^Q, W^K, W^V and W^O as matrices, heads side by side (of W^O one below
 """
 
 from dataclasses import replace
+from functools import partial
 
 from harness.masks import band_mask, causal_flag, four_axes, four_axes_shape
 from harness.multi_head import EVERYTHING, MULTI_HEAD, Problem
 from harness.registry import implementation
 
-from ..attention._openvino import Requests, compiled, rows_with_keys
+from ..attention._openvino import Requests, compiled, kernels, rows_with_keys
 from ._mapping import mask_by_head, matrix
 
 _TYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
@@ -36,7 +37,8 @@ def openvino_layer(problem: Problem):
         import openvino
 
         model = _Model(problem, weights)
-        requests = Requests(compiled([model.out], list(model.inputs.values())))
+        ready = compiled([model.out], list(model.inputs.values()))
+        requests = Requests(ready)
 
         def layer(x, **extras):
             tensors = {"x": x, **extras}
@@ -47,6 +49,7 @@ def openvino_layer(problem: Problem):
             request.infer()
             return out
 
+        layer.kernels = partial(kernels, ready)
         return layer
 
     return load

@@ -68,6 +68,8 @@ OPTIONS = {
     "no-device": ({"devices": ()}, ["devices is empty"]),
     "needs": ({"unavailable_reason": "a GPU"}, ["unavailable_reason must be a function", '"a GPU"']),
     "library-call": ({"library_call": 3}, ["library_call must be a function"]),
+    "fast-kernel": ({"fast_kernel": "("}, ["fast_kernel must be a regular expression", 'fast_kernel="flash"']),
+    "fast-kernel-of-another-type": ({"fast_kernel": 3}, ["fast_kernel must be a regular expression, not 3"]),
     "slow-build": ({"slow_build": "no"}, ["slow_build must be True or False"]),
     "supports": ({"supports": ("float32",)}, ["supports must be a declaration", "Supports("]),
     "supports-for-no-device": ({"supports": {}}, ["supports says nothing of cpu"]),

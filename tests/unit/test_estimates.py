@@ -127,6 +127,20 @@ def test_steady_times_have_no_remark_and_noisy_ones_a_word():
 
 
 @pytest.mark.parametrize(
+    "times, told",
+    [
+        ([[1.1, 1.0, 1.01], [1.2, 1.0, 1.0], [1.08, 1.0, 1.02]], "warming"),
+        ([[1.1, 1.0, 1.01], [1.2, 1.0, 1.0], [1.03, 1.0, 1.02]], ""),
+        ([[1.1, 1.0, 1.15], [1.2, 1.0, 1.0], [1.08, 1.0, 1.02]], ""),
+        ([[1.1, 1.0, 1.01], [1.2, 1.0, 1.0]], ""),
+        ([[1.1, 1.0], [1.2, 1.0], [1.3, 1.0]], ""),
+    ],
+)
+def test_first_rounds_that_are_slower_in_every_process_tell_that_warming_up_was_not_over(times, told):
+    assert short(remarks(timing_of(times), Interval(1.0, 1.0, 1.0))) == told
+
+
+@pytest.mark.parametrize(
     "disturbed, told", [(["x", "", "", ""], ""), (["x", "", "x", ""], "disturbed"), (["x"] * 4, "disturbed")]
 )
 def test_disturbed_rounds_do_not_count_where_enough_others_are_left(disturbed, told):

@@ -1,10 +1,13 @@
 """When memory is traced, and what stands when the trace fails. The workers are played by the test."""
 
+import dataclasses
+
 import pytest
 
 from harness.errors import Status
-from harness.measure import memory_pass, tracer
+from harness.measure import tracer
 from harness.measure.memory_pass import MemoryPass
+from harness.measure.memory_session import LONGEST_TRACED_S
 from harness.measure.messages import MeasureMemory, MemoryMeasured, TraceMemory
 from harness.plugins.contender import Contender
 from harness.plugins.origin import BUILT_IN
@@ -13,6 +16,7 @@ from harness.workers.messages import Failed
 from tests.unit.factories import OTHER_PROBLEM, PROBLEM, measured, plan
 
 MARKED = MemoryMeasured(Memory(9000, 5000, "mark", 2**19), rise_bytes=6000, call_s=0.1)
+LARGE = MemoryMeasured(Memory(51 * 2**19, 50 * 2**19, "mark", 2**19), rise_bytes=50 * 2**19, call_s=0.1)
 TRACED = MemoryMeasured(Memory(8000, 4000, "trace", 1024), rise_bytes=6000, call_s=0.1)
 CRASHED = Failed(Status.CRASHED, "killed by SIGSEGV")
 
@@ -57,18 +61,25 @@ def test_the_trace_follows_the_mark_in_the_same_process(monkeypatch):
     assert [worker.asked for worker in scene.workers] == [[MeasureMemory, TraceMemory]]
 
 
+def test_objects_of_python_stay_resident_and_are_traced(monkeypatch):
+    marked = dataclasses.replace(LARGE, python_bytes=2**20)
+    scene = Scene(monkeypatch, marked=marked)
+    assert scene.memories() == [TRACED.memory]
+
+
 @pytest.mark.parametrize(
     "played, device",
     [
         ({"memray": False}, "cpu"),
-        ({"marked": MemoryMeasured(MARKED.memory, 6000, memory_pass._LONGEST_TRACED_S + 1)}, "cpu"),
+        ({"marked": MemoryMeasured(MARKED.memory, 6000, LONGEST_TRACED_S + 1)}, "cpu"),
         ({}, "cuda"),
+        ({"marked": LARGE}, "cpu"),
     ],
-    ids=["no memray", "a long call", "a GPU"],
+    ids=["no memray", "a long call", "a GPU", "known to two percent"],
 )
 def test_the_mark_alone(monkeypatch, played, device):
     scene = Scene(monkeypatch, **played)
-    assert scene.memories(device) == [MARKED.memory]
+    assert scene.memories(device) == [played.get("marked", MARKED).memory]
     assert [worker.asked for worker in scene.workers] == [[MeasureMemory]]
 
 

@@ -200,6 +200,11 @@ class Problem(base.Problem):
         return 0.5 if self.mask or self.bias else 1.0
 
     @property
+    def usually_cold(self) -> bool:
+        """A decoding step reads keys and values that the layers between have pushed out of the caches."""
+        return self.q_len == 1 < self.kv_len and self.direction == "forward"
+
+    @property
     def dense_flops(self) -> int:
         """The same with every pair admitted: the work of an implementation that skips nothing."""
         return dataclasses.replace(self, causal=None, window=None).flops

@@ -196,6 +196,11 @@ class Problem(base.Problem):
         return 0.5 if self.mask else 1.0
 
     @property
+    def usually_cold(self) -> bool:
+        """A decoding step reads keys and values that the layers between have pushed out of the caches."""
+        return self.q_len == 1 and self.cache > 0
+
+    @property
     def dense_flops(self) -> int:
         """The same with every pair admitted: the work of an implementation that skips nothing."""
         return self.flops - self.attention.flops + self.attention.dense_flops

@@ -7,12 +7,14 @@ import numba
 import numpy as np
 
 from harness.problem import Problem
+from harness.registry import Kernel
 
 from .layout.plan import KEYS_MULTIPLE, Plan, plan_backward, plan_decode, plan_forward, suits_decode
 from .passes.backward import backward
 from .passes.decode import decode
 from .passes.forward import forward
 from .runtime.call import CALL, OPERAND, address, new_call
+from .runtime.processor import amx, vector_bytes
 
 _ADDRESS, _STRIDES = OPERAND.word("address"), OPERAND.word("by_batch")
 """The words of an operand: its address, then four strides."""
@@ -45,6 +47,14 @@ class Fused:
         self._call_forward = self._new_call(self.plan_forward)
         self._call_backward = self._new_call(self.plan_backward)
         self._call_decode = self._new_call(self.plan_decode, cache) if self.plan_decode else None
+
+    def kernels(self):
+        """What calls of `forward` run: vectors of how many bits, and what their products are made of."""
+        kind, pairs = self.plan_forward.kinds
+        name = "forward" if self._call_decode is None else "decode"
+        tiles = ", AMX tiles" if pairs and amx() else ""
+        dtype = "bfloat16" if pairs else np.dtype(kind).name
+        return [Kernel(f"numba-flash {name}, {8 * vector_bytes()}-bit vectors{tiles}", dtype)]
 
     def forward(self, q, k, v, mask=None, bias=None, softmax_state=None):
         """o `(B, Hq, Lq, Dv)`. Writes what `backward` needs to `softmax_state`, an array from `new_softmax_state`, if given.

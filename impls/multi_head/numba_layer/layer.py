@@ -44,6 +44,10 @@ class Layer:
         """out `(batch, q_len, out_width)`."""
         return self.project_and_attend((x, y), (k_cache, v_cache), mask)[0]
 
+    def kernels(self):
+        """Those of its attention; products run with vectors as wide, and in the same dtype."""
+        return self.fused.kernels()
+
     def project_and_attend(self, xy, cache=(None, None), mask=None, softmax_state=None):
         """(out, q, k, v, o); the softmax state is that of `Fused.forward`."""
         x = self._checked("x", xy[0])
