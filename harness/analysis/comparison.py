@@ -126,13 +126,10 @@ def _verdict(cell: Cell, other: Cell, ratio: Ratio | None, threshold: float) -> 
         return UNCLEAR, "they were never measured in the same round"
     if math.isinf(ratio.high):
         return UNCLEAR, "one turn is all there is"
-    if ratio.low > 1:
-        return SLOWER, ""
-    if ratio.high < 1:
-        return FASTER, ""
-    reach = max(ratio.high - 1, 1 - ratio.low)
-    if reach > threshold:
-        return UNCLEAR, f"the difference may be {reach:.0%}, and {threshold:.0%} is what matters"
+    if ratio.differs:
+        return (SLOWER if ratio.median > 1 else FASTER), ""
+    if ratio.most - 1 > threshold:
+        return UNCLEAR, f"the difference may be {ratio.most - 1:.0%}, and {threshold:.0%} is what matters"
     return SAME, ""
 
 

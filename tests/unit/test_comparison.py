@@ -32,6 +32,12 @@ def test_the_verdict_follows_from_the_interval(factor, verdict):
     assert found.verdict == verdict and found.ratio.median == pytest.approx(factor)
 
 
+def test_a_difference_of_which_only_95_percent_are_certain_is_none():
+    spread = 1.03 * np.array([[1.0], [1.015], [0.985], [1.02], [0.98]])
+    found = one(cell("a", 1e-3, noise=np.ones((5, 1))), cell("a", 1e-3, noise=spread), threshold=0.1)
+    assert found.ratio.low > 1 and not found.ratio.differs and found.verdict == "same"
+
+
 def test_what_cannot_be_told_is_unclear_and_says_why():
     wild = np.array([[1.0, 1.0], [1.3, 1.3], [0.8, 0.8]])
     found = one(cell("a", 1e-3, noise=wild), cell("a", 1.01e-3, noise=wild[::-1]))
