@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,21 +39,23 @@ class Answers:
     seed: int
     draw: random.Random
     first: Expected = field(init=False)
-    """For the problem's own arrays."""
+    """For the problem's own arrays, at all rows where that is affordable."""
     known: KnownValues = field(init=False)
-    """For the values of the turn that is verified."""
+    """For the values of the turn that is verified, at some rows."""
     _seen: dict[str, set[int]] = field(init=False, default_factory=dict)
 
     def renew(self) -> None:
         """Make the answers for another process."""
         inputs = self.operator.inputs(self.problem, self.seed)
         if not (hasattr(self, "first") and all(tensor.complete for tensor in self.first.values())):
-            self.first = self._expected(inputs)
+            self.first = self._noted(self.operator.expected(self.problem, inputs, self.draw.getrandbits(32)))
         seed = self.draw.getrandbits(32)
-        self.known = KnownValues(seed, self._expected(values.others(inputs, values.changing(self.operator, inputs), seed)))
+        others = values.others(inputs, values.changing(self.operator, inputs), seed)
+        self.known = KnownValues(
+            seed, self._noted(self.operator.spot_check(self.problem, others, self.draw.getrandbits(32)))
+        )
 
-    def _expected(self, inputs: Mapping[str, np.ndarray]) -> Expected:
-        answer = self.operator.expected(self.problem, inputs, self.draw.getrandbits(32))
+    def _noted(self, answer: Expected) -> Expected:
         for name, tensor in answer.items():
             if tensor.rows is not None:
                 self._seen.setdefault(name, set()).update(int(row) for row in tensor.rows)

@@ -40,6 +40,13 @@ class Attention(Operator):
 
         return expected(problem, Inputs(**inputs), seed)
 
+    def spot_check(self, problem: Problem, inputs: Arrays, seed: int) -> Expected:
+        from harness.operators.attention.inputs import Inputs
+        from harness.operators.attention.reference import expected
+        from harness.operators.attention.reference.rows import SPOT_CHECK_ELEMENTS
+
+        return expected(problem, Inputs(**inputs), seed, SPOT_CHECK_ELEMENTS)
+
     def small(self, problem: Problem) -> Problem:
         return problem.replace(batch=1, q_len=min(problem.q_len, 16), kv_len=min(problem.kv_len, 16))
 

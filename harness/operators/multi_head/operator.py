@@ -45,6 +45,12 @@ class MultiHead(Operator):
 
         return expected(problem, inputs, seed)
 
+    def spot_check(self, problem: Problem, inputs: Arrays, seed: int) -> Expected:
+        from harness.operators.attention.reference.rows import SPOT_CHECK_ELEMENTS
+        from harness.operators.multi_head.reference import expected
+
+        return expected(problem, inputs, seed, SPOT_CHECK_ELEMENTS)
+
     def small(self, problem: Problem) -> Problem:
         """Narrow too: the memory of loaded weights would stay in a framework's pool, and be missing from a call's."""
         d, dv = min(problem.head_dim, 8), min(problem.v_head_dim, 8)

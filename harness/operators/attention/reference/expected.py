@@ -16,11 +16,11 @@ from harness.operators.reference.answer import answer
 from harness.operators.reference.computed import HALF
 
 
-def expected(problem: Problem, inputs: Inputs, seed: int = 0) -> Expected:
+def expected(problem: Problem, inputs: Inputs, seed: int = 0, most_elements: int | None = None) -> Expected:
     """The oracle's answer for `problem`: every row where that is affordable, else sampled ones with all the edges."""
     heads = problem.batch * problem.q_heads
-    rows = sampled_rows(problem.q_len, heads * problem.kv_len, seed)
-    keys = sampled_rows(problem.kv_len, heads * problem.q_len, seed)
+    rows = sampled_rows(problem.q_len, heads * problem.kv_len, seed, most_elements)
+    keys = sampled_rows(problem.kv_len, heads * problem.q_len, seed, most_elements)
     if problem.direction == "forward":
         parts = {"o": forward_rows(problem, Operands.exact(inputs), rows)}
     else:

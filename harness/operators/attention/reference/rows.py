@@ -7,17 +7,20 @@ import numpy as np
 FULL_CHECK_ELEMENTS = 2**25
 """Score elements up to which every row is checked; about two seconds of float64 work on two cores."""
 
+SPOT_CHECK_ELEMENTS = 2**22
+"""The same of a spot check; a quarter of a second."""
+
 TILES = (16, 32, 48, 64, 96, 128, 256, 512, 1024, 4096)
 """Tile lengths that kernels commonly use: the rows on both sides of their first and last edges are checked."""
 
 
-def sampled_rows(length: int, elements_per_row: int, seed: int = 0) -> np.ndarray:
+def sampled_rows(length: int, elements_per_row: int, seed: int = 0, most_elements: int | None = None) -> np.ndarray:
     """Indices of the rows to check, ascending: all of them, or those at edges and a random rest.
 
     `elements_per_row` is what one row costs over all heads. The first and the last row and the rows beside tile edges
     are always among them.
     """
-    affordable = FULL_CHECK_ELEMENTS // max(1, elements_per_row)
+    affordable = (most_elements or FULL_CHECK_ELEMENTS) // max(1, elements_per_row)
     if length <= affordable:
         return np.arange(length)
     edges = {0, 1, length - 2, length - 1}

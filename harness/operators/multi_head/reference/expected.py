@@ -18,13 +18,13 @@ from harness.operators.reference.answer import answer
 from harness.operators.reference.part import Part
 
 
-def expected(problem: Problem, inputs: Arrays, seed: int = 0) -> Expected:
+def expected(problem: Problem, inputs: Arrays, seed: int = 0, most_elements: int | None = None) -> Expected:
     """The oracle's answer: of out every row where that is affordable, else sampled ones; of gradients all."""
     layer, heads = Layer(problem, inputs), problem.batch * problem.q_heads
     if problem.direction == "backward":
         every = np.arange(problem.q_len)
         return answer(problem.dtype, gradients(layer), {}, partial(computed.compute, layer, every), heads * len(every))
-    rows = sampled_rows(problem.q_len, heads * problem.kv_len, seed)
+    rows = sampled_rows(problem.q_len, heads * problem.kv_len, seed, most_elements)
     o = forward_rows(problem.attention, layer.operands(), rows)
     undefined, excused = (np.any(x, axis=(1, 3), keepdims=True)[:, 0] for x in (o.undefined, o.excused))
     parts = {"out": Part.of(layer.output(o.approximate), undefined, excused)}
