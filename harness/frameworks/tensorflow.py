@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from harness.errors import Unavailable
-from harness.frameworks.base import Framework, Kernel, most_of
+from harness.frameworks.base import Framework
 from harness.frameworks.differentiable import Differentiable
 
 
@@ -85,23 +83,6 @@ class TensorFlow(Framework):
             return tuple(tape.gradient(o, sources, output_gradients=do))
 
         return Differentiable(forward, backward)
-
-    def kernels(self, call: Callable[[], Any]) -> Sequence[Kernel]:
-        """The operations of the graph, as the runtime has timed them."""
-        from tensorflow.python.eager import context
-
-        context.enable_run_metadata()
-        try:
-            self.synchronize(call())
-            steps = context.export_run_metadata().step_stats
-        finally:
-            context.disable_run_metadata()
-        times: Counter[Kernel] = Counter()
-        for step in (step for device in steps.dev_stats for step in device.node_stats):
-            # Such as "attention/MatMul = BatchMatMulV2(...)".
-            if found := re.search(r"= (\w+)\(", step.timeline_label):
-                times[Kernel(f"TensorFlow {found[1]}")] += step.op_end_rel_micros - step.op_start_rel_micros
-        return most_of(times)
 
     def reset_peak_memory(self) -> None:
         self._tf.config.experimental.reset_memory_stats("GPU:0")

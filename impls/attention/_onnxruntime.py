@@ -64,6 +64,7 @@ def kernels(model):
     with tempfile.TemporaryDirectory() as folder:
         options = onnxruntime.SessionOptions()
         options.use_per_session_threads = False
+        options.log_severity_level = 3  # It warns that what it writes is for this processor only.
         options.optimized_model_filepath = str(Path(folder, "optimized.onnx"))
         onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         nodes = onnx.load(options.optimized_model_filepath).graph.node
