@@ -115,8 +115,8 @@ class Blocks:
 
         The next one's size is not known before it is there; a worker may grow to the size of the largest so far.
         """
-        if len(entries) < 2:
-            return more == 1
+        if len(entries) + more <= 2:
+            return True
         sizes = [entry.prepared.resident_bytes + entry.prepared.rise_bytes for entry in entries]
         return self._pool.has_room(sum(sizes) + more * max(sizes), {entry.contender.name for entry in entries})
 
