@@ -35,7 +35,7 @@ def twins() -> str:
     apart = table[equal & table.verdict.isin(["slower", "faster"])]
     command = f"python -m tests.benchmarks.twins {table.run.max()}"
     return (
-        f"`{command}` ({machine(folder)}), {table.pair_s.median():.0f} s a pair:\n\n{shown}\n\n"
+        f"`{command}` ({machine(folder)}), {table.pair_s.median():.1f} s a pair:\n\n{shown}\n\n"
         f"Of {equal.sum()} comparisons of equal kernels, {len(apart)} told them apart."
     )
 

@@ -35,6 +35,10 @@ def cuda_devices() -> int:
     return len(glob.glob("/dev/nvidia[0-9]*"))
 
 
+DTYPES_IN_SHORT = {"f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16"}
+"""As oneDNN, XLA and OpenVINO write them."""
+
+
 class Kernel(NamedTuple):
     """What a library says that it ran."""
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from harness.errors import Unavailable
-from harness.frameworks.base import Framework, Kernel
+from harness.frameworks.base import DTYPES_IN_SHORT, Framework, Kernel
 from harness.frameworks.differentiable import Differentiable
 from harness.frameworks.xla import library_calls
 
-_HLO_DTYPES = {"float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16"}
+_SHORT = {dtype: short for short, dtype in DTYPES_IN_SHORT.items()}
 
 
 class Jax(Framework):
@@ -86,7 +86,7 @@ class Jax(Framework):
     def kernels(self, call: Callable[[], Any]) -> Sequence[Kernel]:
         """Of the programs that are loaded, those whose result is that of the call."""
         first = self._jax.tree.leaves(call())[0]
-        shape = f"{_HLO_DTYPES[str(first.dtype)]}[{','.join(map(str, first.shape))}]"
+        shape = f"{_SHORT[str(first.dtype)]}[{','.join(map(str, first.shape))}]"
         loaded = self._device.client.live_executables()
         programs = [module.to_string() for one in loaded for module in one.hlo_modules()]
         return library_calls(text for text in programs if shape in text.partition("\n")[0].rpartition("->")[2])

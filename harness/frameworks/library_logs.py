@@ -13,9 +13,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from harness.frameworks.base import Kernel, most_of
+from harness.frameworks.base import DTYPES_IN_SHORT, Kernel, most_of
 
-_DTYPES = {"f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16"}
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _MKL = re.compile(r"^MKL_VERBOSE (\w+)\(.*\) ([\d.]+)(s|ms|us|ns) ")
 _MEMORY = re.compile(r"(?<![a-z0-9])(bf16|f16|f32|f64)(?![a-z0-9])")
@@ -57,7 +56,7 @@ def _onednn(line: str) -> tuple[Kernel, float] | None:
     try:
         _, kind, name, _, memory = fields[fields.index("exec") + 1 :][:5]
         found = _MEMORY.search(memory)
-        return Kernel(f"oneDNN {kind} {name}", _DTYPES[found[0]] if found else ""), float(fields[-1]) * 1e-3
+        return Kernel(f"oneDNN {kind} {name}", DTYPES_IN_SHORT[found[0]] if found else ""), float(fields[-1]) * 1e-3
     except ValueError:
         return None
 

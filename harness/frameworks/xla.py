@@ -6,9 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from harness.frameworks.base import Kernel
+from harness.frameworks.base import DTYPES_IN_SHORT, Kernel
 
-_DTYPES = {"f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16"}
 _INSTRUCTION = re.compile(r"= \(?(\w+)\[[^=]*? (dot|convolution|custom-call|fusion)\(([^\n]*)")
 _TARGET = re.compile(r'custom_call_target="([^"]+)"')
 _LIBRARY = re.compile(r'kind=kCustom.*?"kind":"(\w+)"')
@@ -23,5 +22,5 @@ def library_calls(programs: Iterable[str]) -> list[Kernel]:
             match = target and target.search(rest)
             if target and not match:
                 continue
-            found[Kernel(f"XLA {match[1] if match else instruction}", _DTYPES.get(kind, ""))] += 1
+            found[Kernel(f"XLA {match[1] if match else instruction}", DTYPES_IN_SHORT.get(kind, ""))] += 1
     return [kernel for kernel, _ in found.most_common()]

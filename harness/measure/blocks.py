@@ -235,6 +235,7 @@ class Blocks:
     def _observe(self, entry: Entry) -> Execution | None:
         """How its calls ran. What was measured stands, whatever becomes of the worker."""
         found = entry.worker.ask(Observe(), self._plan.timeout_s)
+        entry.worker.printed()  # What profilers print is no output of the implementation's, nor of its next problem's.
         if isinstance(found, Failed):
             self._pool.stop(entry.contender)
             return None

@@ -104,7 +104,7 @@ def test_the_order_of_implementations_is_that_of_the_plan(names):
     """Turns are shuffled: whoever is named first is not measured first in every round."""
     registry = discover().of("attention")
     chosen = tuple(contenders(registry, names, "cpu"))
-    effort = Effort(processes=1, rounds=12, min_rounds=12, turn_s=0.001, sample_s=0.001, warmup_s=0.001, limits=False)
+    effort = Effort(processes=1, rounds=40, min_rounds=40, turn_s=0.001, sample_s=0.001, warmup_s=0.001, limits=False)
     plan = factories.plan(problems=(PROBLEM,), effort=effort, contenders=chosen, threads=1)
     cells = {
         cell.implementation: cell for cell in Manager(plan, registry.implementations, launcher=Scene().launch).cells([])
