@@ -20,6 +20,9 @@ AT_LEAST_S = 0.01
 BUSY = 0.05
 """A thread takes part when it works for this share of the time."""
 
+MOST_CHARACTERS = 200
+"""Of a kernel's name that a record keeps: those of templates in C++ are long."""
+
 _TASKS = Path("/proc/self/task")
 
 
@@ -60,9 +63,15 @@ def _thread_times_s() -> dict[int, float]:
 def _kernels(bound: BoundCall) -> list[Kernel]:
     """What the implementation itself says that it runs, else what its library says."""
     try:
-        return list(bound.kernels() if bound.kernels else bound.framework.kernels(bound.call))
+        told = bound.kernels() if bound.kernels else bound.framework.kernels(bound.call)
+        return [Kernel(_plain(one.name), _plain(one.dtype or "")) for one in told]
     except Exception:  # Beside the point of the run: what cannot be told is left out.
         return []
+
+
+def _plain(text: object) -> str:
+    """One line of text that can be written to a file, whatever an implementation has called its kernel."""
+    return " ".join(str(text).encode("utf-8", "replace").decode().split())[:MOST_CHARACTERS]
 
 
 def _fallback(wanted: str, ran: tuple[str, ...]) -> str:

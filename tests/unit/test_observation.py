@@ -96,6 +96,13 @@ def test_a_library_that_fails_to_tell_says_nothing():
 
 
 @pytest.mark.parametrize(
+    "name, kept", [("two\nlines\r", "two lines"), ("half \ud800", "half ?"), (3, "3"), ("x" * 1000, "x" * 200)]
+)
+def test_a_name_is_kept_as_a_line_of_text(name, kept):
+    assert observe(bound(hashing, own=lambda: [Kernel(name, None)]), NO_PATTERN).kernels == (kept,)
+
+
+@pytest.mark.parametrize(
     "pattern, said",
     [
         ("", ""),
