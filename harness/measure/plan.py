@@ -41,6 +41,8 @@ class Effort:
     """A cell predicted to take longer than this in all is over budget."""
     limits: bool = True
     """Whether the limits of the processor are measured first, which takes about 5 s."""
+    memory: bool = True
+    """Whether memory is measured afterwards, which takes about a second a cell."""
 
     CALLS = 4
     """Calls a cell costs beside its rounds: first, warm-up, last verification, memory."""

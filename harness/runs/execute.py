@@ -50,7 +50,8 @@ def execute(
             listener.measured(cell)
     finally:
         manager.close()
-    _measure_memory(plan, folder, listener, launcher)
+    if plan.effort.memory:
+        _measure_memory(plan, folder, listener, launcher)
 
 
 def _machine(plan: Plan, manager: Manager, listener: Listener, launcher: Launcher) -> Machine:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 FULL_CHECK_ELEMENTS = 2**25
-"""Score elements up to which every row is checked; about two seconds of float64 work on two cores."""
+"""Score elements up to which every row is checked; about eight seconds of float64 work on two cores."""
 
-SPOT_CHECK_ELEMENTS = 2**22
-"""The same of a spot check; a quarter of a second."""
+SPOT_CHECK_ELEMENTS = 2**20
+"""The same of a spot check, of which there is one in every process; a quarter of a second."""
 
 TILES = (16, 32, 48, 64, 96, 128, 256, 512, 1024, 4096)
 """Tile lengths that kernels commonly use: the rows on both sides of their first and last edges are checked."""
