@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from scipy import stats
 
 from docs.generate.pages import RESULTS, ROOT, where, write, written
 from harness.records.machine import Machine
+from harness.report.format import seconds
 
 PAGE = ROOT / "docs" / "measuring.md"
 
@@ -40,13 +43,35 @@ def twins() -> str:
     )
 
 
+def agreement() -> str:
+    """How many times as long other timers say that calls take."""
+    folder = RESULTS / "agreement"
+    table = pd.read_csv(folder / "times.csv")
+    logs = np.log(table.pivot(index=["implementation", "length", "time"], columns="timer", values="median_s"))
+    rows = []
+    for (name, length), of in logs.groupby(["implementation", "length"]):
+        row = {"implementation": name, "length": length, "here": seconds(float(np.exp(of.harness.mean())))}
+        rows.append(row | {other: _ratio(of[timer] - of.harness) for timer, other in TIMERS.items()})
+    shown = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True, colalign=["left", *["right"] * 4])
+    command = f"python -m tests.benchmarks.agreement {table.time.max() + 1}"
+    return f"`{command}` ({machine(folder)}); times against those measured here, with 95 % intervals:\n\n{shown}"
+
+
+TIMERS = {"pyperf": "pyperf", "pytest_benchmark": "pytest-benchmark"}
+
+
+def _ratio(logs: pd.Series) -> str:
+    mean, half = logs.mean(), stats.t.ppf(0.975, len(logs) - 1) * logs.sem()
+    return f"{np.exp(mean):.2f}× ({np.exp(mean - half):.2f} to {np.exp(mean + half):.2f})"
+
+
 def _share(holds: pd.Series) -> str:
     return f"{holds.sum()} of {len(holds)}"
 
 
 def pages() -> dict[Path, str]:
     """The page as it should be."""
-    return {PAGE: written(PAGE, {"twins": twins()})}
+    return {PAGE: written(PAGE, {"twins": twins(), "agreement": agreement()})}
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ the one that it has. Nothing else may use the machine.
 import json
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
-from scipy import stats
 
 from harness.frameworks import adapter
 from harness.plugins.registry import discover
@@ -33,24 +33,30 @@ head_dim = 64
 """
 
 
-def run(*command, name="", length=0):
-    """Run with the environment that the harness gives this kernel's process."""
+def environment(name, length):
+    """What the harness gives this kernel's process; and where pyperf's workers, started by a path, find this."""
     framework = discover().of("attention").implementations[name].framework
-    kernel = {"KERNEL": f"{name}:{length}:{THREADS}", **adapter(framework).environment("cpu", THREADS)}
-    subprocess.run([sys.executable, *map(str, command)], check=True, env={**os.environ, **kernel}, stdout=subprocess.DEVNULL)
+    own = {"KERNEL": f"{name}:{length}:{THREADS}", "PYTHONPATH": str(HERE.parents[2])}
+    return {**os.environ, **own, **adapter(framework).environment("cpu", THREADS)}
+
+
+def run(*command, name="", length=0):
+    """Run it in that environment."""
+    command = [sys.executable, *map(str, command)]
+    subprocess.run(command, check=True, env=environment(name, length), stdout=subprocess.DEVNULL)
 
 
 def harness(name, length, folder):
     problems = folder / "one.toml"
     problems.write_text(PROBLEM.format(length=length))
-    command = ["run", "--impl", name, "--problems", problems, "--out", folder / "run"]
+    command = ["run", "--impl", name, "--problems", os.path.relpath(problems), "--out", os.path.relpath(folder / "run")]
     run("-m", "harness", *command, name=name, length=length)
     return pd.read_csv(folder / "run" / "results.csv").median_s[0]
 
 
 def pyperf(name, length, folder):
     out = folder / "pyperf.json"
-    run("-m", "tests.benchmarks.agreement.by_pyperf", "-o", out, "--inherit-environ", ",".join(os.environ),
+    run("-m", "tests.benchmarks.agreement.by_pyperf", "-o", out, "--inherit-environ", ",".join(environment(name, length)),
         name=name, length=length)  # fmt: skip
     runs = json.loads(out.read_text())["benchmarks"][0]["runs"]
     return statistics.median(value for one in runs for value in one.get("values", ()))
@@ -61,12 +67,6 @@ def pytest_benchmark(name, length, folder):
     run("-m", "pytest", "-c", os.devnull, "--rootdir", HERE, "-p", "no:xdist", "-p", "no:cacheprovider",
         f"--benchmark-json={out}", HERE / "by_pytest_benchmark.py", name=name, length=length)  # fmt: skip
     return json.loads(out.read_text())["benchmarks"][0]["stats"]["median"]
-
-
-def interval(ratios):
-    """Mean and 95 % interval of logarithms, as ratios."""
-    low, high = stats.t.interval(0.95, len(ratios) - 1, ratios.mean(), stats.sem(ratios))
-    return pd.Series({"ratio": ratios.mean(), "low": low, "high": high})
 
 
 def main(times, folder):
@@ -83,9 +83,8 @@ def main(times, folder):
     table = pd.DataFrame(rows, columns=["time", "implementation", "length", "timer", "median_s"])
     RESULTS.mkdir(parents=True, exist_ok=True)
     table.to_csv(RESULTS / "times.csv", index=False)
-    wide = table.pivot(index=["implementation", "length", "time"], columns="timer", values="median_s")
-    ratios = wide.div(wide.harness, axis=0).drop(columns="harness").stack()
-    print(ratios.groupby(["implementation", "length", "timer"]).apply(interval).unstack().round(3))
+    shutil.copy(place.parent / f"{number}-{name}-{length}-harness" / "run" / "environment.json", RESULTS)
+    print(table)
 
 
 if __name__ == "__main__":
