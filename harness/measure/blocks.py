@@ -163,7 +163,7 @@ class Blocks:
         worker.pause()
         self._paces.setdefault((contender.name, problem.name), reply.pace)
         self._history.add(contender.name, problem, reply.call_s, reply.rise_bytes)
-        verified_round = self._draw.randrange(plan.effort.rounds_for(reply.call_s))
+        verified_round = self._draw.randrange(plan.effort.rounds_for(reply.pace.call_s))
         return Entry(contender, worker, reply, found, verified_round)
 
     def _verify(self, worker: Worker, answers: Answers, expected: Expected, when: str = "") -> Accuracy | Failed:
@@ -175,7 +175,7 @@ class Blocks:
         effort, (process, number) = self._plan.effort, block
         for round_number in range(effort.rounds):
             self._doing(f"{answers.problem.name}: process {process + 1}, round {round_number + 1}")
-            taking = [e for e in entries if e.failed is None and effort.takes_part(e.prepared.call_s, round_number)]
+            taking = [e for e in entries if e.failed is None and effort.takes_part(e.prepared.pace.call_s, round_number)]
             self._draw.shuffle(taking)
             meter = LoadMeter(entry.worker.pid for entry in entries)
             for order, entry in enumerate(taking):

@@ -69,7 +69,7 @@ class Effort:
         return min(self.rounds, max(1, self._turns(call_s) // min(self.min_processes, self.processes)))
 
     def _turns(self, call_s: float) -> int:
-        return int(self.cell_s / max(self.turn_s, call_s))
+        return int(self.cell_s / max(self.turn_s, call_s) + 1e-9)  # 0.6 / 0.05 is 11.999…, and twelve turns.
 
     def takes_part(self, call_s: float, number: int) -> bool:
         """Whether it has a turn in round `number` of a process; turns are spread evenly over the rounds."""

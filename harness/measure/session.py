@@ -157,8 +157,8 @@ class MeasuringSession(ImplementationSession):
         if request.known is None:
             return None
         calls = 1 if self._prepared().target.queued else pace.calls
-        thrown_away = calls if samples > 1 else 0
-        return KnownCall(request.known, thrown_away + random.Random(request.seed).randrange(samples * calls))
+        first = calls * pace.thrown_away(samples)
+        return KnownCall(request.known, first + random.Random(request.seed).randrange(samples * calls))
 
     def _prepared(self) -> PreparedCall:
         if self.prepared is None:

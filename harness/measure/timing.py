@@ -124,17 +124,25 @@ class Pace:
         """How many samples fill a turn."""
         return max(1, round(turn_s / max(self.call_s * self.calls, 1e-9)))
 
+    def thrown_away(self, samples: int) -> int:
+        """Samples that begin a turn of so many and do not count: one, unless a call is long."""
+        return int(samples > 1 or self.call_s * self.calls <= LONG_S)
+
+
+LONG_S = 0.1
+"""A sample that takes longer is not taken for nothing. The caches are filled anew in less, and so is memory that the host of
+a virtual machine has taken back meanwhile."""
+
 
 def take_turn(target: Target, pace: Pace, samples: int) -> tuple[float, ...]:
     """So many samples, one after the other.
 
-    Others have run since the last turn and the caches are theirs: where a turn is of several samples, one is taken and
-    thrown away first.
+    Others have run since the last turn and the caches are theirs: a sample is taken and thrown away first.
     """
     gc.collect()
     gc.disable()
     try:
-        if samples > 1:
+        for _ in range(pace.thrown_away(samples)):
             sample(target, pace.calls)
         return tuple(sample(target, pace.calls) for _ in range(samples))
     finally:

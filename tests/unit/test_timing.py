@@ -145,8 +145,8 @@ def test_a_call_too_short_for_the_clock_is_repeated_a_bounded_number_of_times():
     assert timing.calls_per_sample(0.0, 1e9) == timing.MAX_CALLS
 
 
-def turn(target, calls, samples):
-    return timing.take_turn(target, timing.Pace(calls, 0.0), samples)
+def turn(target, calls, samples, call_s=0.0):
+    return timing.take_turn(target, timing.Pace(calls, call_s), samples)
 
 
 @pytest.mark.parametrize("pace, turn_s, samples", [((10, 0.001), 0.06, 6), ((1, 2.0), 0.06, 1), ((1, 0.04), 0.06, 2)])
@@ -160,9 +160,14 @@ def test_a_turn_throws_its_first_sample_away(machine):
     assert m.calls == 70
 
 
-def test_a_turn_of_one_sample_is_that_sample(machine):
+def test_a_turn_of_one_sample_throws_one_away_too(machine):
+    m = machine(0.16, 0.04)
+    assert turn(m, 1, 1, 0.04) == pytest.approx((0.04,)) and m.calls == 2
+
+
+def test_nothing_is_thrown_away_of_a_long_call(machine):
     m = machine(2.0)
-    assert turn(m, 1, 1) == (2.0,) and m.calls == 1
+    assert turn(m, 1, 1, 2.0) == (2.0,) and m.calls == 1
 
 
 def test_samples_stand_in_the_order_they_were_taken(machine):
