@@ -1,0 +1,1 @@
+"""Implementations of attention inside models of Hugging Face's transformers."""
