@@ -19,14 +19,17 @@ BUILT_IN = "attention_harness.implementations"
 LAYERS = "harness.layers.own"
 """What makes an implementation of a layer of Keras or PyTorch; by name, as it is no part of what finds plug-ins."""
 
+MODELS = "harness.models.derived"
+"""What makes implementations of models; by name, likewise."""
+
 
 @dataclass(frozen=True)
 class Origin:
     """Where an implementation was found, so that a worker process can find it again."""
 
     kind: str
-    """"built-in" (a module in the folder `impls` beside this package), "module" (an importable name), "file" (a path) or
-    "layer" (FILE:CLASS, a layer of Keras or PyTorch)."""
+    """"built-in" (a module in the folder `impls` beside this package), "module" (an importable name), "file" (a path),
+    "layer" (FILE:CLASS, a layer of Keras or PyTorch) or "model" (KIND:LOCATION of what is inside a model)."""
     location: str
 
     def load(self) -> ModuleType:
@@ -35,6 +38,8 @@ class Origin:
             return importlib.import_module(f"{BUILT_IN}.{self.location}")
         if self.kind == "module":
             return importlib.import_module(self.location)
+        if self.kind == "model":
+            return importlib.import_module(MODELS).load(self.location)
         if self.kind == "layer":
             return importlib.import_module(LAYERS).load(self.location)
         path = Path(self.location)
