@@ -10,12 +10,12 @@ import sys
 from collections.abc import Sequence
 
 import harness
-from harness.commands import baseline, check, compare, conventions, frontier, list, presets, report, run, tune, worker
+from harness.commands import baseline, check, compare, conventions, data, frontier, list, model, presets, report, run, tune, worker
 from harness.errors import UserError
 
 OK, FAILED, WRONG_COMMAND, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
-COMMANDS = (list, presets, run, tune, check, compare, baseline, frontier, conventions, report, worker)
+COMMANDS = (list, presets, run, model, data, tune, check, compare, baseline, frontier, conventions, report, worker)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

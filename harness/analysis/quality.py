@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable
 
 from harness.analysis.estimates import Interval, undisturbed
-from harness.records.cell import Timing
+from harness.records.cell import Cell, Timing
 from harness.records.execution import Execution
 
 WIDE = 0.1
@@ -46,6 +46,16 @@ def differences(execution: Execution, dtype: str) -> list[str]:
     said = [f"fallback: {execution.fallback}"] if execution.fallback else []
     narrower = [other for other in execution.dtypes if _BYTES.get(other, 8) < _BYTES[dtype]]
     return said + ([f"narrower: the library says that it computed in {', '.join(narrower)}"] if narrower else [])
+
+
+def other_answers(cell: Cell) -> list[str]:
+    """What a model with an implementation inside gives otherwise than it should, and rounding does not explain."""
+    said = []
+    if (text := cell.generation) and not text.explained:
+        said.append(f"tokens: another one at {text.differs_at}, whose logit is {text.gap:.3g} less in float64")
+    if (real := cell.answers) and real.same < real.asked:
+        said.append(f"answers: {real.asked - real.same} of {real.asked} are others")
+    return said
 
 
 def _first_rounds(timing: Timing) -> float:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from harness.analysis.cold_start import with_break_even
 from harness.analysis.estimates import Estimates
-from harness.analysis.quality import differences, remarks, short
+from harness.analysis.quality import differences, other_answers, remarks, short
 from harness.records.cell import Cell, Timing
 from harness.records.problem import PosedProblem
 from harness.records.run import Run
@@ -31,9 +31,17 @@ AFTER = (
 """Columns of results.csv: the problem's own stand between these. docs/report.md says what each means; none ever changes."""
 
 
+INSIDE = (
+    "tokens_per_s", "attention_s", "exchange_s", "copied_bytes", "generated", "differs_at", "differs_by", "rounding_unit",
+    "answers_asked", "answers_same", "answers_apart",
+)  # fmt: skip
+"""Further columns of implementations inside models."""
+
+
 def columns(problem: PosedProblem) -> list[str]:
     """All the columns for problems of its operator, in order."""
-    return [*BEFORE, *problem.columns, *MEASURED, *problem.more_columns, *AFTER]
+    inside = INSIDE if problem.operator == "model" else ()
+    return [*BEFORE, *problem.columns, *MEASURED, *problem.more_columns, *AFTER, *inside]
 
 
 def results(run: Run) -> pd.DataFrame:
@@ -130,9 +138,28 @@ def _row(cell: Cell, run: Run, found: Estimates | None) -> dict[str, Any]:
         row["processors_busy"] = cell.execution.processors
         row["kernels"] = "; ".join(cell.execution.kernels)
         row["computed_in"] = " ".join(cell.execution.dtypes)
+    if problem.operator == "model":
+        warnings += other_answers(cell)
+        row |= _inside(cell, row.get("median_s", math.nan))
     row["settings"] = "; ".join(f"{name}={value}" for name, value in cell.versions.items() if value)
     row["warnings"] = "; ".join(warnings)
     row["notes"] = short(warnings)
+    return row
+
+
+def _inside(cell: Cell, time_s: float) -> dict[str, Any]:
+    """What is known of a model with an implementation inside."""
+    row: dict[str, Any] = {"tokens_per_s": cell.problem.fields["batch"] * cell.problem.fields["length"] / time_s}
+    if cell.usage:
+        row["attention_s"] = cell.usage.attention_s
+        row["exchange_s"] = cell.usage.exchange_s
+        row["copied_bytes"] = cell.usage.copied_bytes
+    if found := cell.generation:
+        row["generated"] = found.tokens
+        if found.differs_at is not None:
+            row |= {"differs_at": found.differs_at, "differs_by": found.gap, "rounding_unit": found.unit}
+    if answers := cell.answers:
+        row |= {"answers_asked": answers.asked, "answers_same": answers.same, "answers_apart": answers.apart}
     return row
 
 

@@ -31,8 +31,8 @@ def add(verbs: Any) -> None:
 
 
 def measured() -> argparse.ArgumentParser:
-    """The options of every command that measures."""
-    some = argparse.ArgumentParser(add_help=False)
+    """The options of every command that measures problems of a file or a preset."""
+    some = argparse.ArgumentParser(add_help=False, parents=[options.measuring()])
     some.add_argument("--preset", metavar="NAME", help="a built-in set of problems (quick)")
     some.add_argument("--problems", type=Path, metavar="FILE", help="problems of your own, in TOML")
     some.add_argument("--direction", choices=DIRECTIONS, help="instead of each problem's own")
@@ -42,16 +42,6 @@ def measured() -> argparse.ArgumentParser:
         choices=("hot", "cold"),
         help="whether calls find their inputs in a cache (hot; cold for one query against a cache of keys)",
     )
-    some.add_argument("--threads", type=options.positive_int, metavar="N", help="CPU threads for every implementation (all)")
-    some.add_argument(
-        "--timeout", type=options.positive_number, default=60.0, metavar="S", help="seconds for any one step (60)"
-    )
-    some.add_argument(
-        "--memory", type=options.positive_number, metavar="GIB", help="for the workers (80 %% of what is available)"
-    )
-    some.add_argument("--wait-for-idle", action="store_true", help="begin when nothing else uses the machine")
-    some.add_argument("--seed", type=int, default=0, metavar="N", help="of the inputs (0)")
-    some.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (a new one in runs/)")
     return some
 
 
@@ -86,6 +76,10 @@ def run(given: argparse.Namespace) -> bool:
         folder = RunFolder.open(given.resume)
         return carry_out(folder, discover(folder.plugins), waits=given.wait_for_idle)
     found = discover(given.plugin)
+    if given.operator == "model":
+        from harness.models.registry import add_models
+
+        add_models(found)
     return begin(plan(requested(given, given.impl or "all", given.baseline), found), given, found)
 
 
@@ -103,10 +97,14 @@ def carry_out(folder: RunFolder, found: Found, plan: Plan | None = None, waits: 
     Where it `waits`, it begins when nothing else uses the machine; else it says what does.
     """
     from harness.measure.idle import busy, wait_for_idle
+    from harness.models.operator import MODEL
+    from harness.models.registry import add_models
     from harness.report.format import nothing_measured
     from harness.report.terminal import Display, Output, print_results
     from harness.runs.execute import execute
 
+    if folder.operator == MODEL.name and not plan:
+        add_models(found)
     registry = _registry(found, folder)
     plan = plan or folder.plan(registry.operator)
     console = Output()

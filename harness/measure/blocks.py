@@ -24,6 +24,7 @@ from harness.plugins.contender import Contender
 from harness.records.accuracy import Accuracy
 from harness.records.cell import Turn
 from harness.records.execution import Execution
+from harness.records.usage import Usage
 from harness.workers.messages import Failed
 from harness.workers.process import Worker
 
@@ -63,6 +64,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     settings: dict[str, str] = field(default_factory=dict)
     execution: Execution | None = None
+    usage: Usage | None = None
 
 
 class Blocks:
@@ -225,6 +227,7 @@ class Blocks:
             warnings=tuple(dict.fromkeys(entry.warnings)),
             settings=reply.settings,
             execution=self._observe(entry) if observed else None,
+            usage=reply.usage,
         )
 
     def _is_observed(self, entry: Entry) -> bool:

@@ -52,6 +52,7 @@ def measured(plan: Plan, problem: Problem, outcome: Outcome, before: Cell | None
         timing=timing,
         memory=before.memory if before else None,
         execution=before.execution if before else outcome.execution,
+        usage=before.usage if before else outcome.usage,
         warnings=tuple(dict.fromkeys(warnings)),
         versions=outcome.settings,
         printed=outcome.printed,

@@ -12,6 +12,7 @@ from harness.measure.timing import Pace
 from harness.operators.problem import Problem
 from harness.records.accuracy import Accuracy
 from harness.records.cell import Memory
+from harness.records.usage import Usage
 from harness.workers.messages import Failed, Request
 
 
@@ -110,6 +111,8 @@ class Finish(Request):
 class Finished:
     settings: dict[str, str]
     """Versions and fairness settings as the framework then has them."""
+    usage: Usage | None = None
+    """What a call of the turns was spent on, where the implementation tells."""
 
 
 @dataclass(frozen=True)

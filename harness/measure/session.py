@@ -37,6 +37,7 @@ from harness.operators import checks
 from harness.plugins.bound_call import BoundCall
 from harness.plugins.session import ImplementationSession
 from harness.records.execution import Execution
+from harness.records.usage import Usage
 from harness.workers.messages import Failed, Request
 
 
@@ -46,6 +47,8 @@ class PreparedCall:
 
     target: FreshCall
     pace: timing.Pace
+    usage: Usage | None = None
+    """What all calls up to then were spent on, where the implementation tells."""
 
 
 class MeasuringSession(ImplementationSession):
@@ -53,6 +56,8 @@ class MeasuringSession(ImplementationSession):
 
     prepared: PreparedCall | None = None
     kept: Kept | None = None
+    calls = 0
+    """Made in turns of the problem."""
 
     def __init__(self, *arguments: Any):
         self._integrity = Integrity()
@@ -87,7 +92,7 @@ class MeasuringSession(ImplementationSession):
         # Emptying the caches may take longer than the call, and makes a turn of fewer calls.
         apart_s = warm.call_s + (_timed(target.cool_down)[0] if request.cold else 0.0)
         pace = request.pace or timing.Pace(timing.calls_per_sample(apart_s, request.sample_s), apart_s)
-        self.prepared = PreparedCall(target, pace)
+        self.prepared, self.calls = PreparedCall(target, pace, bound.usage()), 0
         gc.collect()
         gc.freeze()  # A framework's hundred thousand objects need not be gone through before every turn.
         return Prepared(
@@ -108,6 +113,7 @@ class MeasuringSession(ImplementationSession):
         samples = pace.samples(request.turn_s)
         target.begin(request.seed, self._known(request, pace, samples))
         samples_s = timing.take_turn(target, pace, samples)
+        self.calls += pace.calls * (samples + (samples > 1))
         self.kept = target.kept
         end_s = time.monotonic()
         if replaced := self._integrity.broken():
@@ -131,16 +137,21 @@ class MeasuringSession(ImplementationSession):
 
     def finish(self, request: Finish) -> Finished:
         """Drop the problem, unless it is to be observed."""
-        settings = self.framework.settings()
+        settings, usage = self.framework.settings(), self._usage()
         if not request.observed:
             self._drop()
-        return Finished(settings)
+        return Finished(settings, usage)
 
     def observe(self, request: Observe) -> Execution:
         """Look at how calls run, and drop the problem."""
         found = observe(self._prepared().target.bound, self.implementation)
         self._drop()
         return found
+
+    def _usage(self) -> Usage | None:
+        """What a call of the turns was spent on."""
+        before, now = self._prepared().usage, self._prepared().target.bound.usage()
+        return now.since(before, self.calls) if before and now and self.calls else None
 
     def _drop(self) -> None:
         self.prepared = self.kept = None

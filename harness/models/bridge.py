@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import ml_dtypes
-import numpy as np
 import torch
 
 from harness.frameworks import Framework
+from harness.models.exchange import Exchange
 from harness.models.masks import Visible, visible
 from harness.operators.attention.operator import ATTENTION
 from harness.operators.attention.problem import Problem
@@ -40,6 +39,7 @@ class Bridge:
     def __init__(self, implementation: Implementation, framework: Framework):
         self._implementation = implementation
         self._framework = framework
+        self.exchange = Exchange(framework)
         self._supports = implementation.supports_on(framework.device)
         self._order = ATTENTION.layouts[implementation.layout]
         self._masks: dict[int, _Mask] = {}
@@ -64,27 +64,58 @@ class Bridge:
         softcap: float | None = None, position_bias: Any = None, dropout: float = 0.0, s_aux: Any = None, **given: Any,
     ) -> tuple[Any, None]:  # fmt: skip
         """o as (batch, queries, heads, dim). Raises `Refused` for what the implementation, or a problem, does not know."""
-        if dropout or s_aux is not None:
-            raise Refused("no dropout" if dropout else "no attention sinks (s_aux)")
+        for lacking, asked in (("dropout", dropout), ("attention sinks (s_aux)", s_aux is not None),
+                               ("weights (output_attentions)", given.get("output_attentions"))):  # fmt: skip
+            if asked:
+                raise Refused(f"this attention has no {lacking}")
         seen = self._visible(module, query, key, attention_mask, given.get("is_causal"))
         key, value = key[:, :, : seen.kv_len], value[:, :, : seen.kv_len]
-        extras = {} if seen.mask is None else {"mask": seen.mask}
+        if torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value)):
+            return self._with_gradients(query, key, value, position_bias, seen, scale=scaling, softcap=softcap), None
+        extras = {} if seen.mask is None else {"mask": torch.from_numpy(seen.mask)}
         if position_bias is not None:
-            extras["bias"] = _array(position_bias[..., : seen.kv_len].to(query.dtype))
-        problem = Problem(
-            batch=query.shape[0], q_heads=query.shape[1], kv_heads=key.shape[1], q_len=query.shape[2], kv_len=key.shape[2],
-            head_dim=query.shape[3], v_head_dim=value.shape[3], dtype=str(query.dtype).removeprefix("torch."),
-            scale=scaling, softcap=softcap, causal=seen.causal, window=seen.window,
-            mask=None if seen.mask is None else f"random-{seen.form}",
-            bias=f"normal-{_form(extras['bias'])}" if "bias" in extras else None,
+            extras["bias"] = position_bias[..., : seen.kv_len].to(query.dtype)
+        call = self._built(
+            query.shape, key.shape, value.shape[3], query.dtype, scaling, softcap, seen.causal, seen.window,
+            None if seen.mask is None else f"random-{seen.form}",
+            f"normal-{_form(extras['bias'])}" if "bias" in extras else None,
         )  # fmt: skip
-        call = self._built(problem)
-        arrays = [self._native(self._in_layout(_array(tensor))) for tensor in (query, key, value)]
-        o = call(*arrays, **{name: self._native(array) for name, array in extras.items()})
+        lend = self.exchange.lend
+        arrays = [lend(self._in_layout(tensor)) for tensor in (query, key, value)]
+        o = call(*arrays, **{name: lend(tensor) for name, tensor in extras.items()})
         self._framework.synchronize(o)
-        return self._tensor(o), None
+        o = self.exchange.take_back(o)
+        return (o.transpose(1, 2) if self._order is None else o), None
 
-    def _build(self, problem: Problem) -> Callable[..., Any]:
+    def _with_gradients(
+        self, q: Any, k: Any, v: Any, bias: Any, seen: Visible, *, scale: float | None, softcap: float | None
+    ) -> Any:
+        """The same as a node of PyTorch's graph."""
+        mask = None if seen.mask is None else torch.from_numpy(seen.mask)
+        options: dict[str, Any] = {"causal": seen.causal, "window": seen.window, "scale": scale, "softcap": softcap}
+        if self._implementation.name == "numba-flash":
+            from harness.layers.torch_operator import attention
+
+            try:
+                return attention(q, k, v, mask, bias, **options).transpose(1, 2)
+            except NotImplementedError as error:
+                raise Refused(str(error)) from None
+        if bias is not None:
+            raise Refused("no gradients with a bias")
+        from harness.layers.torch_kernels import kernel
+
+        return kernel(self._implementation.name, q, k, v, mask, **options).transpose(1, 2)
+
+    def _build(
+        self, q_shape: Any, k_shape: Any, v_head_dim: int, dtype: Any, scale: float | None, softcap: float | None,
+        causal: str | None, window: tuple[int, int] | None, mask: str | None, bias: str | None,
+    ) -> Callable[..., Any]:  # fmt: skip
+        """The callable for one problem; what it depends on is what it is kept by."""
+        problem = Problem(
+            batch=q_shape[0], q_heads=q_shape[1], kv_heads=k_shape[1], q_len=q_shape[2], kv_len=k_shape[2],
+            head_dim=q_shape[3], v_head_dim=v_head_dim, dtype=str(dtype).removeprefix("torch."), scale=scale,
+            softcap=softcap, causal=causal, window=window, mask=mask, bias=bias,
+        )  # fmt: skip
         if reasons := self._supports.unsupported_reasons(problem):
             raise Refused("; ".join(reasons))
         return self._implementation.factory(problem)
@@ -93,38 +124,18 @@ class Bridge:
         known = None if mask is None else self._masks.get(id(mask))
         if known and known.tensor() is mask:
             return known.visible
+        if mask is not None and mask.dtype != torch.bool:
+            raise Refused(f"a mask of {mask.dtype}: only boolean ones are known")
         if mask is not None:
             return visible(mask.expand(query.shape[0], 1, -1, -1).cpu().numpy(), 0)
         # A layer without a mask of the model's, such as a vision model's: its own word, or that of the call, decides.
         causal = query.shape[2] > 1 and (getattr(module, "is_causal", False) if is_causal is None else is_causal)
         return Visible(key.shape[2], "top-left" if causal else None)
 
-    def _in_layout(self, array: np.ndarray) -> np.ndarray:
-        return array if self._order is None else array.transpose(self._order)
-
-    def _native(self, array: np.ndarray) -> Any:
-        return self._framework.from_numpy(array)
-
-    def _tensor(self, o: Any) -> Any:
-        """(batch, queries, heads, dim) of what was returned, without a copy where memory allows."""
-        array = self._framework.to_numpy(o)
-        if self._order is not None:
-            array = array.transpose(np.argsort(self._order))
-        if array.dtype == ml_dtypes.bfloat16:
-            tensor = torch.from_numpy(array.view(np.uint16)).view(torch.bfloat16)
-        else:
-            tensor = torch.from_numpy(array)
-        return tensor.transpose(1, 2)
+    def _in_layout(self, tensor: Any) -> Any:
+        return tensor if self._order is None else tensor.permute(*self._order)
 
 
-def _array(tensor: Any) -> np.ndarray:
-    """The same memory as a NumPy array."""
-    tensor = tensor.detach()
-    if tensor.dtype == torch.bfloat16:
-        return tensor.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
-    return tensor.numpy()
-
-
-def _form(array: np.ndarray) -> str:
+def _form(array: Any) -> str:
     """The axes of a bias of four axes, `1` where it broadcasts."""
     return "".join(name if size > 1 else "1" for name, size in zip("bhq", array.shape, strict=False)) + "k"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -62,6 +62,34 @@ def forward(problem: Problem, model: Any, past_ids: Any = None) -> Callable[...,
         return out
 
     return step
+
+
+@torch.inference_mode()
+def generated(problem: Problem, model: Any, inputs: Mapping[str, Any]) -> Any:
+    """The tokens (batch, `generate`) that the model gives greedily after the sequences, none of which ends one."""
+    native = {name: torch.from_numpy(array) for name, array in inputs.items()}
+    given = {"attention_mask": native["mask"].long()} if "mask" in native else {}
+    tokens = problem.generate
+    found = model.generate(
+        native["ids"], do_sample=False, num_beams=1, max_new_tokens=tokens, min_new_tokens=tokens, use_cache=True,
+        pad_token_id=0, **given,
+    )  # fmt: skip
+    return found[:, -tokens:].numpy()
+
+
+@torch.inference_mode()
+def next_logits(problem: Problem, model: Any, inputs: Mapping[str, Any], tokens: Any) -> Any:
+    """The logits (batch, columns) of what follows the sequences and these tokens (batch, any number)."""
+    native = {name: torch.from_numpy(array) for name, array in inputs.items()}
+    ids, mask, after = native["ids"], native.get("mask"), torch.from_numpy(tokens)
+    given = {} if mask is None else {"attention_mask": mask.long()}
+    if problem.known.kind == zoo.ENCODER_DECODER:
+        start = torch.full((len(ids), 1), model.config.decoder_start_token_id)
+        return model(input_ids=ids, decoder_input_ids=torch.cat([start, after], 1), **given).logits[:, -1]
+    if mask is not None:
+        whole = torch.cat([mask, torch.ones_like(after, dtype=torch.bool)], 1).long()
+        given = {"attention_mask": whole, "position_ids": (whole.cumsum(-1) - 1).clamp(min=0)}
+    return model(input_ids=torch.cat([ids, after], 1), **given).logits[:, -1]
 
 
 def _first(output: Any) -> Any:

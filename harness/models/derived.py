@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Callable
-from functools import cache
 from types import ModuleType
 from typing import Any
 
-from harness.frameworks import Framework, adapter
+from harness.frameworks import adapter
 from harness.models.operator import MODEL
 from harness.models.problem import Problem
 from harness.operators.dtypes import DTYPES
@@ -17,6 +15,7 @@ from harness.operators.supports import Supports
 from harness.plugins.implementation import Implementation
 from harness.plugins.origin import Origin
 from harness.plugins.registry import declared_in
+from harness.records.usage import Usage
 
 OWN = ("eager", "sdpa")
 """transformers' own: operations of PyTorch one by one, and scaled_dot_product_attention."""
@@ -42,16 +41,11 @@ def derived(inner: Implementation) -> Implementation:
 
     def factory(problem: Problem) -> Callable[..., Any]:
         """The model with this attention in every layer."""
-        from transformers import AttentionInterface, AttentionMaskInterface
+        from harness.models.enabling import register
 
-        from harness.models.bridge import Bridge
-
-        import torch
-
-        bridge = Bridge(inner, _framework(inner.framework, torch.get_num_threads()))
-        AttentionInterface.register(NAME, bridge.attend)
-        AttentionMaskInterface.register(NAME, bridge.mask)
-        return _with(problem, NAME)
+        registered = register(inner)
+        exchange = registered.bridge.exchange
+        return _with(problem, registered.name, lambda: (exchange.seconds, exchange.copied_bytes))
 
     def unavailable_reason(device: str) -> str | None:
         own = inner.unavailable_reason(device) if inner.unavailable_reason else None
@@ -62,17 +56,6 @@ def derived(inner: Implementation) -> Implementation:
         inner.name, factory, MODEL, framework="torch", supports=supports, unavailable_reason=unavailable_reason,
         slow_build=True, origin=Origin("model", f"{inner.origin.kind}:{inner.origin.location}"),
     )  # fmt: skip
-
-
-@cache
-def _framework(name: str, threads: int) -> Framework:
-    """The adapter of what is inside, made once in a process."""
-    os.environ.update(adapter(name).environment("cpu", threads))
-    return adapter(name)("cpu", threads)
-
-
-NAME = "attention-harness"
-"""What transformers knows it as."""
 
 
 def _lacks(inner: Implementation, problem: Problem) -> list[str]:
@@ -90,12 +73,23 @@ def _own(name: str) -> Implementation:
     )  # fmt: skip
 
 
-def _with(problem: Problem, attention: str) -> Callable[..., Any]:
+def _with(
+    problem: Problem, attention: str, exchanged: Callable[[], tuple[float, float]] = lambda: (0.0, 0.0)
+) -> Callable[..., Any]:
     from harness.models.building import built, forward
+    from harness.models.meter import meter
 
-    model = built(problem)
+    model, spent = built(problem), meter()
     model.set_attn_implementation(attention)
-    return lambda past_ids=None: forward(problem, model, past_ids)
+
+    def ready(past_ids: Any = None) -> Callable[..., Any]:
+        """The call, which tells what it is spent on."""
+        call = forward(problem, model, past_ids)
+        setattr(call, "usage", lambda: Usage(spent.seconds, *exchanged()))  # noqa: B010 - a function's attribute
+        return call
+
+    setattr(ready, "model", model)  # noqa: B010 - what generates text
+    return ready
 
 
 def _missing() -> str | None:

@@ -1,14 +1,14 @@
 """What a model should give: its own eager attention in float64, in a process of its own.
 
 How far off an output may be is measured, and not derived: the root of the mean square of what the model's eager attention in
-the problem's dtype is off by, at the positions that count. That is what rounding explains, in the whole model. `UNITS` of it
-are admitted: of a million normal numbers the largest is at 4.9, and another kernel may round somewhat more.
+the problem's dtype is off by, at the positions that count. That is what rounding explains, in the whole model; `UNITS` of it
+are admitted.
 """
 
 from __future__ import annotations
 
 import atexit
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,10 +18,9 @@ from harness.errors import UserError
 from harness.models.problem import Problem
 from harness.operators.answer import Expected, Tensor
 from harness.operators.base import Arrays
+from harness.records.generation import UNITS
 from harness.workers.messages import Failed, Request, Start
 from harness.workers.process import Worker
-
-UNITS = 16.0
 
 ANYTHING = 1e300
 """A bound within which every number lies."""
@@ -47,6 +46,45 @@ class Answered:
     """Root of the mean square of what rounding explains."""
 
 
+@dataclass(frozen=True)
+class Generate(Request):
+    """Generate tokens in float64. Answered by the tokens (batch, tokens)."""
+
+    STEP: ClassVar[str] = "the oracle"
+
+    problem: Problem
+    inputs: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Prefer(Request):
+    """By how much it prefers the last of its `tokens` (batch, any) to the `others` (batch). Answered by `Preferred`."""
+
+    STEP: ClassVar[str] = "the oracle"
+
+    problem: Problem
+    inputs: Mapping[str, np.ndarray]
+    tokens: np.ndarray
+    others: np.ndarray
+
+
+@dataclass(frozen=True)
+class Preferred:
+    gaps: np.ndarray
+    """(batch): differences of logits, in float64."""
+    unit: float
+    """Root of the mean square of what those in the problem's dtype are off by."""
+
+
+@dataclass(frozen=True)
+class Ask(Request):
+    """What real weights answer in float64. Answered by a list."""
+
+    STEP: ClassVar[str] = "the oracle"
+
+    problem: Problem
+
+
 class OracleSession:
     """Keeps the model of the last problem."""
 
@@ -59,7 +97,7 @@ class OracleSession:
 
     @property
     def handlers(self) -> Mapping[type[Request], Callable[[Any], Any]]:
-        return {Answer: self.answer}
+        return {Answer: self.answer, Generate: self.generate, Prefer: self.prefer, Ask: self.ask}
 
     def answer(self, request: Answer) -> Answered:
         """In float64, and in the problem's dtype."""
@@ -69,19 +107,50 @@ class OracleSession:
         counts = counted(problem, request.inputs)
         return Answered(exact, float(np.sqrt(np.mean((rounded - exact)[counts] ** 2))))
 
+    def generate(self, request: Generate) -> np.ndarray:
+        """Greedily."""
+        from harness.models.building import generated
+
+        return generated(request.problem, _eager(request.problem, "float64"), request.inputs)
+
+    def ask(self, request: Ask) -> list[Any]:
+        """With the weights rounded to the problem's dtype."""
+        from harness.models.real_answers import answers
+
+        return answers(_eager(request.problem, "float64"))
+
+    def prefer(self, request: Prefer) -> Preferred:
+        """From the logits of what follows all tokens but the last."""
+        from harness.models.building import next_logits
+
+        problem, before, rows = request.problem, request.tokens[:, :-1], np.arange(len(request.tokens))
+        exact, rounded = (
+            next_logits(problem, _eager(problem, dtype), request.inputs, before).double().numpy()
+            for dtype in ("float64", None)
+        )
+        gaps = exact[rows, request.tokens[:, -1]] - exact[rows, request.others]
+        return Preferred(gaps, float(np.sqrt(np.mean((rounded - exact) ** 2))))
+
     def _run(self, problem: Problem, inputs: Arrays, dtype: str | None) -> np.ndarray:
         from harness.frameworks import adapter
-        from harness.models.building import built, forward
+        from harness.models.building import forward
 
         torch = adapter("torch")("cpu", self._torch.get_num_threads())
-        model = built(problem, dtype)
-        model.set_attn_implementation("eager")
+        model = _eager(problem, dtype)
         native = {name: torch.from_numpy(array) for name, array in inputs.items()}
         if "pixels" in native:
             native["pixels"] = native["pixels"].to(next(model.parameters()).dtype)
         call = forward(problem, model, native.pop("past_ids", None))
         mask = native.pop("mask", None)
         return torch.to_numpy(call(*native.values(), **({} if mask is None else {"mask": mask})))
+
+
+def _eager(problem: Problem, dtype: str | None) -> Any:
+    from harness.models.building import built
+
+    model = built(problem, dtype)
+    model.set_attn_implementation("eager")
+    return model
 
 
 def counted(problem: Problem, inputs: Arrays) -> np.ndarray:
@@ -94,16 +163,42 @@ def counted(problem: Problem, inputs: Arrays) -> np.ndarray:
 _WORKERS: dict[int, Worker] = {}
 
 
-def expected(problem: Problem, inputs: Arrays) -> Expected:
-    """The output, and how far off it may be. Raises `UserError` when the oracle cannot compute it."""
+def _ask(request: Any) -> Any:
+    """Of the oracle's process, which is started when it is needed. Raises `UserError` when it cannot answer."""
     worker = _WORKERS.get(0)
     if worker is None or not worker.alive:
         worker = _WORKERS[0] = Worker(Start("harness.models.oracle:OracleSession", (), 1, 0), {}, TIMEOUT_S)
         atexit.register(worker.kill)
-    reply = worker.ask(Answer(problem, dict(inputs)), TIMEOUT_S)
+    reply = worker.ask(request, TIMEOUT_S)
+    worker.pause()
     if isinstance(reply, Failed):
-        raise UserError(f"the oracle of {problem.name} failed: {reply.reason}")
+        raise UserError(f"the oracle of {request.problem.name} failed: {reply.reason}")
+    return reply
+
+
+def expected(problem: Problem, inputs: Arrays) -> Expected:
+    """The output, and how far off it may be. Raises `UserError` when the oracle cannot compute it."""
+    reply = _ask(Answer(problem, dict(inputs)))
     counts = np.broadcast_to(counted(problem, inputs)[..., None], reply.value.shape)
     value = np.where(counts, reply.value, 0.0)  # Of padding eager attention may make anything, nan too.
     bound = np.where(counts, UNITS * reply.unit, ANYTHING)
     return {"out": Tensor(value, bound, excused=~counts)}
+
+
+def generated(problem: Problem, inputs: Arrays) -> np.ndarray:
+    """The tokens (batch, tokens) that follow the sequences. Raises like `expected`."""
+    return _ask(Generate(problem, dict(inputs)))
+
+
+def answers(problem: Problem) -> list[Any]:
+    """What the problem's model answers with real weights. Raises like `expected`."""
+    return _ask(Ask(problem))
+
+
+def preferences(
+    problem: Problem, inputs: Arrays, tokens: np.ndarray, others: np.ndarray, sequences: Collection[int]
+) -> tuple[float, float]:
+    """(by how much, at most, it prefers the last of its `tokens` to the `others` in some of the sequences, what rounding
+    explains). Raises like `expected`."""
+    reply = _ask(Prefer(problem, dict(inputs), tokens, others))
+    return max(float(reply.gaps[sequence]) for sequence in sequences), reply.unit

@@ -28,7 +28,7 @@ class Problem(base.Problem):
     """
 
     LENGTHS: ClassVar[tuple[str, ...]] = ("length", "past")
-    COLUMNS: ClassVar[tuple[str, ...]] = ("model", "batch", "length", "past", "padding", "dtype")
+    COLUMNS: ClassVar[tuple[str, ...]] = ("model", "batch", "length", "past", "generate", "padding", "dtype")
 
     model: str
     """One of `harness.models.zoo.NAMES`, or a folder."""
@@ -37,6 +37,8 @@ class Problem(base.Problem):
     """Positions of each sequence; of a vision model it has no say."""
     past: int = 0
     """Positions before them, whose keys and values the model has kept. For decoders."""
+    generate: int = 0
+    """Tokens that are generated greedily after the sequences, beside what is timed: to compare them."""
     padding: str | None = None
     """On which side sequences are filled up; each keeps between half and all of its positions."""
     dtype: str = "float32"
@@ -45,19 +47,33 @@ class Problem(base.Problem):
         for field in ("batch", "length"):
             check_size(field, getattr(self, field), least=1)
         check_size("past", self.past)
+        check_size("generate", self.generate)
         check_choice("dtype", self.dtype, tuple(DTYPES))
         if self.padding is not None:
             check_choice("padding", self.padding, PADDING)
-        longest = self.known.longest
-        if longest and self.length + self.past > longest:
-            raise UserError(f"{self.model} has {longest} positions, and {self.length + self.past} are asked for")
-        if self.past and self.known.kind != zoo.DECODER:
+        longest, decoder = self.known.longest, self.known.kind == zoo.DECODER
+        positions = self.length + self.past + (self.generate if decoder else 0)
+        if longest and positions > longest:
+            raise UserError(f"{self.model} has {longest} positions, and {positions} are asked for")
+        if self.past and not decoder:
             raise UserError(f"{self.model} keeps no past: it is no decoder")
+        if self.generate and not self.generates:
+            raise UserError(f"{self.model} generates no text")
 
     @cached_property
     def known(self) -> zoo.Model:
         """The model."""
         return zoo.model(self.model)
+
+    @property
+    def generates(self) -> bool:
+        """Whether the model can generate text after the sequences."""
+        return self.known.kind in (zoo.DECODER, zoo.ENCODER_DECODER) and not self.past
+
+    @property
+    def keeps_a_past(self) -> bool:
+        """Whether the model can go on after positions that it has kept."""
+        return self.known.kind == zoo.DECODER
 
     @property
     def name(self) -> str:

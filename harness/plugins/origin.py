@@ -32,6 +32,12 @@ class Origin:
     "layer" (FILE:CLASS, a layer of Keras or PyTorch) or "model" (KIND:LOCATION of what is inside a model)."""
     location: str
 
+    @property
+    def inner(self) -> Origin:
+        """Where what is inside a model was found; of any other, itself."""
+        kind, _, location = self.location.partition(":")
+        return Origin(kind, location) if self.kind == "model" and location else self
+
     def load(self) -> ModuleType:
         """Import the plug-in. Whatever it raises goes through."""
         if self.kind == "built-in":

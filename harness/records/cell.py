@@ -15,7 +15,10 @@ from typing import Any
 from harness.errors import Status
 from harness.records.accuracy import Accuracy
 from harness.records.execution import Execution
+from harness.records.generation import Generation
 from harness.records.problem import PosedProblem
+from harness.records.real_answers import RealAnswers
+from harness.records.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,12 @@ class Cell:
     memory: Memory | None = None
     execution: Execution | None = None
     """How its calls ran, where that was looked at."""
+    usage: Usage | None = None
+    """What a call was spent on in the first process, where the implementation tells."""
+    generation: Generation | None = None
+    """Of a model that generates text, where that was asked for."""
+    answers: RealAnswers | None = None
+    """Of a model with real weights."""
     warnings: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     """The framework's version and settings as the worker found them."""
@@ -169,6 +178,9 @@ class Cell:
             "timing": Timing.from_json,
             "memory": lambda part: Memory(**part),
             "execution": Execution.from_json,
+            "usage": Usage.from_json,
+            "generation": Generation.from_json,
+            "answers": RealAnswers.from_json,
         }
         for name, kind in kinds.items():
             part = values.get(name)

@@ -8,6 +8,7 @@ from harness.analysis.ranking import absences
 from harness.records.machine import Machine
 from harness.records.problem import PosedProblem
 from harness.records.run import Run
+from harness.report import inside
 from harness.report.format import HEADINGS, cold, display_rows, size, winner
 from harness.report.growth import growth
 from harness.report.limits import limits
@@ -40,7 +41,14 @@ def problem_table(problem: PosedProblem, table: pd.DataFrame) -> str:
     frame = pd.DataFrame(rows, columns=list(HEADINGS))
     alignment = ("left", *["right"] * (len(HEADINGS) - 2), "left")
     work = f"{problem.flops / 1e9:.3g} GFLOP, {size(problem.bytes)} read and written{cold(measured)}"
-    return f"### {problem.name}\n\n{work}\n\n{frame.to_markdown(index=False, colalign=alignment, disable_numparse=True)}"
+    table_text = frame.to_markdown(index=False, colalign=alignment, disable_numparse=True)
+    return "\n\n".join([f"### {problem.name}", work, table_text, *(_inside(measured) if problem.operator == "model" else ())])
+
+
+def _inside(measured: pd.DataFrame) -> list[str]:
+    frame = pd.DataFrame(inside.inside_rows(measured), columns=list(inside.HEADINGS))
+    alignment = ("left", *["right"] * (len(inside.HEADINGS) - 2), "left")
+    return [] if frame.empty else [frame.to_markdown(index=False, colalign=alignment, disable_numparse=True)]
 
 
 def _winners(run: Run, table: pd.DataFrame) -> str:

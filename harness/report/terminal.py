@@ -19,7 +19,7 @@ from harness.analysis.ranking import absences
 from harness.errors import Status
 from harness.records.cell import Cell
 from harness.records.run import Run
-from harness.report import comparison
+from harness.report import comparison, inside
 from harness.report.format import HEADINGS, LESS_NEEDED, cold, display_rows, told, winner
 
 FULL_WIDTH = 112
@@ -83,7 +83,7 @@ class Display:
         if cell.status is Status.UNAVAILABLE:
             self._absent.add(cell.implementation)
 
-    def memory_measured(self, cell: Cell) -> None:
+    def examined(self, cell: Cell) -> None:
         """Move the bar by one."""
         self._show(advance=1)
 
@@ -108,6 +108,15 @@ def _grid(rows: Sequence[Sequence[str]], narrow: bool) -> Table:
     return grid
 
 
+def _plain_grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    grid = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
+    for n, heading in enumerate(headings):
+        grid.add_column(heading, justify="left" if n in (0, len(headings) - 1) else "right", no_wrap=True)
+    for cells in rows:
+        grid.add_row(*map(Text, cells))
+    return grid
+
+
 def print_comparison(console: Console, found: Sequence[Comparison], threshold: float) -> None:
     """A table, then what it comes to."""
     grid = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
@@ -129,6 +138,8 @@ def print_results(console: Console, run: Run, table: pd.DataFrame) -> None:
         console.print(Text(problem.name + cold(rows), style="bold"))
         console.print(Text(f"fastest: {winner(rows)}"))
         console.print(_grid(display_rows(rows, narrow), narrow))
+        if problem.operator == "model":
+            console.print(_plain_grid(inside.HEADINGS, inside.inside_rows(rows)))
         console.print()
     missing = absences(table)
     if missing:

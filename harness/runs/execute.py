@@ -11,7 +11,10 @@ from harness.measure.memory_pass import MemoryPass
 from harness.measure.plan import Plan
 from harness.measure.pool import Launcher
 from harness.measure.stopping import is_open
+from harness.models.answering import AnsweringPass
+from harness.models.operator import MODEL
 from harness.plugins.implementation import Implementation
+from harness.records.generation import Generation
 from harness.records.machine import Machine
 from harness.runs.environment import machine
 from harness.runs.folder import RunFolder
@@ -52,6 +55,8 @@ def execute(
         manager.close()
     if plan.effort.memory:
         _measure_memory(plan, folder, listener, launcher)
+    if plan.operator == MODEL.name:
+        _answer(plan, folder, listener, launcher)
 
 
 def _machine(plan: Plan, manager: Manager, listener: Listener, launcher: Launcher) -> Machine:
@@ -74,4 +79,17 @@ def _measure_memory(plan: Plan, folder: RunFolder, listener: Listener, launcher:
             folder.journal.add_warning(cell, f"its memory could not be measured: {found.status}: {found.reason}")
         else:
             folder.journal.add_memory(cell, found)
-        listener.memory_measured(cell)
+        listener.examined(cell)
+
+
+def _answer(plan: Plan, folder: RunFolder, listener: Listener, launcher: Launcher) -> None:
+    answering = AnsweringPass(plan, folder.journal.cells, launcher)
+    listener.phase("answering", answering.total)
+    for cell, found in answering.found():
+        if isinstance(found, Failed):
+            folder.journal.add_warning(cell, f"answers: the model gave none: {found.status}: {found.reason}")
+        elif isinstance(found, Generation):
+            folder.journal.add_generation(cell, found)
+        else:
+            folder.journal.add_answers(cell, found)
+        listener.examined(cell)

@@ -10,6 +10,7 @@ from typing import Any
 from harness.errors import UserError
 from harness.measure.plan import Plan
 from harness.operators.base import Operator
+from harness.plugins.origin import Origin
 from harness.records.machine import Machine
 from harness.records.problem import PosedProblem
 from harness.records.run import Run
@@ -69,8 +70,8 @@ class RunFolder:
     @property
     def plugins(self) -> list[str]:
         """The files with implementations, and the layers in files, that the plan names."""
-        origins = [contender["origin"] for contender in self._plan["contenders"]]
-        return list(dict.fromkeys(origin["location"] for origin in origins if origin["kind"] in ("file", "layer")))
+        origins = [Origin(**contender["origin"]).inner for contender in self._plan["contenders"]]
+        return list(dict.fromkeys(origin.location for origin in origins if origin.kind in ("file", "layer")))
 
     def plan(self, operator: Operator) -> Plan:
         """The plan, to be carried out. Raises `UserError` when it cannot be read."""

@@ -1,6 +1,6 @@
 """The journal of a run: a line for each thing that was found out, flushed as it is written. Every table is derived from it.
 
-A line is an object with one key, the kind of the line: "machine", "cell", "memory" or "warning". Readers leave out kinds
+A line is an object with one key, the kind of the line: "machine", "cell", "memory", "generation", "answers" or "warning". Readers leave out kinds
 that they do not know.
 """
 
@@ -15,7 +15,9 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.records.cell import Cell, Memory
+from harness.records.generation import Generation
 from harness.records.machine import Machine
+from harness.records.real_answers import RealAnswers
 from harness.records.strict_json import dumps
 
 Lines = list[dict[str, Any]]
@@ -52,6 +54,14 @@ class Journal:
         """Append the memory of a cell that is in the journal already."""
         self._append({"memory": {**_key(cell), **dataclasses.asdict(memory)}})
 
+    def add_generation(self, cell: Cell, generation: Generation) -> None:
+        """Append what a cell that is in the journal already generated."""
+        self._append({"generation": {**_key(cell), **dataclasses.asdict(generation)}})
+
+    def add_answers(self, cell: Cell, answers: RealAnswers) -> None:
+        """Append what the model of a cell that is in the journal already answers."""
+        self._append({"answers": {**_key(cell), **dataclasses.asdict(answers)}})
+
     def add_warning(self, cell: Cell, warning: str) -> None:
         """Append a warning to a cell that is in the journal already."""
         self._append({"warning": {**_key(cell), "warning": warning}})
@@ -82,8 +92,13 @@ class Journal:
         self._cells[cell.key] = cell
 
     def _take_memory(self, data: Mapping[str, Any]) -> None:
-        values = dict(data)
-        self._change(values, memory=Memory(**{k: v for k, v in values.items() if k not in ("implementation", "problem")}))
+        self._change(data, memory=Memory(**_found(data)))
+
+    def _take_generation(self, data: Mapping[str, Any]) -> None:
+        self._change(data, generation=Generation.from_json(_found(data)))
+
+    def _take_answers(self, data: Mapping[str, Any]) -> None:
+        self._change(data, answers=RealAnswers.from_json(_found(data)))
 
     def _take_warning(self, data: Mapping[str, Any]) -> None:
         cell = self._cells[data["implementation"], data["problem"]]
@@ -97,6 +112,8 @@ class Journal:
         "machine": _take_machine,
         "cell": _take_cell,
         "memory": _take_memory,
+        "generation": _take_generation,
+        "answers": _take_answers,
         "warning": _take_warning,
     }
 
@@ -123,6 +140,11 @@ class Journal:
 
 def _key(cell: Cell) -> dict[str, str]:
     return {"implementation": cell.implementation, "problem": cell.problem.name}
+
+
+def _found(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a line says of a cell, without what says of which."""
+    return {name: value for name, value in data.items() if name not in ("implementation", "problem")}
 
 
 def read(path: Path) -> Lines:

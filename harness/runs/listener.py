@@ -19,8 +19,8 @@ class Listener(Protocol):
     def measured(self, cell: Cell) -> None:
         """A cell is finished, or need not be begun."""
 
-    def memory_measured(self, cell: Cell) -> None:
-        """The memory of a cell was measured, or could not be."""
+    def examined(self, cell: Cell) -> None:
+        """The memory of a cell, or what it generates, was looked at."""
 
 
 class Silent:
@@ -32,4 +32,4 @@ class Silent:
 
     def measured(self, cell: Cell) -> None: ...
 
-    def memory_measured(self, cell: Cell) -> None: ...
+    def examined(self, cell: Cell) -> None: ...

@@ -55,7 +55,11 @@ class Request:
 
 def plan(request: Request, found: Found) -> Plan:
     """What will be measured. Raises `UserError` for what cannot be asked for."""
-    preset = _preset(request, found)
+    return planned(request, _preset(request, found), found)
+
+
+def planned(request: Request, preset: Preset, found: Found) -> Plan:
+    """The same for a set of problems."""
     registry = found.of(preset.operator.name)
     names = _names(request.implementations, registry, found)
     changes = {name: value for name in ("direction", "dtype") if (value := getattr(request, name)) is not None}

