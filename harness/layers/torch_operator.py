@@ -6,15 +6,15 @@ operator that gives its gradients. For workers only.
 
 # Annotations are read by PyTorch when an operator is defined, hence none of them is a string.
 import functools
-from typing import Any, List, Optional, Tuple  # noqa: UP035
+from typing import Any, List, Tuple  # noqa: UP035
 
 import ml_dtypes
 import numba
 import numpy as np
 import torch
+from attention_harness.implementations.attention.numba_flash.attention import Fused  # type: ignore[import-not-found]
 from torch import Tensor
 
-from attention_harness.implementations.attention.numba_flash.attention import Fused
 from harness.operators.attention.problem import Problem
 
 MOST_BUILT = 512
@@ -42,9 +42,9 @@ def attention(
 
 @torch.library.custom_op("attention_harness::numba_flash", mutates_args=(), device_types="cpu")
 def forward(
-    q: Tensor, k: Tensor, v: Tensor, mask: Optional[Tensor], bias: Optional[Tensor], causal: str, window: Whole,
-    scale: Optional[float], softcap: Optional[float], keeps_state: bool,
-) -> Tuple[Tensor, Tensor]:  # fmt: skip  # noqa: UP006, UP045
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | None, causal: str, window: Whole,
+    scale: float | None, softcap: float | None, keeps_state: bool,
+) -> Tuple[Tensor, Tensor]:  # fmt: skip  # noqa: UP006
     """o, and what its gradients need of the softmax where that `keeps_state`."""
     fused = _fused(_problem(q, k, v, mask, bias, causal, tuple(window), scale, softcap))
     state = fused.new_softmax_state() if keeps_state else None
@@ -53,7 +53,9 @@ def forward(
 
 
 @forward.register_fake
-def _(q: Any, k: Any, v: Any, mask: Any, bias: Any, causal: Any, window: Any, scale: Any, softcap: Any, keeps_state: Any) -> Any:
+def _(
+    q: Any, k: Any, v: Any, mask: Any, bias: Any, causal: Any, window: Any, scale: Any, softcap: Any, keeps_state: Any
+) -> Any:
     o = q.new_empty((*q.shape[:-1], v.shape[-1]))
     if not keeps_state:
         return o, q.new_empty(0)
@@ -62,9 +64,9 @@ def _(q: Any, k: Any, v: Any, mask: Any, bias: Any, causal: Any, window: Any, sc
 
 @torch.library.custom_op("attention_harness::numba_flash_backward", mutates_args=(), device_types="cpu")
 def backward(
-    do: Tensor, q: Tensor, k: Tensor, v: Tensor, o: Tensor, state: Tensor, mask: Optional[Tensor], bias: Optional[Tensor],
-    causal: str, window: Whole, scale: Optional[float], softcap: Optional[float],
-) -> Tuple[Tensor, Tensor, Tensor]:  # fmt: skip  # noqa: UP006, UP045
+    do: Tensor, q: Tensor, k: Tensor, v: Tensor, o: Tensor, state: Tensor, mask: Tensor | None, bias: Tensor | None,
+    causal: str, window: Whole, scale: float | None, softcap: float | None,
+) -> Tuple[Tensor, Tensor, Tensor]:  # fmt: skip  # noqa: UP006
     """dq, dk and dv."""
     fused = _fused(_problem(q, k, v, mask, bias, causal, tuple(window), scale, softcap))
     found = fused.backward(*map(_array, (q, k, v, o)), state.numpy(), _array(do), _array(mask), _array(bias))
@@ -96,7 +98,7 @@ def _problem(
 ) -> Problem:  # fmt: skip
     return Problem(
         batch=q.shape[0], q_heads=q.shape[1], kv_heads=k.shape[1], q_len=q.shape[2], kv_len=k.shape[2], head_dim=q.shape[3],
-        v_head_dim=v.shape[3], dtype=str(q.dtype).removeprefix("torch."), scale=scale, softcap=softcap,
+        v_head_dim=v.shape[3], dtype=str(q.dtype).removeprefix("torch."), scale=scale, softcap=softcap,  # type: ignore[arg-type]
         causal=causal or None, window=window or None,
         mask=None if mask is None else f"random-{form(mask)}", bias=None if bias is None else f"normal-{form(bias)}",
     )  # fmt: skip

@@ -1,8 +1,8 @@
 """Implementations of attention inside models of Hugging Face's transformers.
 
-    from harness.models import enable
+from harness.models import enable
 
-    model.set_attn_implementation(enable("numba-flash"))
+model.set_attn_implementation(enable("numba-flash"))
 """
 
 from __future__ import annotations

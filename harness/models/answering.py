@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -83,57 +84,83 @@ class AnsweringPass:
     def __init__(self, plan: Plan, cells: list[Cell], launcher: Launcher = Worker):
         self._plan = plan
         self._launcher = launcher
-        measured = {cell.key: cell for cell in cells if cell.status is Status.OK}
         asked = [problem for problem in plan.problems if isinstance(problem, Problem)]
-        self._generating = [problem for problem in asked if problem.generate]
-        of_real_weights = {problem.model: problem for problem in reversed(asked) if problem.known.answers}
-        self._asked = list(of_real_weights.values())  # The first problem of each model: answers do not depend on lengths.
-        self._cells = {
-            (field, problem.name): [(c, cell) for c in plan.contenders if (cell := measured.get((c.name, problem.name)))]
-            for field, problems in (("generation", self._generating), ("answers", self._asked))
-            for problem in problems
+        generating = [problem for problem in asked if problem.generate]
+        # The first problem of each model: answers do not depend on lengths.
+        real = list({problem.model: problem for problem in reversed(asked) if problem.known.answers}.values())
+        self._questions: dict[str, list[_Text | _Real]] = {
+            "generation": [_Text(p, plan.seed) for p in generating],
+            "answers": [_Real(p) for p in real],
         }
+        self._measured = {cell.key: cell for cell in cells if cell.status is Status.OK}
 
     @property
     def total(self) -> int:
         """Cells that will be looked at."""
-        return sum(len(self._due(field, name)) for field, name in self._cells)
+        return sum(len(self._due(contender)) for contender in self._plan.contenders)
 
     def found(self) -> Iterator[tuple[Cell, Generation | RealAnswers | Failed]]:
         """Each cell with what came out, or why nothing."""
-        for problem in self._generating:
-            if due := self._due("generation", problem.name):
-                inputs = prompt(problem, self._plan.seed)
-                exact = oracle.generated(problem, inputs)
-                for contender, cell in due:
-                    reply = self._reply(contender, Generate(problem, inputs))
-                    yield cell, reply if isinstance(reply, Failed) else _parted(problem, inputs, exact, reply.tokens)
-        for problem in self._asked:
-            if due := self._due("answers", problem.name):
-                right = oracle.answers(problem)
-                for contender, cell in due:
-                    reply = self._reply(contender, Ask(problem))
-                    yield cell, reply if isinstance(reply, Failed) else RealAnswers.compared(reply.answers, right)
-
-    def _due(self, field: str, name: str) -> list[tuple[Contender, Cell]]:
-        return [(contender, cell) for contender, cell in self._cells[field, name] if getattr(cell, field) is None]
-
-    def _reply(self, contender: Contender, request: Request) -> Any:
         plan = self._plan
-        start = opening(contender, AnsweringSession, plan.threads, plan.memory_bytes)
-        with self._launcher(start, environment(contender, plan.threads), plan.timeout_s) as worker:
-            return worker.ask(request, plan.timeout_s)
+        for contender in plan.contenders:
+            if due := self._due(contender):
+                start = opening(contender, AnsweringSession, plan.threads, plan.memory_bytes)
+                with self._launcher(start, environment(contender, plan.threads), plan.timeout_s) as worker:
+                    for question, cell in due:
+                        reply = worker.ask(question.request, plan.timeout_s)
+                        yield cell, reply if isinstance(reply, Failed) else question.judged(reply)
+
+    def _due(self, contender: Contender) -> list[tuple[_Text | _Real, Cell]]:
+        """What it has not been asked yet, with the cell that it belongs to."""
+        return [
+            (question, cell)
+            for field, questions in self._questions.items()
+            for question in questions
+            if (cell := self._measured.get((contender.name, question.problem.name))) and getattr(cell, field) is None
+        ]
 
 
-def _parted(problem: Problem, inputs: Arrays, exact: np.ndarray, tokens: np.ndarray) -> Generation:
-    """Where tokens part from the exact ones, and how near the two were."""
-    differ = np.argwhere((tokens != exact).T)
-    if not len(differ):
-        return Generation(problem.generate)
-    at = int(differ[0][0])
-    sequences = [int(sequence) for place, sequence in differ if place == at]
-    gap, unit = oracle.preferences(problem, inputs, exact[:, : at + 1], tokens[:, at], sequences)
-    return Generation(problem.generate, at, gap, unit)
+class _Text:
+    """Generating what a problem asks for, and the oracle's tokens."""
+
+    def __init__(self, problem: Problem, seed: int):
+        self.problem = problem
+        self._seed = seed
+
+    @functools.cached_property
+    def request(self) -> Generate:
+        return Generate(self.problem, prompt(self.problem, self._seed))
+
+    @functools.cached_property
+    def _exact(self) -> np.ndarray:
+        return oracle.generated(self.problem, self.request.inputs)
+
+    def judged(self, reply: Generated) -> Generation:
+        """Where tokens part from the exact ones, and how near the two were."""
+        differ = np.argwhere((reply.tokens != self._exact).T)
+        if not len(differ):
+            return Generation(self.problem.generate)
+        at = int(differ[0][0])
+        sequences = [int(sequence) for place, sequence in differ if place == at]
+        before = self._exact[:, : at + 1]
+        gap, unit = oracle.preferences(self.problem, self.request.inputs, before, reply.tokens[:, at], sequences)
+        return Generation(self.problem.generate, at, gap, unit)
+
+
+class _Real:
+    """What real weights are asked, and what the oracle answers."""
+
+    def __init__(self, problem: Problem):
+        self.problem = problem
+        self.request = Ask(problem)
+
+    @functools.cached_property
+    def _right(self) -> list[Any]:
+        return oracle.answers(self.problem)
+
+    def judged(self, reply: Answered) -> RealAnswers:
+        """How many are the same."""
+        return RealAnswers.compared(reply.answers, self._right)
 
 
 def prompt(problem: Problem, seed: int) -> Arrays:
@@ -141,5 +168,4 @@ def prompt(problem: Problem, seed: int) -> Arrays:
     from harness.models.operator import MODEL
 
     inputs = MODEL.inputs(problem, seed)
-    inputs.pop("decoder_ids", None)
-    return inputs
+    return {name: array for name, array in inputs.items() if name != "decoder_ids"}

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from harness.frameworks import Framework
+from harness.models.exact import whole_mask
 from harness.models.exchange import Exchange
 from harness.models.masks import Visible, visible
 from harness.operators.attention.operator import ATTENTION
@@ -45,15 +46,14 @@ class Bridge:
         self._masks: dict[int, _Mask] = {}
         self._built = lru_cache(_MOST_BUILT)(self._build)
 
-    def mask(self, batch_size: int, q_length: int, kv_length: int, q_offset: int = 0, kv_offset: int = 0, **given: Any) -> Any:
+    def mask(
+        self, batch_size: int, q_length: int, kv_length: int, q_offset: int = 0, kv_offset: int = 0, **given: Any
+    ) -> Any:
         """The mask of a forward pass, always there: boolean (batch, 1, queries, keys), True = may attend.
 
         None would leave it to each layer to guess whether everything is seen, or what causality leaves.
         """
-        from transformers.masking_utils import sdpa_mask
-
-        given |= {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
-        made = sdpa_mask(batch_size, q_length, kv_length, q_offset=q_offset, kv_offset=kv_offset, **given)
+        made = whole_mask(batch_size, q_length, kv_length, q_offset=q_offset, kv_offset=kv_offset, **given)
         known = visible(made.expand(batch_size, -1, -1, -1).cpu().numpy(), int(q_offset) - int(kv_offset))
         self._masks = {number: one for number, one in self._masks.items() if one.tensor() is not None}
         self._masks[id(made)] = _Mask(known, weakref.ref(made))
@@ -113,7 +113,7 @@ class Bridge:
         """The callable for one problem; what it depends on is what it is kept by."""
         problem = Problem(
             batch=q_shape[0], q_heads=q_shape[1], kv_heads=k_shape[1], q_len=q_shape[2], kv_len=k_shape[2],
-            head_dim=q_shape[3], v_head_dim=v_head_dim, dtype=str(dtype).removeprefix("torch."), scale=scale,
+            head_dim=q_shape[3], v_head_dim=v_head_dim, dtype=str(dtype).removeprefix("torch."), scale=scale,  # type: ignore[arg-type]
             softcap=softcap, causal=causal, window=window, mask=mask, bias=bias,
         )  # fmt: skip
         if reasons := self._supports.unsupported_reasons(problem):

@@ -12,7 +12,6 @@ from harness.operators.attention.operator import ATTENTION
 from harness.plugins.implementation import Implementation
 from harness.plugins.registry import discover
 
-
 if TYPE_CHECKING:
     from harness.models.bridge import Bridge
 

@@ -40,7 +40,7 @@ def visible(mask: np.ndarray, offset: int) -> Visible:
     if 0 < reach < keys and not mask[..., reach:].any():
         mask, keys = mask[..., :reach], reach
     aligned = _alignment(offset, queries, keys)
-    seen = mask[:, 0].any(1)
+    seen = np.logical_or.reduce(mask[:, 0], axis=1)
     for causal in (None, aligned):
         for window in (None, _window(mask, offset)):
             if (causal or window) and aligned is None:
@@ -63,8 +63,8 @@ def _alignment(offset: int, queries: int, keys: int) -> str | None:
 
 
 def _window(mask: np.ndarray, offset: int) -> tuple[int, int] | None:
-    """(left, right) around the diagonal, as the rows that see fewest keys have it; None where every row sees all before it."""
-    rows, keys = np.nonzero(mask[:, 0].any(0))
+    """(left, right) around the diagonal, as the rows that see fewest keys have it; None where each sees all before it."""
+    rows, keys = np.nonzero(np.logical_or.reduce(mask[:, 0]))
     if not len(rows):
         return None
     left, right = int((rows + offset - keys).max()), int((keys - rows - offset).max())

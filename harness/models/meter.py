@@ -20,7 +20,7 @@ class Meter:
 
         self.seconds = 0.0
         self._asked = ALL_ATTENTION_FUNCTIONS.get_interface
-        ALL_ATTENTION_FUNCTIONS.get_interface = self._answer
+        setattr(ALL_ATTENTION_FUNCTIONS, "get_interface", self._answer)  # noqa: B010 - of this instance
 
     def _answer(self, *arguments: Any, **keywords: Any) -> Callable[..., Any]:
         attention = self._asked(*arguments, **keywords)

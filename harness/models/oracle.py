@@ -1,4 +1,4 @@
-"""What a model should give: its own eager attention in float64, in a process of its own.
+"""What a model should give: the model in float64, the formula for its attention, in a process of its own.
 
 How far off an output may be is measured, and not derived: the root of the mean square of what the model's eager attention in
 the problem's dtype is off by, at the positions that count. That is what rounding explains, in the whole model; `UNITS` of it
@@ -102,8 +102,8 @@ class OracleSession:
     def answer(self, request: Answer) -> Answered:
         """In float64, and in the problem's dtype."""
         problem = request.problem
-        exact = self._run(problem, request.inputs, "float64")
-        rounded = self._run(problem, request.inputs, None).astype(np.float64)
+        exact = self._run(_exact(problem), request)
+        rounded = self._run(_rounded(problem), request).astype(np.float64)
         counts = counted(problem, request.inputs)
         return Answered(exact, float(np.sqrt(np.mean((rounded - exact)[counts] ** 2))))
 
@@ -111,13 +111,13 @@ class OracleSession:
         """Greedily."""
         from harness.models.building import generated
 
-        return generated(request.problem, _eager(request.problem, "float64"), request.inputs)
+        return generated(request.problem, _exact(request.problem), request.inputs)
 
     def ask(self, request: Ask) -> list[Any]:
         """With the weights rounded to the problem's dtype."""
         from harness.models.real_answers import answers
 
-        return answers(_eager(request.problem, "float64"))
+        return answers(_exact(request.problem))
 
     def prefer(self, request: Prefer) -> Preferred:
         """From the logits of what follows all tokens but the last."""
@@ -125,30 +125,40 @@ class OracleSession:
 
         problem, before, rows = request.problem, request.tokens[:, :-1], np.arange(len(request.tokens))
         exact, rounded = (
-            next_logits(problem, _eager(problem, dtype), request.inputs, before).double().numpy()
-            for dtype in ("float64", None)
+            next_logits(problem, model(problem), request.inputs, before).double().numpy() for model in (_exact, _rounded)
         )
         gaps = exact[rows, request.tokens[:, -1]] - exact[rows, request.others]
         return Preferred(gaps, float(np.sqrt(np.mean((rounded - exact) ** 2))))
 
-    def _run(self, problem: Problem, inputs: Arrays, dtype: str | None) -> np.ndarray:
+    def _run(self, model: Any, request: Answer) -> np.ndarray:
         from harness.frameworks import adapter
         from harness.models.building import forward
 
         torch = adapter("torch")("cpu", self._torch.get_num_threads())
-        model = _eager(problem, dtype)
-        native = {name: torch.from_numpy(array) for name, array in inputs.items()}
+        native = {name: torch.from_numpy(array) for name, array in request.inputs.items()}
         if "pixels" in native:
             native["pixels"] = native["pixels"].to(next(model.parameters()).dtype)
-        call = forward(problem, model, native.pop("past_ids", None))
+        call = forward(request.problem, model, native.pop("past_ids", None))
         mask = native.pop("mask", None)
         return torch.to_numpy(call(*native.values(), **({} if mask is None else {"mask": mask})))
 
 
-def _eager(problem: Problem, dtype: str | None) -> Any:
+def _exact(problem: Problem) -> Any:
+    """The model in float64, with the formula for its attention."""
+    from harness.models import exact
     from harness.models.building import built
 
-    model = built(problem, dtype)
+    model = built(problem, "float64")
+    exact.register()
+    model.set_attn_implementation(exact.NAME)
+    return model
+
+
+def _rounded(problem: Problem) -> Any:
+    """The model in the problem's dtype, with its own eager attention."""
+    from harness.models.building import built
+
+    model = built(problem)
     model.set_attn_implementation("eager")
     return model
 

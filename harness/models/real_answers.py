@@ -1,7 +1,7 @@
 """What models with real weights are for, answered with an implementation inside. For workers only.
 
-`rxnmapper`: which atom of the reactants each atom of the product was, by the head that learnt it (Schwaller et al. 2021, Science
-Advances 7, doi 10.1126/sciadv.abe4166), which their package reads with weighing of neighbours besides.
+`rxnmapper`: which atom of the reactants each atom of the product was, by the head that learnt it (Schwaller et al. 2021,
+Science Advances 7, doi 10.1126/sciadv.abe4166), which their package reads with weighing of neighbours besides.
 `minilm`: how near sentences are in meaning, by the cosine of their embeddings (Reimers and Gurevych 2019, arXiv 1908.10084).
 """
 
@@ -27,11 +27,12 @@ REACTIONS = (
     "C=CC=C.C=CC(=O)OC>>COC(=O)C1CC=CCC1",
     "CCOC(=O)c1ccccc1>>O=C(O)c1ccccc1",
 )
-"""An esterification, an amide, a Suzuki coupling, a nitrile, a reductive amination, a Boc group taken off, a nitro group reduced,
-an ether, a Diels-Alder reaction, a saponification."""
+"""An esterification, an amide, a Suzuki coupling, a nitrile, a reductive amination, a Boc group taken off, a nitro group
+reduced, an ether, a Diels-Alder reaction, a saponification."""
 
 _TOKEN = re.compile(r"(\[[^]]+]|Br?|Cl?|N|O|S|P|F|I|b|c|n|o|s|p|\(|\)|\.|=|#|-|\+|\\|/|:|~|@|\?|>>?|\*|\$|%\d{2}|\d)")
-"""Of SMILES, as the model was trained with (Schwaller et al. 2019, ACS Central Science 5, doi 10.1021/acscentsci.9b00576)."""
+"""Of SMILES, as the model was trained with (Schwaller et al. 2019, ACS Central Science 5, doi 10.1021/acscentsci.9b00576).
+"""
 _ATOM = re.compile(r"\[\d*([A-Za-z][a-z]?)|([A-Za-z]+)")
 _LAYER, _HEAD = 10, 5
 
@@ -58,8 +59,8 @@ def answers(model: Any) -> list[Any]:
 
 @torch.inference_mode()
 def atom_maps(model: Any) -> list[list[int]]:
-    """For each reaction, the atom of the reactants, counted from 0, to which each atom of the product is assigned: the one of
-    its element that is attended to most, both ways together."""
+    """For each reaction, the token of the reactants, counted from 0, to which each atom of the product is assigned: the atom
+    of its element that is attended to most, both ways together."""
     lines = (Path(model.config.name_or_path) / "vocab.txt").read_text(encoding="utf-8").splitlines()
     number = {token: place for place, token in enumerate(lines)}
     return [_atom_map(model, number, reaction) for reaction in REACTIONS]
@@ -75,15 +76,11 @@ def _atom_map(model: Any, number: dict[str, int], reaction: str) -> list[int]:
     elements = {place: _element(token) for place, token in enumerate(tokens) if _element(token)}
     reactants = [place for place in elements if place < middle]
     both = weights + weights.T
-    return [
-        max(
-            (candidate for candidate in reactants if elements[candidate] == element),
-            key=lambda candidate, place=place: float(both[place, candidate]),
-            default=-1,
-        )
-        for place, element in elements.items()
-        if place > middle
-    ]
+    found = []
+    for place in (place for place in elements if place > middle):
+        alike = [candidate for candidate in reactants if elements[candidate] == elements[place]]
+        found.append(alike[int(both[place, alike].argmax())] if alike else -1)
+    return found
 
 
 def _element(token: str) -> str:

@@ -1,4 +1,4 @@
-"""The attention weights of a model, whichever kernel computes it: a kernel returns none, and is linear in v. For workers only.
+"""The attention weights of a model, whichever kernel computes it: a kernel returns none, and is linear in v. For workers.
 
 Of v = one column of the identity for each key, o is the weights themselves.
 """
@@ -33,11 +33,11 @@ def watched(layer: int) -> Iterator[list[Any]]:
 
         return watching
 
-    ALL_ATTENTION_FUNCTIONS.get_interface = answer
+    setattr(ALL_ATTENTION_FUNCTIONS, "get_interface", answer)  # noqa: B010 - of this instance
     try:
         yield found
     finally:
-        ALL_ATTENTION_FUNCTIONS.get_interface = asked
+        setattr(ALL_ATTENTION_FUNCTIONS, "get_interface", asked)  # noqa: B010
 
 
 def _weights(attention: Callable[..., Any], module: Any, qkv: Any, others: Any, given: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The models that can be asked for by name: their configurations, as transformers writes them. No framework is imported here.
+"""The models that can be asked for by name: their configurations, as transformers writes them. Imports no framework.
 
 Weights are random, drawn from a seed; of what a model computes, time and rounding do not depend on them.
 """

@@ -10,7 +10,7 @@ import pandas as pd
 from harness.analysis.ranking import timed
 from harness.report.format import size
 
-HEADINGS = ("implementation", "tokens/s", "in attention", "at most", "handing over", "copied", "generated", "answers")
+HEADINGS = ("implementation", "tokens/s", "attention", "at most", "exchange", "copied", "generated", "answers")
 
 
 def inside_rows(problem_rows: pd.DataFrame) -> list[list[str]]:
@@ -32,7 +32,7 @@ def _row(row: Any) -> list[str]:
         _percent(row.exchange_s / row.median_s),
         size(row.copied_bytes) if row.copied_bytes else "",
         _generated(row),
-        "" if math.isnan(row.answers_asked) else f"{row.answers_same:.0f} of {row.answers_asked:.0f} the same",
+        "" if math.isnan(row.answers_asked) else f"{row.answers_same:.0f} of {row.answers_asked:.0f}",
     ]
 
 

@@ -42,7 +42,9 @@ def problem_table(problem: PosedProblem, table: pd.DataFrame) -> str:
     alignment = ("left", *["right"] * (len(HEADINGS) - 2), "left")
     work = f"{problem.flops / 1e9:.3g} GFLOP, {size(problem.bytes)} read and written{cold(measured)}"
     table_text = frame.to_markdown(index=False, colalign=alignment, disable_numparse=True)
-    return "\n\n".join([f"### {problem.name}", work, table_text, *(_inside(measured) if problem.operator == "model" else ())])
+    return "\n\n".join(
+        [f"### {problem.name}", work, table_text, *(_inside(measured) if problem.operator == "model" else ())]
+    )
 
 
 def _inside(measured: pd.DataFrame) -> list[str]:

@@ -109,11 +109,13 @@ def _grid(rows: Sequence[Sequence[str]], narrow: bool) -> Table:
 
 
 def _plain_grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Without the columns in which nothing stands."""
+    shown = [n for n in range(len(headings)) if any(cells[n] for cells in rows)]
     grid = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
-    for n, heading in enumerate(headings):
-        grid.add_column(heading, justify="left" if n in (0, len(headings) - 1) else "right", no_wrap=True)
+    for n in shown:
+        grid.add_column(headings[n], justify="left" if n == 0 else "right", no_wrap=True)
     for cells in rows:
-        grid.add_row(*map(Text, cells))
+        grid.add_row(*(Text(cells[n]) for n in shown))
     return grid
 
 

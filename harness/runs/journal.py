@@ -1,7 +1,7 @@
 """The journal of a run: a line for each thing that was found out, flushed as it is written. Every table is derived from it.
 
-A line is an object with one key, the kind of the line: "machine", "cell", "memory", "generation", "answers" or "warning". Readers leave out kinds
-that they do not know.
+A line is an object with one key, the kind of the line: "machine", "cell", "memory", "generation", "answers" or "warning".
+Readers leave out kinds that they do not know.
 """
 
 from __future__ import annotations

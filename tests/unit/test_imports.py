@@ -15,14 +15,14 @@ ROOMS = {
     "workers": {"errors"},
     "frameworks": {"errors"},
     "operators": {"errors", "records", "frameworks"},
-    "plugins": {"errors", "workers", "frameworks", "operators"},
+    "plugins": {"errors", "records", "workers", "frameworks", "operators"},
     "layers": ENGINE | {"masks"},
     "measure": ENGINE | {"analysis"},
     "conformance": ENGINE,
     "analysis": {"errors", "records"},
     "report": {"errors", "records", "analysis"},
     "data": {"errors"},
-    "models": ENGINE | {"measure", "data"},
+    "models": ENGINE | {"measure", "data", "layers"},
     "runs": ENGINE | {"measure", "models", "analysis"},
     "commands": ENGINE | {"measure", "conformance", "models", "analysis", "report", "runs", "data"},
 }
@@ -111,7 +111,8 @@ def test_only_what_has_a_default_knows_an_operator_by_name():
         path.relative_to(ROOT / "harness").as_posix()
         for path, package in HARNESS
         for module, _ in imports(path, package)
-        if module.startswith("harness.operators.attention") and package[1:2] not in ([], ["operators"], ["layers"], ["models"])
+        if module.startswith("harness.operators.attention")
+        and package[1:2] not in ([], ["operators"], ["layers"], ["models"])
     }
     assert knowing == DEFAULT_OPERATOR
     general = [path for path, package in HARNESS if package == ["harness", "operators"] or "diagnosis" in package[2:3]]

@@ -17,7 +17,7 @@ def band(queries, keys, offset, causal, window):
 
 def again(found, shape, offset):
     """The mask that `found` describes."""
-    batch, _, queries, keys = shape
+    _, _, queries, _ = shape
     aligned = offset if found.causal or found.window else 0
     whole = np.zeros(shape, bool)
     whole[..., : found.kv_len] = band(queries, found.kv_len, aligned, found.causal is not None, found.window)
