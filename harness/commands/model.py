@@ -43,11 +43,14 @@ def add(verbs: Any) -> None:
 def run(given: argparse.Namespace) -> bool:
     """Check, time and weigh, and generate where that is asked for."""
     from harness.measure.plan import Effort
+    from harness.models.derived import missing
     from harness.models.operator import MODEL
     from harness.models.registry import add_models
     from harness.runs.presets import Preset
     from harness.runs.request import Request, planned
 
+    if reason := missing():
+        raise UserError(reason)
     found = discover(given.plugin)
     registry = add_models(found)
     names = registry.select(given.impl)

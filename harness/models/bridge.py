@@ -13,7 +13,7 @@ import torch
 from harness.frameworks import Framework
 from harness.models.exact import whole_mask
 from harness.models.exchange import Exchange
-from harness.models.masks import Visible, visible
+from harness.models.masks import Visible, of_keys, visible
 from harness.operators.attention.operator import ATTENTION
 from harness.operators.attention.problem import Problem
 from harness.plugins.implementation import Implementation
@@ -54,10 +54,24 @@ class Bridge:
         None would leave it to each layer to guess whether everything is seen, or what causality leaves.
         """
         made = whole_mask(batch_size, q_length, kv_length, q_offset=q_offset, kv_offset=kv_offset, **given)
-        known = visible(made.expand(batch_size, -1, -1, -1).cpu().numpy(), int(q_offset) - int(kv_offset))
+        offset = int(q_offset) - int(kv_offset)
+        known = self._by_keys(q_length, kv_length, offset, int(kv_offset), given)
+        if known is None:
+            known = visible(made.expand(batch_size, -1, -1, -1).cpu().numpy(), offset)
         self._masks = {number: one for number, one in self._masks.items() if one.tensor() is not None}
         self._masks[id(made)] = _Mask(known, weakref.ref(made))
         return made
+
+    def _by_keys(self, queries: int, keys: int, offset: int, first: int, given: dict[str, Any]) -> Visible | None:
+        """What a mask says by its function and the 2-D mask of the padding, where these are all there is to it."""
+        from transformers.masking_utils import bidirectional_mask_function, causal_mask_function, prepare_padding_mask
+
+        function = given.get("mask_function", causal_mask_function)
+        if function not in (causal_mask_function, bidirectional_mask_function):
+            return None
+        padding = prepare_padding_mask(given.get("attention_mask"), keys, first)
+        seen = None if padding is None else padding[:, first : first + keys].bool().cpu().numpy()
+        return of_keys(queries, keys, offset, function is causal_mask_function, seen)
 
     def attend(
         self, module: Any, query: Any, key: Any, value: Any, attention_mask: Any = None, scaling: float | None = None,

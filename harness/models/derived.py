@@ -49,7 +49,7 @@ def derived(inner: Implementation) -> Implementation:
 
     def unavailable_reason(device: str) -> str | None:
         own = inner.unavailable_reason(device) if inner.unavailable_reason else None
-        return _missing() or adapter(inner.framework).unavailable(device) or own
+        return missing() or adapter(inner.framework).unavailable(device) or own
 
     supports = Supports(dtypes=inner.supports_on("cpu").dtypes, extra_check=lambda problem: _lacks(inner, problem))
     return Implementation(
@@ -68,7 +68,7 @@ def _own(name: str) -> Implementation:
         return _with(problem, name)
 
     return Implementation(
-        name, factory, MODEL, framework="torch", supports=_SUPPORTS, unavailable_reason=lambda device: _missing(),
+        name, factory, MODEL, framework="torch", supports=_SUPPORTS, unavailable_reason=lambda device: missing(),
         slow_build=True, origin=Origin("model", "own"),
     )  # fmt: skip
 
@@ -92,7 +92,8 @@ def _with(
     return ready
 
 
-def _missing() -> str | None:
+def missing() -> str | None:
+    """Why there are no models here, or None."""
     if importlib.util.find_spec("transformers"):
         return None
     return "transformers is not installed; install it with pip install 'attention-harness[models]'"

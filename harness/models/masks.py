@@ -55,6 +55,20 @@ def visible(mask: np.ndarray, offset: int) -> Visible:
     return Visible(keys, mask=mask[:1] if same else mask)
 
 
+def of_keys(queries: int, keys: int, offset: int, causal: bool, seen: np.ndarray | None) -> Visible | None:
+    """What `visible` says of a mask that is causality, or nothing, and keys that may be `seen`, boolean (batch, keys), without
+    looking at all pairs. None where only that would tell."""
+    reach = offset + queries
+    if causal and 0 < reach < keys:
+        keys, seen = reach, None if seen is None else seen[:, :reach]
+    aligned = _alignment(offset, queries, keys)
+    if causal and aligned is None:
+        return None
+    hidden = seen is not None and not seen.all()
+    padding = seen[:, None, None, :] if seen is not None and hidden else None
+    return Visible(keys, aligned if causal and queries > 1 else None, None, padding)
+
+
 def _alignment(offset: int, queries: int, keys: int) -> str | None:
     """The name of the diagonal on which query i meets key i + offset; None where it has none."""
     if offset == 0:

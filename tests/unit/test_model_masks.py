@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.models.masks import visible
+from harness.models.masks import of_keys, visible
 
 
 def band(queries, keys, offset, causal, window):
@@ -42,6 +42,18 @@ def masks(draw):
 def test_what_is_said_gives_the_mask_again(made):
     mask, offset = made
     np.testing.assert_array_equal(again(visible(mask, offset), mask.shape, offset), mask)
+
+
+@given(st.integers(1, 6), st.integers(0, 5), st.integers(0, 3), st.booleans(), st.none() | st.integers(0, 1000))
+def test_what_is_said_by_keys_gives_the_mask_too(queries, offset, room, causal, seed):
+    keys = queries + offset + room
+    seen = None if seed is None else np.random.default_rng(seed).random((2, keys)) < 0.7
+    mask = np.broadcast_to(band(queries, keys, offset, causal, None), (2, 1, queries, keys))
+    mask = mask if seen is None else mask & seen[:, None, None]
+    if (found := of_keys(queries, keys, offset, causal, seen)) is not None:
+        np.testing.assert_array_equal(again(found, mask.shape, offset), mask)
+    else:
+        assert causal
 
 
 PADDING = np.arange(6) < np.array([[4], [6]])
