@@ -56,8 +56,10 @@ def visible(mask: np.ndarray, offset: int) -> Visible:
 
 
 def of_keys(queries: int, keys: int, offset: int, causal: bool, seen: np.ndarray | None) -> Visible | None:
-    """What `visible` says of a mask that is causality, or nothing, and keys that may be `seen`, boolean (batch, keys), without
-    looking at all pairs. None where only that would tell."""
+    """What `visible` says of a mask that is causality, or nothing, and keys that may be `seen`, boolean (batch, keys).
+
+    Without looking at all pairs; None where only that would tell.
+    """
     reach = offset + queries
     if causal and 0 < reach < keys:
         keys, seen = reach, None if seen is None else seen[:, :reach]
