@@ -11,6 +11,7 @@ import torch
 from harness.errors import UserError
 from harness.frameworks import Framework, adapter
 from harness.frameworks.differentiable import Differentiable
+from harness.layers.tensors import as_numpy, as_tensor, form
 from harness.operators.attention.operator import ATTENTION
 from harness.operators.attention.problem import Problem
 from harness.plugins.implementation import Implementation
@@ -37,7 +38,7 @@ def kernel(
         head_dim=q.shape[3],
         v_head_dim=v.shape[3],
         dtype=_DTYPES[q.dtype],
-        mask=None if mask is None else f"random-{_form(mask)}",
+        mask=None if mask is None else f"random-{form(mask)}",
         direction="backward" if backward else "forward",
         **options,
     )
@@ -46,13 +47,6 @@ def kernel(
     if backward and built.differentiable is not None:
         return _WithGradients.apply(built, extras, q, k, v)
     return built.forward(q, k, v, **extras)
-
-
-def _form(mask: torch.Tensor) -> str:
-    """The broadcast form of a mask, such as b11k."""
-    letters = "bhqk"[-mask.ndim :]
-    form = "".join(letter if size > 1 else "1" for letter, size in zip(letters, mask.shape, strict=True))
-    return form if mask.shape[-1] > 1 else form[:-1] + "k"
 
 
 class _Built:
@@ -77,11 +71,11 @@ class _Built:
     def native(self, x: torch.Tensor, axes: bool = True) -> Any:
         """The tensor as the implementation takes it, on the same memory where the framework can."""
         x = x.permute(self._order) if axes and self._order is not None else x
-        return x if self._framework is None else self._framework.from_numpy(_numpy(x))
+        return x if self._framework is None else self._framework.from_numpy(as_numpy(x))
 
     def tensor(self, native: Any) -> torch.Tensor:
         """An output as a tensor, in the canonical layout."""
-        x = native if self._framework is None else _tensor(self._framework.to_numpy(native))
+        x = native if self._framework is None else as_tensor(self._framework.to_numpy(native))
         return x if self._order is None else x.permute(*np.argsort(self._order).tolist())
 
 
@@ -116,14 +110,3 @@ class _WithGradients(torch.autograd.Function):
     def backward(ctx: Any, do: torch.Tensor) -> Any:
         gradients = ctx.built.differentiable.backward(ctx.saved, ctx.built.native(do))
         return None, None, *(ctx.built.tensor(x) for x in gradients)
-
-
-def _numpy(x: torch.Tensor) -> np.ndarray:
-    import ml_dtypes
-
-    x = x.detach()
-    return x.view(torch.uint16).numpy().view(ml_dtypes.bfloat16) if x.dtype == torch.bfloat16 else x.numpy()
-
-
-def _tensor(x: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(x.view(np.uint16)).view(torch.bfloat16) if x.dtype.name == "bfloat16" else torch.from_numpy(x)

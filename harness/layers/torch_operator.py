@@ -8,13 +8,12 @@ operator that gives its gradients. For workers only.
 import functools
 from typing import Any, List, Tuple  # noqa: UP035
 
-import ml_dtypes
 import numba
-import numpy as np
 import torch
 from attention_harness.implementations.attention.numba_flash.attention import Fused  # type: ignore[import-not-found]
 from torch import Tensor
 
+from harness.layers.tensors import as_numpy, as_tensor, form
 from harness.operators.attention.problem import Problem
 
 MOST_BUILT = 512
@@ -49,7 +48,7 @@ def forward(
     fused = _fused(_problem(q, k, v, mask, bias, causal, tuple(window), scale, softcap))
     state = fused.new_softmax_state() if keeps_state else None
     o = fused.forward(*map(_array, (q, k, v)), _array(mask), _array(bias), state)
-    return _tensor(o), q.new_empty(0) if state is None else torch.from_numpy(state)
+    return as_tensor(o), q.new_empty(0) if state is None else torch.from_numpy(state)
 
 
 @forward.register_fake
@@ -70,7 +69,7 @@ def backward(
     """dq, dk and dv."""
     fused = _fused(_problem(q, k, v, mask, bias, causal, tuple(window), scale, softcap))
     found = fused.backward(*map(_array, (q, k, v, o)), state.numpy(), _array(do), _array(mask), _array(bias))
-    dq, dk, dv = map(_tensor, found)
+    dq, dk, dv = map(as_tensor, found)
     return dq, dk, dv
 
 
@@ -104,24 +103,10 @@ def _problem(
     )  # fmt: skip
 
 
-def form(x: Any) -> str:
-    """The axes of a mask or a bias as a problem's name has them, `1` where it broadcasts: b11k, 1hqk."""
-    named = "".join(name if size > 1 else "1" for name, size in zip("bhqk"[-x.ndim :], x.shape, strict=True))
-    return named[:-1] + "k"
-
-
 @functools.lru_cache(maxsize=MOST_BUILT)
 def _fused(problem: Problem) -> Fused:
     return Fused(problem, threads=min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
 
 
 def _array(x: Any) -> Any:
-    """The same memory as a NumPy array."""
-    if x is None:
-        return None
-    x = x.detach()
-    return x.view(torch.uint16).numpy().view(ml_dtypes.bfloat16) if x.dtype == torch.bfloat16 else x.numpy()
-
-
-def _tensor(x: np.ndarray) -> Tensor:
-    return torch.from_numpy(x.view(np.uint16)).view(torch.bfloat16) if x.dtype == ml_dtypes.bfloat16 else torch.from_numpy(x)
+    return None if x is None else as_numpy(x)

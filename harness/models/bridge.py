@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from harness.frameworks import Framework
+from harness.layers.tensors import form
 from harness.models.exact import whole_mask
 from harness.models.exchange import Exchange
 from harness.models.masks import Visible, of_keys, visible
@@ -92,13 +93,13 @@ class Bridge:
         call = self._built(
             query.shape, key.shape, value.shape[3], query.dtype, scaling, softcap, seen.causal, seen.window,
             None if seen.mask is None else f"random-{seen.form}",
-            f"normal-{_form(extras['bias'])}" if "bias" in extras else None,
+            f"normal-{form(extras['bias'])}" if "bias" in extras else None,
         )  # fmt: skip
-        lend = self.exchange.lend
-        arrays = [lend(self._in_layout(tensor)) for tensor in (query, key, value)]
-        o = call(*arrays, **{name: lend(tensor) for name, tensor in extras.items()})
+        native = self.exchange.to_native
+        arrays = [native(self._in_layout(tensor)) for tensor in (query, key, value)]
+        o = call(*arrays, **{name: native(tensor) for name, tensor in extras.items()})
         self._framework.synchronize(o)
-        o = self.exchange.take_back(o)
+        o = self.exchange.to_tensor(o)
         return (o.transpose(1, 2) if self._order is None else o), None
 
     def _with_gradients(
@@ -148,8 +149,3 @@ class Bridge:
 
     def _in_layout(self, tensor: Any) -> Any:
         return tensor if self._order is None else tensor.permute(*self._order)
-
-
-def _form(array: Any) -> str:
-    """The axes of a bias of four axes, `1` where it broadcasts."""
-    return "".join(name if size > 1 else "1" for name, size in zip("bhq", array.shape, strict=False)) + "k"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -41,8 +42,11 @@ def derived(inner: Implementation) -> Implementation:
 
     def factory(problem: Problem) -> Callable[..., Any]:
         """The model with this attention in every layer."""
+        import torch
+
         from harness.models.enabling import register
 
+        os.environ.update(adapter(inner.framework).environment("cpu", torch.get_num_threads()))
         registered = register(inner)
         exchange = registered.bridge.exchange
         return _with(problem, registered.name, lambda: (exchange.seconds, exchange.copied_bytes))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.errors import UserError
@@ -55,6 +54,5 @@ def known_as(name: str) -> str:
 
 @functools.cache
 def _framework(name: str, threads: int) -> Framework:
-    """The adapter of what is inside, made once in a process."""
-    os.environ.update(adapter(name).environment("cpu", threads))
+    """The adapter of what is inside, made once in a process. The environment is left alone: it may be a user's program."""
     return adapter(name)("cpu", threads)

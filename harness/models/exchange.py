@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import torch
 
 from harness.frameworks import Framework
+from harness.layers.tensors import as_numpy, as_tensor
 
 
 class Exchange:
@@ -25,17 +25,17 @@ class Exchange:
         self._framework = framework
         self._how = next((how for name, how in _HOW.items() if name in framework.modules), _Shared)(framework)
 
-    def lend(self, tensor: Any) -> Any:
+    def to_native(self, tensor: Any) -> Any:
         """A native array with the values of a tensor."""
         start = time.perf_counter()
-        native = self._how.lend(tensor.detach())
+        native = self._how.to_native(tensor.detach())
         self._count(tensor, native, start)
         return native
 
-    def take_back(self, native: Any) -> Any:
+    def to_tensor(self, native: Any) -> Any:
         """A tensor with the values of a native array."""
         start = time.perf_counter()
-        tensor = self._how.take_back(native)
+        tensor = self._how.to_tensor(native)
         self._count(tensor, native, start)
         return tensor
 
@@ -56,62 +56,47 @@ class _Shared:
     def __init__(self, framework: Framework):
         self._framework = framework
 
-    def lend(self, tensor: Any) -> Any:
+    def to_native(self, tensor: Any) -> Any:
         return self._framework.from_numpy(as_numpy(tensor))
 
-    def take_back(self, native: Any) -> Any:
-        return _as_tensor(self._framework.to_numpy(native))
+    def to_tensor(self, native: Any) -> Any:
+        return as_tensor(self._framework.to_numpy(native))
 
 
 class _Same(_Shared):
     """PyTorch itself."""
 
-    def lend(self, tensor: Any) -> Any:
+    def to_native(self, tensor: Any) -> Any:
         return tensor
 
-    def take_back(self, native: Any) -> Any:
+    def to_tensor(self, native: Any) -> Any:
         return native
 
 
 class _Jax(_Shared):
-    def lend(self, tensor: Any) -> Any:
+    def to_native(self, tensor: Any) -> Any:
         import jax
 
         if tensor.dtype == torch.bool:  # Of which DLPack's version in JAX knows nothing.
-            return super().lend(tensor)
+            return super().to_native(tensor)
         return jax.dlpack.from_dlpack(tensor.contiguous())
 
-    def take_back(self, native: Any) -> Any:
+    def to_tensor(self, native: Any) -> Any:
         return torch.from_dlpack(native)
 
 
 class _TensorFlow(_Shared):
-    def lend(self, tensor: Any) -> Any:
+    def to_native(self, tensor: Any) -> Any:
         import tensorflow as tf
 
         if tensor.dtype == torch.bool:
-            return super().lend(tensor)
+            return super().to_native(tensor)
         return tf.experimental.dlpack.from_dlpack(torch.utils.dlpack.to_dlpack(tensor.contiguous()))
 
-    def take_back(self, native: Any) -> Any:
+    def to_tensor(self, native: Any) -> Any:
         import tensorflow as tf
 
         return torch.from_dlpack(tf.experimental.dlpack.to_dlpack(native))
 
 
 _HOW: dict[str, type[_Shared]] = {"torch": _Same, "jax": _Jax, "tensorflow": _TensorFlow}
-
-
-def as_numpy(tensor: Any) -> np.ndarray:
-    """The same memory as a NumPy array."""
-    if tensor.dtype == torch.bfloat16:
-        return tensor.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
-    return tensor.numpy()
-
-
-def _as_tensor(array: np.ndarray) -> Any:
-    if not array.flags.writeable:
-        array = array.copy()  # As outputs of JAX are, which a caller may not change.
-    if array.dtype == ml_dtypes.bfloat16:
-        return torch.from_numpy(array.view(np.uint16)).view(torch.bfloat16)
-    return torch.from_numpy(array)

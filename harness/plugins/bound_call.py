@@ -122,8 +122,8 @@ class BoundCall:
         return self._told("kernels")
 
     def usage(self) -> Usage | None:
-        """What all calls so far were spent on, where the callable has an attribute `usage` that tells."""
-        told = self._told("usage")
+        """What all calls so far were spent on, of what runs inside a model: no plug-in is asked."""
+        told = self._told("usage") if self._operator.name == "model" else None
         return told() if told else None
 
     def _told(self, name: str) -> Callable[[], Any] | None:

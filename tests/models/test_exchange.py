@@ -28,7 +28,7 @@ def exchange(framework):
 @pytest.mark.parametrize("framework", ["numpy", "numba", "torch", "jax", "tensorflow", "onnxruntime", "openvino"])
 def test_values_come_back(framework, dtype):
     between, x = exchange(framework), torch.randn(SHAPE).to(dtype)
-    back = between.take_back(between.lend(x))
+    back = between.to_tensor(between.to_native(x))
     assert back.dtype == dtype and torch.equal(back, x)
     assert between.seconds > 0
 
@@ -36,8 +36,8 @@ def test_values_come_back(framework, dtype):
 @pytest.mark.parametrize("framework", ["numpy", "numba", "torch", "jax", "tensorflow", "onnxruntime", "openvino"])
 def test_an_array_in_one_piece_is_not_copied(framework):
     between = exchange(framework)
-    native = between.lend(torch.randn(SHAPE))
-    between.take_back(native)
+    native = between.to_native(torch.randn(SHAPE))
+    between.to_tensor(native)
     assert between.copied_bytes == 0
 
 
@@ -45,11 +45,11 @@ def test_an_array_in_one_piece_is_not_copied(framework):
 def test_a_transposed_array_is_copied_where_arrays_have_no_strides(framework, copied):
     between = exchange(framework)
     x = torch.randn(SHAPE).transpose(1, 2)
-    between.lend(x)
+    between.to_native(x)
     assert between.copied_bytes == copied * x.numel() * 4
 
 
 def test_a_mask_reaches_jax_and_tensorflow():
     for framework in ("jax", "tensorflow"):
         between, mask = exchange(framework), torch.tensor([[True, False]])
-        assert between.take_back(between.lend(mask)).tolist() == [[True, False]]
+        assert between.to_tensor(between.to_native(mask)).tolist() == [[True, False]]
