@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from harness.errors import Status
 from harness.measure.plan import Plan
 from harness.measure.pool import Launcher
 from harness.models import oracle
+from harness.models.messages import Answered, Ask, Generate, Generated
 from harness.models.problem import Problem
 from harness.operators.base import Arrays
 from harness.plugins.contender import Contender
@@ -22,36 +22,6 @@ from harness.records.generation import Generation
 from harness.records.real_answers import RealAnswers
 from harness.workers.messages import Failed, Request
 from harness.workers.process import Worker
-
-
-@dataclass(frozen=True)
-class Generate(Request):
-    """Generate what a problem asks for after its sequences. Answered by `Generated` or `Failed`."""
-
-    STEP: ClassVar[str] = "generating"
-
-    problem: Problem
-    inputs: Mapping[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Generated:
-    tokens: np.ndarray
-    """(batch, tokens)"""
-
-
-@dataclass(frozen=True)
-class Ask(Request):
-    """What real weights are for. Answered by `Answered` or `Failed`."""
-
-    STEP: ClassVar[str] = "answering"
-
-    problem: Problem
-
-
-@dataclass(frozen=True)
-class Answered:
-    answers: list[Any]
 
 
 class AnsweringSession(ImplementationSession):

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from harness.errors import UserError
+from harness.models.messages import Answered, Ask, Compute, Computed, Generate, Generated, Prefer, Preferred
 from harness.models.problem import Problem
 from harness.operators.answer import Expected, Tensor
 from harness.operators.base import Arrays
@@ -26,63 +26,6 @@ ANYTHING = 1e300
 """A bound within which every number lies."""
 
 TIMEOUT_S = 600.0
-
-
-@dataclass(frozen=True)
-class Answer(Request):
-    """Run a problem. Answered by `Answered`."""
-
-    STEP: ClassVar[str] = "the oracle"
-
-    problem: Problem
-    inputs: Mapping[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Answered:
-    value: np.ndarray
-    """float64"""
-    unit: float
-    """Root of the mean square of what rounding explains."""
-
-
-@dataclass(frozen=True)
-class Generate(Request):
-    """Generate tokens in float64. Answered by the tokens (batch, tokens)."""
-
-    STEP: ClassVar[str] = "the oracle"
-
-    problem: Problem
-    inputs: Mapping[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Prefer(Request):
-    """By how much it prefers the last of its `tokens` (batch, any) to the `others` (batch). Answered by `Preferred`."""
-
-    STEP: ClassVar[str] = "the oracle"
-
-    problem: Problem
-    inputs: Mapping[str, np.ndarray]
-    tokens: np.ndarray
-    others: np.ndarray
-
-
-@dataclass(frozen=True)
-class Preferred:
-    gaps: np.ndarray
-    """(batch): differences of logits, in float64."""
-    unit: float
-    """Root of the mean square of what those in the problem's dtype are off by."""
-
-
-@dataclass(frozen=True)
-class Ask(Request):
-    """What real weights answer in float64. Answered by a list."""
-
-    STEP: ClassVar[str] = "the oracle"
-
-    problem: Problem
 
 
 class OracleSession:
@@ -97,27 +40,27 @@ class OracleSession:
 
     @property
     def handlers(self) -> Mapping[type[Request], Callable[[Any], Any]]:
-        return {Answer: self.answer, Generate: self.generate, Prefer: self.prefer, Ask: self.ask}
+        return {Compute: self.compute, Generate: self.generate, Prefer: self.prefer, Ask: self.ask}
 
-    def answer(self, request: Answer) -> Answered:
+    def compute(self, request: Compute) -> Computed:
         """In float64, and in the problem's dtype."""
         problem = request.problem
         exact = self._run(_exact(problem), request)
         rounded = self._run(_rounded(problem), request).astype(np.float64)
         counts = counted(problem, request.inputs)
-        return Answered(exact, float(np.sqrt(np.mean((rounded - exact)[counts] ** 2))))
+        return Computed(exact, float(np.sqrt(np.mean((rounded - exact)[counts] ** 2))))
 
-    def generate(self, request: Generate) -> np.ndarray:
+    def generate(self, request: Generate) -> Generated:
         """Greedily."""
         from harness.models.building import generated
 
-        return generated(request.problem, _exact(request.problem), request.inputs)
+        return Generated(generated(request.problem, _exact(request.problem), request.inputs))
 
-    def ask(self, request: Ask) -> list[Any]:
+    def ask(self, request: Ask) -> Answered:
         """With the weights rounded to the problem's dtype."""
         from harness.models.real_answers import answers
 
-        return answers(_exact(request.problem))
+        return Answered(answers(_exact(request.problem)))
 
     def prefer(self, request: Prefer) -> Preferred:
         """From the logits of what follows all tokens but the last."""
@@ -130,7 +73,7 @@ class OracleSession:
         gaps = exact[rows, request.tokens[:, -1]] - exact[rows, request.others]
         return Preferred(gaps, float(np.sqrt(np.mean((rounded - exact) ** 2))))
 
-    def _run(self, model: Any, request: Answer) -> np.ndarray:
+    def _run(self, model: Any, request: Compute) -> np.ndarray:
         from harness.frameworks import adapter
         from harness.models.building import forward
 
@@ -188,7 +131,7 @@ def _ask(request: Any) -> Any:
 
 def expected(problem: Problem, inputs: Arrays) -> Expected:
     """The output, and how far off it may be. Raises `UserError` when the oracle cannot compute it."""
-    reply = _ask(Answer(problem, dict(inputs)))
+    reply = _ask(Compute(problem, dict(inputs)))
     counts = np.broadcast_to(counted(problem, inputs)[..., None], reply.value.shape)
     value = np.where(counts, reply.value, 0.0)  # Of padding eager attention may make anything, nan too.
     bound = np.where(counts, UNITS * reply.unit, ANYTHING)
@@ -197,12 +140,12 @@ def expected(problem: Problem, inputs: Arrays) -> Expected:
 
 def generated(problem: Problem, inputs: Arrays) -> np.ndarray:
     """The tokens (batch, tokens) that follow the sequences. Raises like `expected`."""
-    return _ask(Generate(problem, dict(inputs)))
+    return _ask(Generate(problem, dict(inputs))).tokens
 
 
 def answers(problem: Problem) -> list[Any]:
     """What the problem's model answers with real weights. Raises like `expected`."""
-    return _ask(Ask(problem))
+    return _ask(Ask(problem)).answers
 
 
 def preferences(
