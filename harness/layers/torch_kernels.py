@@ -17,6 +17,9 @@ from harness.operators.attention.problem import Problem
 from harness.plugins.implementation import Implementation
 from harness.plugins.registry import discover
 
+ADDED: dict[str, Implementation] = {}
+"""Of plug-ins, by name, beside those that are always found."""
+
 _DTYPES = {torch.float64: "float64", torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16"}
 
 
@@ -81,13 +84,17 @@ class _Built:
 
 @functools.lru_cache(maxsize=64)
 def _built(name: str, problem: Problem, device: str) -> _Built:
-    registry = discover().of(ATTENTION.name)
-    (chosen,) = registry.select(name)
-    implementation = registry.implementations[chosen]
+    implementation = ADDED.get(name) or _found(name)
     if reasons := implementation.supports_on(device).unsupported_reasons(problem):
         raise UserError(f"{name} cannot compute {problem.name}: {'; '.join(reasons)}")
     framework = None if implementation.framework == "torch" else _framework(implementation.framework)
     return _Built(implementation, framework, problem)
+
+
+def _found(name: str) -> Implementation:
+    registry = discover().of(ATTENTION.name)
+    (chosen,) = registry.select(name)
+    return registry.implementations[chosen]
 
 
 @functools.cache

@@ -47,18 +47,25 @@ def forward(
     """o, and what its gradients need of the softmax where that `keeps_state`."""
     fused = _fused(_problem(q, k, v, mask, bias, causal, tuple(window), scale, softcap))
     state = fused.new_softmax_state() if keeps_state else None
-    o = fused.forward(*map(_array, (q, k, v)), _array(mask), _array(bias), state)
-    return as_tensor(o), q.new_empty(0) if state is None else torch.from_numpy(state)
+    o = _output(q, v)
+    fused.forward(*map(_array, (q, k, v)), _array(mask), _array(bias), state, _array(o))
+    return o, q.new_empty(0) if state is None else torch.from_numpy(state)
 
 
 @forward.register_fake
 def _(
     q: Any, k: Any, v: Any, mask: Any, bias: Any, causal: Any, window: Any, scale: Any, softcap: Any, keeps_state: Any
 ) -> Any:
-    o = q.new_empty((*q.shape[:-1], v.shape[-1]))
+    o = _output(q, v)
     if not keeps_state:
         return o, q.new_empty(0)
     return o, q.new_empty((*q.shape[:-1], 2), dtype=torch.float64 if q.dtype == torch.float64 else torch.float32)
+
+
+def _output(q: Any, v: Any) -> Any:
+    """An empty tensor for o: (batch, length, heads, dim) in memory, which a model reshapes to its width without a copy."""
+    batch, heads, length, _ = q.shape
+    return q.new_empty((batch, length, heads, v.shape[-1])).transpose(1, 2)
 
 
 @torch.library.custom_op("attention_harness::numba_flash_backward", mutates_args=(), device_types="cpu")

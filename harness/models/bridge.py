@@ -35,6 +35,38 @@ class _Mask:
     tensor: weakref.ref
 
 
+@dataclass(frozen=True)
+class _ByKeys:
+    """A mask that is causality, or nothing, and padding."""
+
+    causal: bool
+    padding: Any
+    """Boolean (batch, keys), True = a token; None without."""
+
+    def seen(self) -> Any:
+        """The padding as an array."""
+        return None if self.padding is None else self.padding.cpu().numpy()
+
+    def whole(self, shape: tuple[int, ...], offset: int, device: Any) -> Any:
+        """For all pairs; without causality a view of the padding. (transformers evaluates a function for every pair.)"""
+        seen = torch.ones((), dtype=torch.bool, device=device) if self.padding is None else self.padding[:, None, None]
+        if self.causal:
+            queries, keys = (torch.arange(length, device=device) for length in shape[2:])
+            seen = seen & (keys <= queries[:, None] + offset)
+        return seen.expand(shape)
+
+
+def _by_keys(keys: int, first: int, given: dict[str, Any]) -> _ByKeys | None:
+    """What a mask says by its function and the 2-D mask of the padding, where these are all there is to it."""
+    from transformers.masking_utils import bidirectional_mask_function, causal_mask_function, prepare_padding_mask
+
+    function = given.get("mask_function", causal_mask_function)
+    if function not in (causal_mask_function, bidirectional_mask_function):
+        return None
+    padding = prepare_padding_mask(given.get("attention_mask"), keys, first)
+    return _ByKeys(function is causal_mask_function, None if padding is None else padding[:, first : first + keys].bool())
+
+
 class Bridge:
     """The pair of functions that transformers wants: `attend` for its attention, `mask` for its masks."""
 
@@ -54,25 +86,17 @@ class Bridge:
 
         None would leave it to each layer to guess whether everything is seen, or what causality leaves.
         """
-        made = whole_mask(batch_size, q_length, kv_length, q_offset=q_offset, kv_offset=kv_offset, **given)
         offset = int(q_offset) - int(kv_offset)
-        known = self._by_keys(q_length, kv_length, offset, int(kv_offset), given)
+        known, made = None, None
+        if by_keys := _by_keys(kv_length, int(kv_offset), given):
+            known = of_keys(q_length, kv_length, offset, by_keys.causal, by_keys.seen())
+            made = by_keys.whole((batch_size, 1, q_length, kv_length), offset, given.get("device"))
         if known is None:
+            made = whole_mask(batch_size, q_length, kv_length, q_offset=q_offset, kv_offset=kv_offset, **given)
             known = visible(made.expand(batch_size, -1, -1, -1).cpu().numpy(), offset)
         self._masks = {number: one for number, one in self._masks.items() if one.tensor() is not None}
         self._masks[id(made)] = _Mask(known, weakref.ref(made))
         return made
-
-    def _by_keys(self, queries: int, keys: int, offset: int, first: int, given: dict[str, Any]) -> Visible | None:
-        """What a mask says by its function and the 2-D mask of the padding, where these are all there is to it."""
-        from transformers.masking_utils import bidirectional_mask_function, causal_mask_function, prepare_padding_mask
-
-        function = given.get("mask_function", causal_mask_function)
-        if function not in (causal_mask_function, bidirectional_mask_function):
-            return None
-        padding = prepare_padding_mask(given.get("attention_mask"), keys, first)
-        seen = None if padding is None else padding[:, first : first + keys].bool().cpu().numpy()
-        return of_keys(queries, keys, offset, function is causal_mask_function, seen)
 
     def attend(
         self, module: Any, query: Any, key: Any, value: Any, attention_mask: Any = None, scaling: float | None = None,

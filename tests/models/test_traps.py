@@ -123,6 +123,28 @@ def test_causality_of_a_call_without_a_mask(of_module, of_call):
     torch.testing.assert_close(found, expected.transpose(1, 2), **TOLERANCE)
 
 
+@pytest.mark.parametrize("queries, keys, q_offset", [(6, 6, 0), (1, 9, 8), (3, 9, 6), (3, 12, 6)])
+@pytest.mark.parametrize("side", ["left", "right", None])
+@pytest.mark.parametrize("kind", ["causal", "bidirectional", "sliding"])
+def test_masks_are_those_of_transformers(queries, keys, q_offset, side, kind):
+    """Also where they are not made by evaluating a function for every pair."""
+    from transformers import masking_utils
+
+    functions = {
+        "causal": masking_utils.causal_mask_function,
+        "bidirectional": masking_utils.bidirectional_mask_function,
+        "sliding": masking_utils.sliding_window_causal_mask_function(3),
+    }
+    tokens = None if side is None else torch.ones(2, keys, dtype=torch.bool)
+    if tokens is not None:
+        tokens[0, slice(0, 2) if side == "left" else slice(keys - 2, keys)] = False
+    asked = {"batch_size": 2, "q_length": queries, "kv_length": keys, "q_offset": q_offset, "kv_offset": 0,
+             "mask_function": functions[kind], "attention_mask": tokens}  # fmt: skip
+    made = transformers.AttentionMaskInterface()[enable("numba-flash")](**asked)
+    whole = masking_utils.sdpa_mask(**asked, allow_is_causal_skip=False, allow_is_bidirectional_skip=False)
+    assert torch.equal(made, whole.expand(2, -1, -1, -1))
+
+
 def test_one_query_without_a_mask_sees_everything():
     attend = transformers.AttentionInterface()[enable("numba-flash")]
     module = torch.nn.Identity()

@@ -7,6 +7,25 @@ import pytest
 
 pytest.importorskip("transformers")
 
+PROBLEMS = """
+[[models.problems]]
+model = "tiny-bert"
+batch = 3
+length = 20
+padding = "{padding}"
+[[models.problems]]
+model = ["tiny-gpt2", "tiny-llama", "tiny-t5"]
+batch = 3
+length = 20
+padding = "{padding}"
+generate = 6
+[[models.problems]]
+model = ["tiny-gpt2", "tiny-llama"]
+batch = 3
+length = {step}
+past = 20
+padding = "{padding}"
+"""
 TINY = """
 [models]
 operator = "model"
@@ -20,47 +39,19 @@ turn_s = 0.01
 sample_s = 0.005
 warmup_s = 0.02
 cell_s = 0.05
-[[models.problems]]
-model = [{models}]
-batch = 3
-length = 20
-padding = "{padding}"
-[[models.problems]]
-model = [{generating}]
-batch = 3
-length = 20
-padding = "{padding}"
-generate = 6
-[[models.problems]]
-model = ["tiny-gpt2", "tiny-llama"]
-batch = 3
-length = {step}
-past = 20
-padding = "{padding}"
-"""
-IMPLEMENTATIONS = "eager,sdpa,numpy,numba-flash,torch-sdpa-flash,onnxruntime,jax-nn"
+""" + "".join(PROBLEMS.format(padding=side, step=step) for side, step in (("left", 1), ("right", 3)))
 
 
-def problems(harness, padding, step=1):
-    return harness.write(
-        "models.toml",
-        TINY.format(
-            models='"tiny-bert"',
-            generating='"tiny-gpt2", "tiny-llama", "tiny-t5"',
-            padding=padding,
-            step=step,
-        ),
-    )
-
-
-@pytest.mark.parametrize("padding, step, names", [("left", 1, IMPLEMENTATIONS), ("right", 3, "sdpa,numpy,numba-flash")])
-def test_every_kernel_gives_the_logits_and_the_tokens_of_the_model(harness, padding, step, names):
-    run = ("run", "--operator", "model", "--problems", problems(harness, padding, step), "--device", "cpu")
+def test_every_kernel_gives_the_logits_and_the_tokens_of_the_model(harness):
+    """Padding on either side; whole sequences, a step of one token after a past, and one of three."""
+    names = "eager,sdpa,numpy,numba-flash,torch-sdpa-flash,onnxruntime,jax-nn"
+    run = ("run", "--operator", "model", "--problems", harness.write("models.toml", TINY), "--device", "cpu")
     done = harness(*run, "--impl", names, "--baseline", "sdpa", "--out", "out")
     assert done.returncode == 0, done.stdout + done.stderr
     table = harness.results("out")
     measured = table[table.status == "ok"]
     assert set(measured.implementation) >= {"sdpa", "numpy", "numba-flash"}, table.reason.to_list()
+    assert set(measured.padding) == {"left", "right"}
     assert set(table.status) <= {"ok", "unsupported", "unavailable"}
     assert (measured.error_over_bound <= 1).all()
     generated = measured[measured.generated.notna() & (measured.generated != "")]

@@ -412,6 +412,81 @@ def test_other_processors(name):
     assert done.stdout.strip() == "right", done.stderr[-2000:]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("changes", [{}, {"q_len": 1}, {"v_head_dim": 24}], ids=["tiles", "rows", "narrower-values"])
+def test_the_output_lies_in_memory_as_the_queries_do(dtype, changes):
+    """(batch, length, heads, dim) in a model, which reshapes it to its width without a copy."""
+    sizes = {"batch": 2, "q_heads": 4, "kv_heads": 2, "q_len": 33, "kv_len": 70, "head_dim": 40, **changes}
+    problem = Problem(**sizes, dtype=dtype)
+    inputs, kernels = make_inputs(problem, 2), Fused(problem, 2)
+    q, k, v = (x.swapaxes(1, 2).copy().swapaxes(1, 2) for x in (inputs.q, inputs.k, inputs.v))
+    o = kernels.forward(q, k, v)
+    assert o.swapaxes(1, 2).flags.c_contiguous and o.shape == problem.o_shape
+    assert np.array_equal(o, kernels.forward(inputs.q, inputs.k, inputs.v))
+
+
+FAR_APART = {
+    "whole": {},
+    "chunks": {"kv_len": 900},
+    "causal": {"q_len": 400, "kv_len": 700, "causal": "bottom-right"},
+    "window": {"causal": "top-left", "window": (130, -1), "q_len": 700, "kv_len": 700},
+    "padding": {"kv_len": 600, "mask": "padding", "batch": 3},
+    "masked": {"mask": "random-b1qk", "bias": "normal-bhqk"},
+    "odd": {"head_dim": 33, "v_head_dim": 17, "kv_len": 301},
+    "few-tiles": {"q_len": 30},
+}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("name", FAR_APART)
+def test_keys_and_values_whose_rows_lie_far_apart(name, dtype, monkeypatch):
+    """Both, or one of them; copied chunk by chunk, by more threads than there are heads too."""
+    monkeypatch.setattr(plan, "second_level_cache", lambda: 128 * 1024)
+    sizes = {"batch": 2, "q_heads": 4, "kv_heads": 2, "q_len": 260, "kv_len": 333, "head_dim": 32, **FAR_APART[name]}
+    problem = Problem(**sizes, dtype=dtype)
+    inputs = make_inputs(problem, 4)
+    apart = {x: getattr(inputs, x).swapaxes(1, 2).copy().swapaxes(1, 2) for x in "qkv"}
+    right = expected(problem, inputs)
+    for threads, some in ((2, "qkv"), (3, "k"), (2, "v")):
+        kernels = Fused(problem, threads)
+        assert (kernels.plan_scattered.sizes["packed"] > 0) == (name != "few-tiles")
+        given = [apart[x] if x in some else getattr(inputs, x) for x in "qkv"]
+        found = checks.accuracy({"o": kernels.forward(*given, **inputs.extras)}, right)
+        assert found.correct, checks.finding(found)
+
+
+IN_PYTORCHS_PROCESS = """
+import numpy as np, torch
+from harness.operators.attention.inputs import make_inputs
+from harness.problem import Problem
+from attention_harness.implementations.attention.numba_flash.attention import Fused
+from attention_harness.implementations.attention.numba_flash.runtime import openmp, parallel
+problem = Problem(batch=2, q_heads=3, kv_heads=3, q_len=150, kv_len=150, head_dim=32, direction="backward")
+inputs = make_inputs(problem, 1)
+
+def outputs(threads):
+    kernels = Fused(problem, threads)
+    state = kernels.new_softmax_state()
+    o = kernels.forward(inputs.q, inputs.k, inputs.v, softmax_state=state)
+    return [o, *kernels.backward(inputs.q, inputs.k, inputs.v, o, state, inputs.do)]
+
+found = [outputs(threads) for threads in (1, 2, 5)]
+print(openmp.of_pytorch() is not None, len(openmp.of_libraries()))
+parallel.of_pytorch = lambda: None
+for one, threads in zip(found, (1, 2, 5)):
+    assert all(np.array_equal(a, b) for a, b in zip(one, outputs(threads)))
+"""
+
+
+def test_in_pytorchs_process_the_threads_are_pytorchs():
+    """The same to the last bit, by any number of threads; and no second pool until one is asked for."""
+    pytest.importorskip("torch")
+    done = run(IN_PYTORCHS_PROCESS)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found, libraries = done.stdout.split()
+    assert found == "False" or libraries == "1", "PyTorch brings GNU's OpenMP, and Numba's was not loaded beside it"
+
+
 WITH_AMX = """
 from harness.operators import checks
 from harness.operators.attention.inputs import make_inputs

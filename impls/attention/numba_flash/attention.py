@@ -39,12 +39,15 @@ class Fused:
         self.threads = threads or numba.get_num_threads()
         self.dtype = np.dtype(ml_dtypes.bfloat16 if problem.dtype == "bfloat16" else problem.dtype)
         self.plan_forward = plan_forward(problem, self.threads, tile_keys)
+        self.plan_scattered = plan_forward(problem, self.threads, tile_keys, packs=True)
+        """Where rows of keys, or of values, do not lie one behind the other."""
         self.plan_backward = plan_backward(problem, self.threads, tile_keys)
         self.plan_decode = plan_decode(problem, self.threads, tile_keys, cache=cache) if suits_decode(problem) else None
         self.state_dtype = np.dtype(self.plan_forward.kinds[0])
         self._scores = (problem.batch, problem.q_heads, problem.q_len, problem.kv_len)
         self._operands = _operands(problem, self.dtype, self.state_dtype, cache)
         self._call_forward = self._new_call(self.plan_forward)
+        self._call_scattered = self._new_call(self.plan_scattered)
         self._call_backward = self._new_call(self.plan_backward)
         self._call_decode = self._new_call(self.plan_decode, cache) if self.plan_decode else None
 
@@ -56,8 +59,9 @@ class Fused:
         dtype = "bfloat16" if pairs else np.dtype(kind).name
         return [Kernel(f"numba-flash {name}, {8 * vector_bytes()}-bit vectors{tiles}", dtype)]
 
-    def forward(self, q, k, v, mask=None, bias=None, softmax_state=None):
-        """o `(B, Hq, Lq, Dv)`. Writes what `backward` needs to `softmax_state`, an array from `new_softmax_state`, if given.
+    def forward(self, q, k, v, mask=None, bias=None, softmax_state=None, o=None):
+        """o `(B, Hq, Lq, Dv)`, in the order of q's axes in memory unless it is given: what follows in a model wants that of
+        what went before. Writes what `backward` needs to `softmax_state`, an array from `new_softmax_state`, if given.
 
         That is, of every row of scores s, the maximum m and ln Σ exp(s - m); both -inf in a row without keys. Their sum is
         the log-sum-exp, in which the second is lost where m is large.
@@ -68,17 +72,25 @@ class Fused:
         contiguous = all(x.strides[-1] == self.dtype.itemsize for x in keys.values())
         # Gradients of large scores need the same scores, to the last bit, in both passes: those of tiles.
         by_rows = self._call_decode is not None and contiguous and softmax_state is None
-        call = (self._call_decode if by_rows else self._call_forward).copy()
+        plan, call = self.plan_forward, self._call_forward
+        if by_rows:
+            plan, call = self.plan_decode, self._call_decode
+        elif not self.cache and any(x.strides[2] != x.shape[3] * x.itemsize for x in (k, v)):
+            plan, call = self.plan_scattered, self._call_scattered
+        call = call.copy()
         if self.cache and not by_rows:
             keys = {"k": np.concatenate(k, axis=2), "v": np.concatenate(v, axis=2)}
         inputs = self._enter_inputs(call, {"q": q, **keys}, mask, bias)
-        o = self._enter(call, "o", np.empty(self.problem.o_shape, self.dtype))
+        if o is None:
+            rows = q.strides[-1] == q.itemsize
+            o = np.empty_like(q, shape=self.problem.o_shape) if rows else np.empty(self.problem.o_shape, self.dtype)
+        self._enter(call, "o", o)
         if softmax_state is not None:
             self._enter(call, "softmax_state", softmax_state)
         if by_rows:
-            decode(self.plan_decode, call, self.threads)
+            decode(plan, call, self.threads)
         else:
-            forward(self.plan_forward, call, self.threads)
+            forward(plan, call, self.threads)
         del inputs  # Until here: the call holds their addresses only.
         return o
 

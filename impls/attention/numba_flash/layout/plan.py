@@ -12,6 +12,7 @@ from ..simd.amx import DEPTH, SIDE
 from ..simd.microkernel import MAX_VECTORS, ROWS
 from ..simd.stored import FORM_OF, NATIVE
 from ..simd.vectors import simd
+from .packed_keys import bytes_packed
 from .sizes import SIZES
 
 WHOLE_HEADS = 8
@@ -22,6 +23,9 @@ KEYS_MULTIPLE = 16
 
 CHUNK_TILES = 8
 """Tiles that go through a long head's keys together: memory beyond the second-level cache is read once for all of them."""
+
+PACKED_TILES = 4
+"""Tiles of a head for which copying its keys and values is worth its while."""
 
 SHORT_TILE = 32
 """Keys of a tile of the backward pass that are few enough for any length: see `_keys_backward`."""
@@ -73,8 +77,13 @@ class _Shape:
         return simd(self.kind).size
 
 
-def plan_forward(problem: Problem, threads: int, tile_keys: int | None = None, splits: int | None = None) -> Plan:
-    """Tiles of queries are the tasks; where they are few, the keys are cut into parts as well."""
+def plan_forward(
+    problem: Problem, threads: int, tile_keys: int | None = None, splits: int | None = None, packs: bool = False
+) -> Plan:
+    """Tiles of queries are the tasks; where they are few, the keys are cut into parts as well.
+
+    Where it `packs`, threads copy chunks of keys and values (`packed_keys`), unless a head has few tiles.
+    """
     shape = _shape(problem)
     tile = tile_keys or keys_of_a_tile(shape.width * shape.size, second_level_cache() // 16, problem.kv_len)
     heads = problem.batch * problem.kv_heads
@@ -99,6 +108,11 @@ def plan_forward(problem: Problem, threads: int, tile_keys: int | None = None, s
     scratch = shape.unit * (1 + max(shape.d_rows, shape.dv_rows))
     rows = [shape.d_rows * shape.width, tile * shape.width, *copied, scratch, shape.width, shape.width]
     work = _bytes([*rows, chunk_tiles * state], shape) + (CACHE_LINE + shape.dv_rows * transposed_row if transposes else 0)
+    packed = 0
+    if packs and splits == 1 and shape.strips * shape.tiles >= PACKED_TILES:
+        row = (problem.head_dim + problem.v_head_dim) * _stored_size(problem)
+        packed = -(-bytes_packed(min(chunk, problem.kv_len), row) // CACHE_LINE) * CACHE_LINE
+        work = -(-work // CACHE_LINE) * CACHE_LINE + packed
     sizes = _pack(
         problem,
         shape,
@@ -109,6 +123,7 @@ def plan_forward(problem: Problem, threads: int, tile_keys: int | None = None, s
         task_tiles=task_tiles,
         chunk_tiles=chunk_tiles,
         chunk_keys=chunk if chunked else max(problem.kv_len, 1),
+        packed=packed,
         transposed_row=transposed_row,
     )
     return Plan(_kinds(problem, shape), sizes, work, count * splits * state * shape.size if splits > 1 else 0)
@@ -272,6 +287,7 @@ _DEFAULTS = {
     "old_keys": 0,
     "in_place": 0,
     "spill_bytes": 0,
+    "packed": 0,
     "transposed_row": 0,
 }
 """Sizes that not every pass reads."""

@@ -39,6 +39,7 @@ PLAN = (
     Field("old_keys", "keys", "in k and v; the others are in k_new and v_new (decode)"),
     Field("in_place", "0 or 1", "whether dk and dv are summed in the arrays that will have them"),
     Field("spill_bytes", "bytes", "that a tile of queries keeps from one chunk of keys to the next, beside dq"),
+    Field("packed", "bytes", "at the end of a workspace for a chunk of keys and values; 0 if they are read where they lie"),
     Field("transposed_row", "bytes", "of a row of values transposed for AMX; 0 if they are not"),
 )
 

@@ -1,4 +1,4 @@
-"""Values transposed for AMX (experimental), once for all tiles of queries that go through a chunk of keys."""
+"""Values transposed for AMX, once for all tiles of queries that go through a chunk of keys."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The products of `gemm.py` for bfloat16 numbers as they lie: in pairs, or with AMX (experimental) in tiles of them."""
+"""The products of `gemm.py` for bfloat16 numbers as they lie: in pairs, or with AMX in tiles of them."""
 
 from ..layout.bf16_packing import copy_bf16_block, interleave_block
 from ..layout.operands import Block, address_of

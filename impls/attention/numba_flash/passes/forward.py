@@ -5,10 +5,12 @@ second pass merges them: with M = max m, l = Σ l exp(m - M) and o = Σ o exp(m 
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from ..layout.operands import Block, LaneRows, Span, Tile, address_of, head_of, query_of, unpack_call
+from ..layout.packed_keys import own_call, pack_chunk
 from ..layout.packing import prefetch_rows, round_up, unpack_lanes
 from ..layout.transposed_values import reset_transposed_values
 from ..runtime.call import LOG_SUM, MAXIMUM, next_task, part
@@ -24,6 +26,17 @@ from .query_tile import attend, is_fresh, workspace
 
 PREFETCH_ROWS = 64
 """Rows of the next head that are prefetched before its turn."""
+
+
+class Memory(NamedTuple):
+    """Addresses beside a thread's `Workspace`."""
+
+    states: int
+    """Of all threads, for the second pass."""
+    arguments: int
+    """The call, as all threads have it."""
+    packed: int
+    """Where a thread packs keys and values, if it does."""
 
 
 @deferred_codegen
@@ -71,18 +84,20 @@ def state_at(call, address, vectors):
 
 
 @deferred_codegen
-def attend_tiles(call, head, tiles, work, states, stored):
+def attend_tiles(call, head, tiles, work, memory, stored):
     """Some tiles of a head, a `Span`, chunk by chunk of its keys: what one tile has read is in the cache for the next one.
 
-    With the keys in parts, each part of a tile counts as one, and its state goes to `states`.
+    With the keys in parts, each part of a tile counts as one, and its state goes to `memory.states`. `memory` is a `Memory`.
     """
     sizes, size = call.sizes, bytes_of_state(call)
     splits, of_head = sizes.splits, sizes.strips * sizes.strip_tiles * sizes.splits
-    kept = np.int64(work.states.ctypes.data) if splits == 1 else states + (head * of_head + tiles.first) * size
+    kept = np.int64(work.states.ctypes.data) if splits == 1 else memory.states + (head * of_head + tiles.first) * size
     keys = without_padding(call, head // sizes.kv_heads)
     for k0 in range(keys.first, max(keys.last, keys.first + 1), sizes.chunk_keys):
         k1 = min(k0 + sizes.chunk_keys, keys.last)
         reset_transposed_values(work.transposed, k0)
+        if sizes.packed:
+            pack_chunk(call, memory.arguments, head, Span(k0, k1), memory.packed)
         for n in range(tiles.first, tiles.last):
             tile = tile_of(call, head, n // splits)
             state = state_at(call, kept + (n - tiles.first) * size, tile.vectors)
@@ -118,6 +133,10 @@ def attend_heads(arguments, thread_number, kind, stored):
     tasks = round_up(of_head, task_tiles) // task_tiles
     count = sizes.batch * sizes.kv_heads * tasks
     configure_amx(stored)
+    memory = Memory(thread.states, arguments, thread.workspace + sizes.workspace_bytes - sizes.packed)
+    own = call
+    if sizes.packed:
+        own, _ = unpack_call(own_call(arguments, memory.packed), thread_number, kind, stored)
     following = next_task(thread, count)
     while following < count:
         task, following = following, next_task(thread, count)
@@ -126,7 +145,7 @@ def attend_heads(arguments, thread_number, kind, stored):
         for n in range(first, last, chunk_tiles):
             if tasks == 1 and n + chunk_tiles >= last and following < count:
                 prefetch_head(call, following)
-            attend_tiles(call, head, Span(n, min(n + chunk_tiles, last)), work, thread.states, stored)
+            attend_tiles(own, head, Span(n, min(n + chunk_tiles, last)), work, memory, stored)
     release_amx(stored)
 
 

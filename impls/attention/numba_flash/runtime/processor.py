@@ -70,8 +70,7 @@ _ARCH_PRCTL, _REQUEST, _TILE_STATE = 158, 0x1023, 18
 def amx() -> str:
     """What multiplies matrix tiles of bfloat16 numbers: the "processor" (AMX), vectors ("emulated"), or nothing ("").
 
-    Experimental: no processor with AMX has run its instructions yet. The environment variable NUMBA_FLASH_AMX=off keeps to
-    vectors; "emulated" makes the tiles of vectors.
+    The environment variable NUMBA_FLASH_AMX=off keeps to vectors; "emulated" makes the tiles of vectors.
     """
     wanted = os.environ.get("NUMBA_FLASH_AMX", "")
     if wanted not in ("", "off", "emulated"):

@@ -1,4 +1,4 @@
-"""Products in the processor's matrix tiles. Experimental: no processor with AMX has run this code yet.
+"""Products in the processor's matrix tiles.
 
 AMX: Intel, "Instruction Set Extensions Programming Reference", ch. 3. A tile register has 16 rows of 64 bytes. TDPBF16PS
 adds to one, of 16 x 16 float32 numbers, the product of two others: A of 16 rows of 32 bfloat16 numbers, and B of 16 rows of
