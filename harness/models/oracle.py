@@ -8,6 +8,7 @@ are admitted.
 from __future__ import annotations
 
 import atexit
+import os
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -120,7 +121,8 @@ def _ask(request: Any) -> Any:
     """Of the oracle's process, which is started when it is needed. Raises `UserError` when it cannot answer."""
     worker = _WORKERS.get(0)
     if worker is None or not worker.alive:
-        worker = _WORKERS[0] = Worker(Start("harness.models.oracle:OracleSession", (), 1, 0), {}, TIMEOUT_S)
+        threads = len(os.sched_getaffinity(0))  # Nothing is timed while it computes.
+        worker = _WORKERS[0] = Worker(Start("harness.models.oracle:OracleSession", (), threads, 0), {}, TIMEOUT_S)
         atexit.register(worker.kill)
     reply = worker.ask(request, TIMEOUT_S)
     worker.pause()
