@@ -10,6 +10,9 @@ from typing import Any
 
 import torch
 
+_QUERIES = 128
+"""That are attended to at a time: scores of all would be gigabytes."""
+
 NAME = "harness-exact"
 """What transformers knows it as."""
 
@@ -36,14 +39,23 @@ def attend(
     """o as (batch, queries, heads, dim); zero in rows that see nothing."""
     groups = query.shape[1] // key.shape[1]
     key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
-    scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-    if softcap is not None:
-        scores = softcap * torch.tanh(scores / softcap)
-    if position_bias is not None:
-        scores = scores + position_bias
+    query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    queries, keys = query.shape[2], key.shape[2]
     if attention_mask is None:
-        causal = query.shape[2] > 1 and (getattr(module, "is_causal", False) if is_causal is None else is_causal)
-        seen = torch.ones(scores.shape[-2:], dtype=torch.bool)
+        causal = queries > 1 and (getattr(module, "is_causal", False) if is_causal is None else is_causal)
+        seen = torch.ones((queries, keys), dtype=torch.bool)
         attention_mask = seen.tril() if causal else seen
-    weights = scores.masked_fill(~attention_mask, -torch.inf).softmax(dim=-1).nan_to_num(0.0)
-    return (weights @ value).transpose(1, 2), None
+    hidden = (~attention_mask).expand(*attention_mask.shape[:-2], queries, keys)
+    if position_bias is not None:
+        position_bias = position_bias.expand(*position_bias.shape[:-2], queries, keys)
+    o = torch.empty((*query.shape[:-1], value.shape[-1]), dtype=query.dtype)
+    for first in range(0, queries, _QUERIES):
+        some = slice(first, first + _QUERIES)
+        scores = query[:, :, some] @ key.transpose(-1, -2)
+        if softcap is not None:
+            scores = softcap * torch.tanh(scores / softcap)
+        if position_bias is not None:
+            scores += position_bias[..., some, :]
+        scores.masked_fill_(hidden[..., some, :], -torch.inf)
+        o[:, :, some] = scores.softmax(dim=-1).nan_to_num_(0.0) @ value
+    return o.transpose(1, 2), None
