@@ -58,8 +58,8 @@ class Compute(OfProblem):
 class Computed:
     value: np.ndarray
     """float64"""
-    unit: float
-    """Root of the mean square of what rounding explains."""
+    unit: np.ndarray
+    """What rounding explains of each output."""
 
 
 @dataclass(frozen=True)

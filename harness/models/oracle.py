@@ -1,8 +1,8 @@
 """What a model should give: the model in float64, the formula for its attention, in a process of its own.
 
-How far off an output may be is measured, and not derived: the root of the mean square of what the model's eager attention in
-the problem's dtype is off by, at the positions that count. That is what rounding explains, in the whole model; `UNITS` of it
-are admitted.
+How far off an output may be is measured, and not derived: by the root of the mean square of what the model's eager attention
+in the problem's dtype is off by, at its position and in its column. That is what rounding explains, in the whole model; `UNITS`
+of it are admitted.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ ANYTHING = 1e300
 
 TIMEOUT_S = 600.0
 
+_PRIOR = 16
+
 
 class OracleSession:
     """Keeps the model of the last problem."""
@@ -48,8 +50,7 @@ class OracleSession:
         problem = request.problem
         exact = self._run(_exact(problem), request)
         rounded = self._run(_rounded(problem), request).astype(np.float64)
-        counts = counted(problem, request.inputs)
-        return Computed(exact, float(np.sqrt(np.mean((rounded - exact)[counts] ** 2))))
+        return Computed(exact, units(rounded - exact, counted(problem, request.inputs)))
 
     def generate(self, request: Generate) -> Generated:
         """Greedily."""
@@ -112,6 +113,27 @@ def counted(problem: Problem, inputs: Arrays) -> np.ndarray:
     if "mask" not in inputs:
         return np.ones((problem.batch, problem.positions), bool)
     return inputs["mask"][:, -problem.positions :]
+
+
+def units(errors: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """What rounding explains of each output, of the shape of the errors (batch, positions, columns), 0 where it counts not.
+
+    Trained models have positions and columns whose errors are many times those of others: a mean over all would be too strict
+    there, and too lenient elsewhere. It is the mean square over all times factors of its position and its column, each as
+    sure as its errors are many.
+    """
+    squares = errors[counts] ** 2
+    found = np.zeros(errors.shape)
+    if whole := squares.mean():
+        rows = _factor(squares / whole, 1)
+        columns = _factor(squares / whole / rows, 0)
+        found[counts] = np.sqrt(whole * rows * columns)
+    return found
+
+
+def _factor(squares: np.ndarray, axis: int) -> np.ndarray:
+    """Means, drawn towards 1 as if `_PRIOR` more errors of the usual size had been seen."""
+    return (squares.sum(axis, keepdims=True) + _PRIOR) / (squares.shape[axis] + _PRIOR)
 
 
 _WORKERS: dict[int, Worker] = {}
