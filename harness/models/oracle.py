@@ -1,8 +1,8 @@
 """What a model should give: the model in float64, the formula for its attention, in a process of its own.
 
 How far off an output may be is measured, and not derived: by the root of the mean square of what the model's eager attention
-in the problem's dtype is off by, at its position and in its column. That is what rounding explains, in the whole model; `UNITS`
-of it are admitted.
+in the problem's dtype is off by, at its position and in its column. That is what rounding explains, in the whole model;
+`UNITS` of it are admitted.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ ANYTHING = 1e300
 TIMEOUT_S = 600.0
 
 _PRIOR = 16
+
+_LEAST = 1e-3
+"""Of the root of the mean square: the logarithm of an error that is zero by chance must not count for much."""
 
 
 class OracleSession:
@@ -118,22 +121,18 @@ def counted(problem: Problem, inputs: Arrays) -> np.ndarray:
 def units(errors: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """What rounding explains of each output, of the shape of the errors (batch, positions, columns), 0 where it counts not.
 
-    Trained models have positions and columns whose errors are many times those of others: a mean over all would be too strict
-    there, and too lenient elsewhere. It is the mean square over all times factors of its position and its column, each as
-    sure as its errors are many.
+    Trained models have positions and columns whose errors are many times those of others: a mean over all would be too
+    strict there, and too lenient elsewhere. An error's size is a factor of its position times one of its column, taken from
+    means of logarithms, which no single error decides; each is drawn towards 1 as if `_PRIOR` usual errors had been seen.
     """
     squares = errors[counts] ** 2
     found = np.zeros(errors.shape)
     if whole := squares.mean():
-        rows = _factor(squares / whole, 1)
-        columns = _factor(squares / whole / rows, 0)
-        found[counts] = np.sqrt(whole * rows * columns)
+        logs = np.log(np.maximum(squares, _LEAST**2 * whole))
+        logs -= logs.mean()
+        factors = np.exp(sum(logs.mean(axis, keepdims=True) * (n / (n + _PRIOR)) for axis, n in enumerate(logs.shape)))
+        found[counts] = np.sqrt(factors * (squares / factors).mean())
     return found
-
-
-def _factor(squares: np.ndarray, axis: int) -> np.ndarray:
-    """Means, drawn towards 1 as if `_PRIOR` more errors of the usual size had been seen."""
-    return (squares.sum(axis, keepdims=True) + _PRIOR) / (squares.shape[axis] + _PRIOR)
 
 
 _WORKERS: dict[int, Worker] = {}

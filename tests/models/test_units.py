@@ -5,8 +5,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from harness.models.oracle import units  # noqa: E402
-from harness.records.generation import UNITS  # noqa: E402
+from harness.models.oracle import units
+from harness.records.generation import UNITS
 
 
 def errors(rows, columns, seed, shape=(2, 200, 300)):
