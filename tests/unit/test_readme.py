@@ -5,11 +5,13 @@ import re
 
 import pytest
 
-from docs.generate import conformance, experiments, kernels, readme
+from docs.generate import conformance, experiments, kernels, models, readme
 from docs.generate.pages import ROOT
 
 
-@pytest.mark.parametrize("program", [readme, kernels, conformance, experiments], ids=lambda program: program.__name__)
+@pytest.mark.parametrize(
+    "program", [readme, kernels, conformance, experiments, models], ids=lambda program: program.__name__
+)
 def test_pages_show_the_committed_measurements(program):
     for page, text in program.pages().items():
         assert page.read_text() == text, f"run: python -m {program.__name__}"
