@@ -16,12 +16,14 @@ from harness.commands import (
     compare,
     conventions,
     data,
+    explore,
     frontier,
     list,
     model,
     presets,
     report,
     run,
+    task,
     tune,
     worker,
 )
@@ -29,7 +31,9 @@ from harness.errors import UserError
 
 OK, FAILED, WRONG_COMMAND, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
-COMMANDS = (list, presets, run, model, data, tune, check, compare, baseline, frontier, conventions, report, worker)
+COMMANDS = (
+    list, presets, run, model, task, explore, data, tune, check, compare, baseline, frontier, conventions, report, worker,
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

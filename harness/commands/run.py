@@ -87,7 +87,7 @@ def begin(plan: Plan, given: argparse.Namespace, found: Found) -> bool:
     """Carry out a new plan."""
     from harness.runs.folder import RunFolder
 
-    folder = RunFolder.create(given.out or _fresh_folder(plan.preset), plan)
+    folder = RunFolder.create(given.out or fresh_folder(plan.preset), plan)
     return carry_out(folder, found, plan, given.wait_for_idle)
 
 
@@ -157,7 +157,7 @@ def _registry(found: Found, folder: RunFolder) -> Registry:
     raise UserError(f"{folder.path} measures {folder.operator}, an operator that no plug-in of the plan has any more")
 
 
-def _fresh_folder(preset: str) -> Path:
+def fresh_folder(preset: str) -> Path:
     """runs/DATE-TIME-PRESET, numbered when that exists."""
     stem = f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}-{preset}"
     names = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))

@@ -1,0 +1,1 @@
+"""Attention at work: models trained on real text with any implementation that has gradients, beside what they replaced."""

@@ -1,0 +1,68 @@
+"""The folder of a search: space.json · environment.json · trials.log · results.csv · report.md · pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+from harness.errors import UserError
+from harness.records.machine import Machine
+from harness.records.strict_json import dumps
+from harness.tasks.exploring.space import Space
+from harness.tasks.plan import ENVIRONMENT, Training, training_of
+from harness.tasks.recipe import Recipe
+
+SPACE = "space.json"
+
+
+class ExploreFolder:
+    """A search on disk."""
+
+    def __init__(self, path: Path, attention: Training, space: Space, sampler: str):
+        self.path, self.attention, self.space, self.sampler = path, attention, space, sampler
+
+    @classmethod
+    def create(cls, path: Path, attention: Training, space: Space, sampler: str) -> ExploreFolder:
+        """Start a search in a folder that does not exist or is empty. Raises `UserError` for any other."""
+        try:
+            if path.is_dir() and any(path.iterdir()):
+                held = f"; to go on: python -m harness explore --resume {path}" if (path / SPACE).exists() else ""
+                raise UserError(f"{path} is not empty, and nothing in it will be overwritten{held}")
+            path.mkdir(parents=True, exist_ok=True)
+            text = {
+                "attention": dataclasses.asdict(attention),
+                "recipe": space.recipe.to_json(),
+                "values": dict(space.values),
+                "seeds": space.seeds,
+                "sampler": sampler,
+            }
+            (path / SPACE).write_text(dumps(text, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"cannot write the folder {path}: {error.strerror}") from None
+        return cls(path, attention, space, sampler)
+
+    @classmethod
+    def open(cls, path: Path) -> ExploreFolder:
+        """The search in a folder. Raises `UserError` when there is none that can be read."""
+        try:
+            read = json.loads((path / SPACE).read_text(encoding="utf-8"))
+            space = Space(Recipe.from_json(read["recipe"]), read["values"], read["seeds"])
+            return cls(path, training_of(read["attention"]), space, read["sampler"])
+        except OSError as error:
+            raise UserError(f"{path} holds no search: {SPACE}: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{path / SPACE} is not of this version: {error}") from None
+
+    def write_machine(self, machine: Machine) -> None:
+        """Record the machine."""
+        self.write_text(ENVIRONMENT, dumps(machine.to_json(), indent=1) + "\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file, whole or not at all. Raises `UserError` when it cannot."""
+        try:
+            scratch = self.path / f".{name}.part"
+            scratch.write_text(text, encoding="utf-8")
+            scratch.replace(self.path / name)
+        except OSError as error:
+            raise UserError(f"cannot write {self.path / name}: {error.strerror}") from None

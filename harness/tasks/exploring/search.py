@@ -1,0 +1,118 @@
+"""The search: Optuna chooses what is tried next, and ends what does badly. The parent: it imports no framework.
+
+Successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943; asynchronous: Li et al. 2020, arXiv 1810.05934): of the
+trials that have come to one look at the validation part, those in the better half go on to twice as many.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from harness.errors import UserError
+from harness.tasks.exploring.space import SEED, Space
+from harness.tasks.messages import Finish, Finished, Opened, Train, Trained
+from harness.tasks.plan import TaskFolder, Training
+from harness.tasks.training import PATIENCE_S, TURN_S, opened
+from harness.workers.messages import Failed
+
+JOURNAL = "trials.log"
+GRID, TPE, RANDOM = SAMPLERS = ("grid", "tpe", "random")
+
+_HALVES = 2
+_FIRST_LOOK = 2
+"""Looks at the validation part before the first halving."""
+
+
+class Search:
+    """A search in a folder; what an earlier session of it has found is there."""
+
+    def __init__(self, folder: Path, space: Space, sampler: str, seed: int):
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._space, self._folder = space, folder
+        values = {**space.values, SEED: list(range(space.seeds))}
+        samplers: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
+            GRID: lambda: optuna.samplers.GridSampler(values, seed=seed),
+            TPE: lambda: optuna.samplers.TPESampler(seed=seed),
+            RANDOM: lambda: optuna.samplers.RandomSampler(seed=seed),
+        }
+        self._values = values
+        self.study = optuna.create_study(
+            study_name="explore",
+            storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
+            sampler=samplers[sampler](),
+            pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=_FIRST_LOOK, reduction_factor=_HALVES),
+            direction="maximize",
+            load_if_exists=True,
+        )
+        for trial in self.study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):  # Of a session that was killed.
+            self.study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+
+    def run(self, attention: Training, threads: int, until: float, told: Callable[[optuna.trial.FrozenTrial], None]) -> None:
+        """Try until that moment of the monotonic clock, or until all has been tried. `attention` says what is inside."""
+        sampler = self.study.sampler
+        if isinstance(sampler, optuna.samplers.GridSampler) and sampler.is_exhausted(self.study):
+            return
+        try:
+            self.study.optimize(
+                lambda trial: self._tried(trial, attention, threads, until),
+                timeout=max(0.0, until - time.monotonic()),
+                catch=(UserError,),
+                callbacks=[lambda study, trial: told(trial)],
+            )
+        except RuntimeError as error:  # From a callback of Optuna's journal.
+            raise UserError(f"cannot write {self._folder / JOURNAL}: {error}") from None
+
+    def _tried(self, trial: optuna.Trial, attention: Training, threads: int, until: float) -> float:
+        """The accuracy on the validation part that a recipe comes to."""
+        import dataclasses
+        import tempfile
+
+        chosen = {name: trial.suggest_categorical(name, some) for name, some in self._values.items()}
+        try:
+            recipe = self._space.recipe_of(chosen)
+        except UserError as error:
+            trial.set_user_attr("reason", str(error))
+            raise optuna.TrialPruned from None
+        one = dataclasses.replace(attention, name=f"trial-{trial.number}", recipe=recipe)
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix=".trial-") as scratch:
+            folder = TaskFolder(Path(scratch), [one], {})
+            with opened(one, folder, threads, 0) as worker:
+                ready = worker.wait_until_ready()
+                if isinstance(ready, Failed):
+                    raise UserError(ready.reason)
+                said: Opened = ready.found
+                trial.set_user_attr("parameters", said.parameters)
+                return self._looked_at(trial, worker, until)
+
+    def _looked_at(self, trial: optuna.Trial, worker: Any, until: float) -> float:
+        accuracy, looks = 0.0, 0
+        while True:
+            reply = worker.ask(Train(TURN_S, 10**9), PATIENCE_S)
+            if not isinstance(reply, Trained):
+                trial.set_user_attr("reason", reply.reason)
+                raise UserError(reply.reason)
+            for point in reply.points:
+                if point.part == "validation":
+                    accuracy, looks = point.accuracy, looks + 1
+                    trial.set_user_attr("seconds", point.seconds)
+                    trial.set_user_attr("loss", point.loss)
+                    trial.report(accuracy, looks)
+            if reply.done:
+                ended = worker.ask(Finish(), PATIENCE_S)
+                if isinstance(ended, Finished):
+                    trial.set_user_attr("peak_memory_bytes", ended.peak_memory_bytes)
+                    for name, value in ended.scores.items():
+                        trial.set_user_attr(name, value)
+                return accuracy
+            if trial.should_prune():
+                raise optuna.TrialPruned
+            if time.monotonic() > until:
+                trial.set_user_attr("reason", "the time was over")
+                raise optuna.TrialPruned

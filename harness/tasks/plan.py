@@ -1,0 +1,158 @@
+"""The trainings of a run, and the folder in which they lie."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UserError
+from harness.plugins.origin import Origin
+from harness.records.machine import Machine
+from harness.records.strict_json import dumps
+from harness.tasks import curves
+from harness.tasks.curves import Point
+from harness.tasks.recipe import Recipe
+
+TORCH, KERAS = "torch", "keras"
+
+PLAN, FINISHED, ENVIRONMENT = "plan.json", "finished.jsonl", "environment.json"
+
+
+@dataclass(frozen=True)
+class Training:
+    """One network to be trained."""
+
+    name: str
+    """In tables: that of the implementation, or of the recurrent model."""
+    recipe: Recipe
+    attention: str
+    """The name of an implementation; without meaning for a recurrent model."""
+    framework: str
+    origin: Origin | None = None
+    """Of a plug-in."""
+    stop: int = 0
+    """It ends after so many steps of the recipe; 0 for all."""
+    session: str = TORCH
+    """What trains: PyTorch as `learner` does, or Keras by `fit`."""
+    shaken: bool = False
+    """Whether its weights are first changed by a rounding: what comes of that is what rounding explains."""
+
+    @property
+    def steps(self) -> int:
+        """How many it makes at most."""
+        return self.stop or self.recipe.steps
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a training."""
+
+    name: str
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """On the test part: accuracy, loss in nats, and those of the task."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    failed: str = ""
+    """Why there are no scores."""
+    parameters: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    """In steps of training, without validation."""
+    peak_memory_bytes: int = 0
+
+
+class TaskFolder:
+    """A run of trainings on disk: plan.json · environment.json · curves.jsonl · finished.jsonl, and a folder a model."""
+
+    def __init__(self, path: Path, trainings: Sequence[Training], notes: Mapping[str, Any]):
+        self.path, self.trainings, self.notes = path, tuple(trainings), notes
+
+    @classmethod
+    def create(cls, path: Path, trainings: Sequence[Training], notes: Mapping[str, Any]) -> TaskFolder:
+        """Start a run in a folder that does not exist or is empty. Raises `UserError` for any other."""
+        try:
+            if path.is_dir() and any(path.iterdir()):
+                held = f"; to go on: python -m harness task --resume {path}" if (path / PLAN).exists() else "; name another"
+                raise UserError(f"{path} is not empty, and nothing in it will be overwritten{held}")
+            path.mkdir(parents=True, exist_ok=True)
+            plan = {"trainings": [dataclasses.asdict(one) for one in trainings], **notes}
+            (path / PLAN).write_text(dumps(plan, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"cannot write the run's folder {path}: {error.strerror}") from None
+        return cls(path, trainings, notes)
+
+    @classmethod
+    def open(cls, path: Path) -> TaskFolder:
+        """The run in a folder. Raises `UserError` when there is none that can be read."""
+        try:
+            plan = json.loads((path / PLAN).read_text(encoding="utf-8"))
+            trainings = [training_of(one) for one in plan.pop("trainings")]
+        except OSError as error:
+            raise UserError(f"{path} holds no trainings: {PLAN}: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{path}/{PLAN} is not a plan of trainings of this version: {error}") from None
+        return cls(path, trainings, plan)
+
+    def folder(self, training: Training) -> Path:
+        """Where its state and its model lie."""
+        return self.path / training.name
+
+    def curves(self) -> dict[str, list[Point]]:
+        """By the name of the training."""
+        return curves.read(self.path)
+
+    def results(self) -> dict[str, Result]:
+        """Of trainings that have ended, by name."""
+        try:
+            lines = (self.path / FINISHED).read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return {}
+        found = {}
+        for line in lines:
+            try:
+                result = Result(**json.loads(line))
+            except (ValueError, TypeError):  # Cut off by a kill: it will be made again.
+                continue
+            found[result.name] = result
+        return found
+
+    def add_result(self, result: Result) -> None:
+        """Write down what came of a training. Raises `UserError` when it cannot be written."""
+        self._append(FINISHED, dumps(dataclasses.asdict(result)))
+
+    def write_machine(self, machine: Machine) -> None:
+        """Record the machine."""
+        self.write_text(ENVIRONMENT, dumps(machine.to_json(), indent=1) + "\n")
+
+    def machine(self) -> Machine:
+        """The machine of the run; empty when that was never written."""
+        try:
+            return Machine.from_json(json.loads((self.path / ENVIRONMENT).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, AttributeError):
+            return Machine()
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file, whole or not at all. Raises `UserError` when it cannot."""
+        path = self.path / name
+        try:
+            scratch = path.with_name(f".{name}.part")
+            scratch.write_text(text, encoding="utf-8")
+            scratch.replace(path)
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}") from None
+
+    def _append(self, name: str, line: str) -> None:
+        try:
+            with (self.path / name).open("a", encoding="utf-8") as file:
+                file.write(f"{line}\n")
+        except OSError as error:
+            raise UserError(f"cannot write {self.path / name}: {error.strerror}") from None
+
+
+def training_of(values: Mapping[str, Any]) -> Training:
+    """What `dataclasses.asdict` gave of one."""
+    origin = values["origin"]
+    return Training(**{**values, "recipe": Recipe(**values["recipe"]), "origin": Origin(**origin) if origin else None})

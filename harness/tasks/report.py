@@ -1,0 +1,198 @@
+"""The report of a run of trainings: a table, a picture of the curves, and what they say in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from harness.report.format import seconds, size
+from harness.tasks import catalogue
+from harness.tasks.plan import Result, TaskFolder
+from harness.tasks.sameness import ADMITTED, SHAKEN, STEPS, Distance, distances
+
+PICTURE, REPORT, TABLE = "curves.png", "report.md", "results.csv"
+FAILED, BASELINE, PUBLISHED = "failed", "baseline", "published"
+
+OTHERS = (
+    "name", "status", "steps", "seconds", "peak_memory_bytes", "parameters", "apart_nats", "apart_roundings", "reason",
+)  # fmt: skip
+"""Columns that are no scores."""
+
+HEADINGS = {
+    "bleu": "BLEU", "chrf": "chrF", "bleu_new": "BLEU, new", "chrf_new": "chrF, new", "exact": "exact %",
+    "exact_greedy": "exact %, greedy", "bleu_greedy": "BLEU, greedy", "chrf_greedy": "chrF, greedy",
+    "bleu_new_greedy": "BLEU, new, greedy", "chrf_new_greedy": "chrF, new, greedy", "phoneme_errors": "phoneme errors %",
+    "word_errors": "word errors %", "phoneme_errors_greedy": "phoneme errors %, greedy",
+    "word_errors_greedy": "word errors %, greedy",
+}  # fmt: skip
+"""Of scores in the table that people read."""
+
+FULL_WIDTH = 112
+"""Columns of a terminal that the whole table needs."""
+
+ERRORS = ("loss", "phoneme_errors", "word_errors")
+"""Scores of which less is better."""
+
+_SMOOTHED = 20
+"""Steps whose losses are averaged in the picture."""
+
+
+def table(folder: TaskFolder) -> pd.DataFrame:
+    """One row a training, then the baselines and what others have published: scores on the test part, time and memory."""
+    apart = distances(folder.curves(), folder.trainings[0].name)
+    rows = [_row(one, apart.get(one.name)) for one in folder.results().values() if one.name != SHAKEN]
+    scores = list(dict.fromkeys(key for row in rows for key in row if key not in OTHERS))
+    rows += [{"name": name, "status": BASELINE, **values} for name, values in folder.notes.get("baselines", {}).items()]
+    recipe = folder.trainings[0].recipe
+    for data, figure in catalogue.task(recipe.task).figures:
+        if data == recipe.data:
+            rows.append({"name": f"{figure.what} ({figure.source})", "status": PUBLISHED, figure.score: figure.value})
+    return pd.DataFrame(rows, columns=["name", "status", *scores, *OTHERS[2:]])
+
+
+def _row(result: Result, apart: Distance | None) -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "status": FAILED if result.failed else "ok",
+        **result.scores,
+        "steps": result.steps,
+        "seconds": result.seconds,
+        "peak_memory_bytes": result.peak_memory_bytes,
+        "parameters": result.parameters,
+        "apart_nats": apart.apart if apart else math.nan,
+        "apart_roundings": apart.roundings if apart else math.nan,
+        "reason": result.failed,
+    }
+
+
+def shown(found: pd.DataFrame, narrow: bool = False) -> pd.DataFrame:
+    """The table as people read it; a `narrow` one has no greedy translations, and no memory."""
+    scores = [name for name in found.columns if name not in OTHERS and not (narrow and name.endswith("_greedy"))]
+    rows = []
+    for row in found.to_dict("records"):
+        rows.append(
+            {
+                "": row["name"],
+                **{HEADINGS.get(name, name): _score(name, row[name]) for name in scores},
+                "training": seconds(row["seconds"]) if row["seconds"] > 0 else "",
+                "steps": f"{row['steps']:.0f}" if row["steps"] > 0 else "",
+                "memory": size(row["peak_memory_bytes"]) if row["peak_memory_bytes"] > 0 else "",
+                "curve": _apart(row["apart_roundings"]),
+            }
+        )
+    whole = pd.DataFrame(rows)
+    spare = [name for name in whole.columns[1:] if not whole[name].astype(bool).any()]
+    return whole.drop(columns=[*spare, *([] if not narrow else ["steps", "memory"])], errors="ignore")
+
+
+def _score(name: str, value: float) -> str:
+    if pd.isna(value):
+        return ""
+    return f"{value:.3f}" if name in ("accuracy", "loss") else f"{value:.1f}"
+
+
+def _apart(roundings: float) -> str:
+    if pd.isna(roundings):
+        return ""
+    return "the same" if roundings <= ADMITTED else f"{roundings:.0f} roundings apart"
+
+
+def markdown(folder: TaskFolder) -> str:
+    """The report."""
+    recipe, found = folder.trainings[0].recipe, table(folder)
+    lines = [f"# {recipe.task}: {recipe.data}", "", sizes(folder), ""]
+    if len(found):
+        lines += [shown(found).to_markdown(index=False, disable_numparse=True), ""]
+    lines += [f"- {line}" for line in words(found)]
+    lines += ["", f"![Loss over steps]({PICTURE})", "", "Recipe:", ""]
+    lines += [f"- {name}: {value}" for name, value in recipe.to_json().items()]
+    return "\n".join(lines) + "\n"
+
+
+def sizes(folder: TaskFolder) -> str:
+    """What is learnt from, in a sentence."""
+    parts = folder.notes.get("parts", {})
+    of = ", ".join(f"{count:,} to {part if part != 'train' else 'train on'}" for part, count in parts.items())
+    machine = folder.machine()
+    return (
+        f"{of}. {machine.processor}, {machine.threads} threads."
+        if of
+        else f"{machine.processor}, {machine.threads} threads."
+    )
+
+
+def words(found: pd.DataFrame) -> list[str]:
+    """What the table says, in sentences."""
+    measured, floors = found[found.status == "ok"], found[found.status == BASELINE]
+    said = []
+    for name in [name for name in found.columns if name not in OTHERS and name in floors]:
+        if measured[name].notna().any() and floors[name].notna().any():
+            said.append(_beside(name, measured, floors))
+    for row in measured[measured.apart_roundings > ADMITTED].itertuples():
+        said.append(
+            f"{row.name} learns along another curve, {row.apart_nats:.2g} nats apart within {STEPS} steps: more than "
+            "rounding explains. Its scores do not tell whether it is right; "
+            f"`python -m harness check --impl {row.name}` does."
+        )
+    return said + [f"{row.name}: {row.reason}" for row in found.itertuples() if isinstance(row.reason, str) and row.reason]
+
+
+def _beside(name: str, measured: pd.DataFrame, floors: pd.DataFrame) -> str:
+    less = name in ERRORS
+    best, floor = ((some.sort_values(name, ascending=less).iloc[0]) for some in (measured, floors.dropna(subset=[name])))
+    better = best[name] < floor[name] if less else best[name] > floor[name]
+    verb = "beats" if better else "does not beat"
+    heading = HEADINGS.get(name, name)
+    return f"{heading}: {best['name']} ({_score(name, best[name])}) {verb} {floor['name']} ({_score(name, floor[name])})."
+
+
+def draw(folder: TaskFolder, path: Path) -> None:
+    """A picture of all curves: loss of training over steps, and that of validation as points."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    styles = ["-", "--", "-.", ":"]
+    for number, (name, points) in enumerate(folder.curves().items()):
+        if name == SHAKEN:
+            continue
+        train = [point for point in points if point.part == "train"]
+        steps, losses = [point.step for point in train], _smooth([point.loss for point in train])
+        (line,) = axes.plot(steps, losses, styles[number % len(styles)], label=name)
+        held = [point for point in points if point.part == "validation"]
+        axes.plot([p.step for p in held], [p.loss for p in held], "o", color=line.get_color(), markersize=4)
+    axes.set(xlabel="step", ylabel="loss in nats", title="Loss of training, and of validation as points")
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def _smooth(values: Sequence[float]) -> list[float]:
+    return list(pd.Series(values).rolling(_SMOOTHED, min_periods=1).mean())
+
+
+def print_to(console: Console, folder: TaskFolder, found: pd.DataFrame) -> None:
+    """The same in the terminal."""
+    recipe = folder.trainings[0].recipe
+    console.print(f"\n[bold]{recipe.task}: {recipe.data}[/bold]")
+    console.print(sizes(folder), soft_wrap=True, highlight=False)
+    if len(found):
+        rows = shown(found, console.width < FULL_WIDTH)
+        drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for number, name in enumerate(rows.columns):
+            drawn.add_column(name, justify="right" if number else "left")
+        for row in rows.itertuples(index=False):
+            drawn.add_row(*map(str, row))
+        console.print(drawn)
+    for line in words(found):
+        console.print(line, soft_wrap=True, highlight=False)

@@ -1,0 +1,213 @@
+"""A worker in which a text classifier is trained as Keras trains: this project's layer in a model, compiled and fitted.
+
+As the article that this project grew from does it: an embedding of tokens and positions, a block of attention, the mean over
+tokens, and a dense layer. Served to the same parent as `session.TrainingSession`.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from harness.data.examples import TEST, TRAIN, VALIDATION
+from harness.errors import UserError
+from harness.layers.keras import MultiHeadAttention
+from harness.plugins.origin import Origin
+from harness.tasks import sources
+from harness.tasks.batches import PADDING, STEP, Sample, Shuffled, collated
+from harness.tasks.curves import Point
+from harness.tasks.messages import MOST_SHOWN, Finish, Finished, Opened, Predict, Predicted, Save, Train, Trained
+from harness.tasks.plan import TaskFolder
+from harness.tasks.recipe import Recipe
+from harness.tasks.worker import material
+from harness.tasks.worker.vocabulary import Vocabulary
+from harness.workers.messages import Request
+
+STATE, MODEL = "state.keras", "model.keras"
+
+
+@keras.saving.register_keras_serializable("attention_harness")
+class Positions(keras.layers.Layer):
+    """Adds a learnt vector to each position."""
+
+    def __init__(self, longest: int, **given: Any):
+        super().__init__(**given)
+        self.longest = longest
+
+    def build(self, shape: Any) -> None:
+        self.positions = self.add_weight(shape=(self.longest, shape[-1]), initializer="random_normal", name="positions")
+
+    def call(self, x: Any) -> Any:
+        return x + self.positions[: keras.ops.shape(x)[1]]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "longest": self.longest}
+
+
+@keras.saving.register_keras_serializable("attention_harness")
+class MeanOfTokens(keras.layers.Layer):
+    """(batch, length, width) and a mask (batch, length) -> (batch, width)."""
+
+    def call(self, inputs: Any) -> Any:
+        x, seen = inputs
+        weights = keras.ops.cast(seen, x.dtype)[..., None]
+        return keras.ops.sum(x * weights, 1) / keras.ops.maximum(keras.ops.sum(weights, 1), 1.0)
+
+
+@keras.saving.register_keras_serializable("attention_harness")
+class Seen(keras.layers.Layer):
+    """Tokens (batch, length) -> boolean, True = no padding."""
+
+    def call(self, tokens: Any) -> Any:
+        return keras.ops.not_equal(tokens, PADDING)
+
+
+def classifier(recipe: Recipe, tokens: int, classes: int) -> keras.Model:
+    """The model of a recipe: logits (batch, classes)."""
+    keras.utils.set_random_seed(recipe.seed)
+    words = keras.Input((None,), dtype="int32")
+    seen = Seen()(words)
+    x = keras.layers.Embedding(tokens, recipe.width)(words)
+    x = keras.layers.Dropout(recipe.dropout)(Positions(-(-recipe.longest // STEP) * STEP)(x))
+    for _ in range(recipe.layers):
+        y = keras.layers.LayerNormalization()(x)
+        mask = keras.layers.Reshape((1, 1, -1))(seen)
+        x = x + keras.layers.Dropout(recipe.dropout)(MultiHeadAttention(num_heads=recipe.heads)(y, mask=mask))
+        if recipe.inner:
+            y = keras.layers.Dense(recipe.inner * recipe.width, "gelu")(keras.layers.LayerNormalization()(x))
+            x = x + keras.layers.Dropout(recipe.dropout)(keras.layers.Dense(recipe.width)(y))
+    x = MeanOfTokens()([keras.layers.LayerNormalization()(x), seen])
+    return keras.Model(words, keras.layers.Dense(classes)(keras.layers.Dropout(recipe.dropout)(x)))
+
+
+class KerasSession:
+    """Trains it; its state and the model lie in `folder`, the vocabulary in the folder above."""
+
+    def __init__(
+        self, recipe: Mapping[str, Any], attention: str, origin: Origin | None, folder: str, threads: int, shaken: bool
+    ):
+        self._recipe, self._folder = Recipe.from_json(recipe), Path(folder)
+        self._material = material.of_texts(self._recipe, sources.of_recipe(self._recipe), self._folder.parent)
+        self._batches = Shuffled(self._material.samples[TRAIN], self._recipe.batch, self._recipe.seed)
+        self._step, self._seconds = 0, 0.0
+        self._model = classifier(self._recipe, self._material.tokens, len(self._material.labels))
+        schedule = keras.optimizers.schedules.CosineDecay(
+            0.0, self._recipe.steps, warmup_target=self._recipe.learning_rate, warmup_steps=max(1, self._recipe.steps // 10)
+        )
+        self._model.compile(
+            keras.optimizers.AdamW(schedule, weight_decay=self._recipe.weight_decay, clipnorm=1.0),
+            keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=self._recipe.smoothing),
+            metrics=["accuracy"],
+        )
+
+    @property
+    def ready(self) -> Opened:
+        """Sizes."""
+        return Opened(self._model.count_params(), {part: len(some) for part, some in self._material.samples.items()}, 0, 0.0)
+
+    @property
+    def handlers(self) -> Mapping[type[Request], Callable[[Any], Any]]:
+        """What answers each kind of request."""
+        return {Train: self.train, Save: self.save, Finish: self.finish}
+
+    def train(self, request: Train) -> Trained:
+        """The steps until the next look at the validation part, by `fit`."""
+        recipe, first, start = self._recipe, self._step, time.perf_counter()
+        steps = next(n for n in range(1, recipe.steps - first + 1) if recipe.validates_after(first + n))
+        recorded = _Recorded()
+        self._model.fit(self._some(first, steps), steps_per_epoch=steps, epochs=1, verbose=0, callbacks=[recorded])
+        self._step += steps
+        self._seconds += time.perf_counter() - start
+        points = [
+            Point(first + n, "train", loss, accuracy, self._seconds * (first + n) / self._step)
+            for n, (loss, accuracy) in enumerate(recorded.steps, 1)
+        ]
+        loss, accuracy = self._evaluated(VALIDATION)
+        points.append(Point(self._step, "validation", loss, accuracy, self._seconds))
+        return Trained(tuple(points), self._step >= recipe.steps)
+
+    def _some(self, first: int, steps: int) -> Any:
+        classes = len(self._material.labels)
+        for step in range(first, first + steps):
+            batch = self._batches[step]
+            yield batch.inputs[0].astype(np.int32), keras.utils.to_categorical(batch.targets, classes)
+
+    def _evaluated(self, part: str) -> tuple[float, float]:
+        """Loss in nats and accuracy, without smoothing."""
+        logits, targets = self._logits(self._model, self._material.samples[part])
+        shifted = logits - logits.max(-1, keepdims=True)
+        logs = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+        loss = -logs[np.arange(len(targets)), targets].mean()
+        return float(loss), float((logits.argmax(-1) == targets).mean())
+
+    def _logits(self, model: keras.Model, samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
+        ordered = sorted(samples, key=lambda sample: sample.length)
+        size, found, targets = self._recipe.batch, [], []
+        for start in range(0, len(ordered), size):
+            batch = collated(ordered[start : start + size])
+            found.append(np.asarray(model.predict_on_batch(batch.inputs[0].astype(np.int32))))
+            targets.append(batch.targets)
+        return np.concatenate(found), np.concatenate(targets)
+
+    def save(self, _: Save) -> bool:
+        """`fit` is not gone on with: a killed training begins again."""
+        return True
+
+    def finish(self, _: Finish) -> Finished:
+        """Save the model, load it again, and have that one answer for the test part."""
+        self._model.save(self._folder / MODEL)
+        self._model = keras.saving.load_model(self._folder / MODEL, compile=False)
+        loss, accuracy = self._evaluated(TEST)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return Finished({"accuracy": accuracy, "loss": loss}, {}, peak)
+
+
+class _Recorded(keras.callbacks.Callback):
+    """Loss and accuracy of each step: Keras gives means since the epoch began."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[tuple[float, float]] = []
+        self._before = np.zeros(2)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        total = np.array([logs["loss"], logs["accuracy"]], float) * (batch + 1)
+        self.steps.append(tuple((total - self._before).tolist()))
+        self._before = total
+
+
+class KerasModelSession:
+    """A model as `KerasSession` left it in a folder, asked about texts."""
+
+    def __init__(self, folder: str, attention: str, origin: Origin | None):
+        self._model = keras.saving.load_model(Path(folder) / MODEL, compile=False)
+        shared = Path(folder).parent
+        self._labels: list[str] = json.loads((shared / material.LABELS_FILE).read_text(encoding="utf-8"))
+        self._vocabulary = Vocabulary.load(shared)
+        self._longest = TaskFolder.open(shared).trainings[0].recipe.longest
+
+    @property
+    def ready(self) -> None:
+        """Nothing is said."""
+
+    @property
+    def handlers(self) -> Mapping[type[Request], Callable[[Any], Any]]:
+        """What answers each kind of request."""
+        return {Predict: self.predict}
+
+    def predict(self, request: Predict) -> Predicted:
+        """The likeliest labels with their probabilities. Raises `UserError` for an empty text."""
+        if not request.text.strip():
+            raise UserError("the text is empty")
+        numbers = self._vocabulary.numbers(request.text, self._longest)
+        batch = collated([Sample((numbers,), 0)]).inputs[0].astype(np.int32)
+        shares = np.asarray(keras.ops.softmax(self._model.predict_on_batch(batch)))[0]
+        best = np.argsort(-shares)[:MOST_SHOWN]
+        return Predicted(tuple(f"{shares[index]:6.1%}  {self._labels[index]}" for index in best))
