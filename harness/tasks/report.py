@@ -48,8 +48,8 @@ def table(folder: TaskFolder) -> pd.DataFrame:
     """One row a training, then the baselines and what others have published: scores on the test part, time and memory."""
     apart = distances(folder.curves(), folder.trainings[0].name)
     rows = [_row(one, apart.get(one.name)) for one in folder.results().values() if one.name != SHAKEN]
-    scores = list(dict.fromkeys(key for row in rows for key in row if key not in OTHERS))
     rows += [{"name": name, "status": BASELINE, **values} for name, values in folder.notes.get("baselines", {}).items()]
+    scores = list(dict.fromkeys(key for row in rows for key in row if key not in OTHERS))
     recipe = folder.trainings[0].recipe
     for data, figure in catalogue.task(recipe.task).figures:
         if data == recipe.data:
@@ -171,7 +171,8 @@ def draw(folder: TaskFolder, path: Path) -> None:
         held = [point for point in points if point.part == "validation"]
         axes.plot([p.step for p in held], [p.loss for p in held], "o", color=line.get_color(), markersize=4)
     axes.set(xlabel="step", ylabel="loss in nats", title="Loss of training, and of validation as points")
-    axes.legend(frameon=False)
+    if axes.lines:
+        axes.legend(frameon=False)
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

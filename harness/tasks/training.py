@@ -141,7 +141,8 @@ def steps_in(training: Training, seconds: float, threads: int, launcher: Launche
 def predicted(run: Path, text: str, launcher: Launcher = Worker) -> tuple[str, Predicted]:
     """What a run's first model, whose name comes first, says of a text. Raises `UserError` where the run has no model."""
     folder = TaskFolder.open(run)
-    done = [one for one in folder.trainings if not one.shaken and one.name in folder.results()]
+    found = {name for name, result in folder.results().items() if not result.failed}
+    done = [one for one in folder.trainings if not one.shaken and one.name in found]
     if not done:
         raise UserError(f"{run} has no model that has been trained to its end")
     training = done[0]

@@ -110,6 +110,16 @@ def test_recurrent_models_are_trained_beside(harness, texts, model):
     assert pd.read_csv(harness.folder / "out" / "results.csv").name[0] == model
 
 
+def test_keras_trains_saves_loads_and_predicts(harness, texts):
+    pytest.importorskip("tensorflow")
+    command = ("task", "text-classification", "--data", texts, *SMALL, "--framework", "keras", "--learning-rate", "0.01")
+    done = harness(*command, "--steps", "240", "--out", "out")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert pd.read_csv(harness.folder / "out" / "results.csv").set_index("name").accuracy["keras"] > 0.95
+    said = harness("task", "text-classification", "--from", "out", "--predict", "left up over right down")
+    assert said.returncode == 0 and said.stdout.split()[1] == "up", said.stdout + said.stderr
+
+
 def test_two_layers_recall_and_one_does_not(harness):
     """Sanford et al. 2024: one layer of attention cannot do it. Arora et al. 2024: two can."""
     accuracies = []

@@ -15,6 +15,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from harness.data.examples import TEST, TRAIN, VALIDATION
 from harness.errors import UserError
@@ -79,7 +80,7 @@ def classifier(recipe: Recipe, tokens: int, classes: int) -> keras.Model:
     for _ in range(recipe.layers):
         y = keras.layers.LayerNormalization()(x)
         mask = keras.layers.Reshape((1, 1, -1))(seen)
-        x = x + keras.layers.Dropout(recipe.dropout)(MultiHeadAttention(num_heads=recipe.heads)(y, mask=mask))
+        x = x + keras.layers.Dropout(recipe.dropout)(MultiHeadAttention(num_heads=recipe.heads)(y, attention_mask=mask))
         if recipe.inner:
             y = keras.layers.Dense(recipe.inner * recipe.width, "gelu")(keras.layers.LayerNormalization()(x))
             x = x + keras.layers.Dropout(recipe.dropout)(keras.layers.Dense(recipe.width)(y))
@@ -133,11 +134,17 @@ class KerasSession:
         points.append(Point(self._step, "validation", loss, accuracy, self._seconds))
         return Trained(tuple(points), self._step >= recipe.steps)
 
-    def _some(self, first: int, steps: int) -> Any:
+    def _some(self, first: int, steps: int) -> tf.data.Dataset:
+        """The batches of some steps, of any length: a generator alone would bind Keras to the lengths of the first two."""
         classes = len(self._material.labels)
-        for step in range(first, first + steps):
-            batch = self._batches[step]
-            yield batch.inputs[0].astype(np.int32), keras.utils.to_categorical(batch.targets, classes)
+
+        def batches() -> Any:
+            for step in range(first, first + steps):
+                batch = self._batches[step]
+                yield batch.inputs[0].astype(np.int32), keras.utils.to_categorical(batch.targets, classes)
+
+        signature = (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, classes), tf.float32))
+        return tf.data.Dataset.from_generator(batches, output_signature=signature)
 
     def _evaluated(self, part: str) -> tuple[float, float]:
         """Loss in nats and accuracy, without smoothing."""
