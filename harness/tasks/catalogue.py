@@ -51,7 +51,7 @@ def _recipe(**fields: object) -> Recipe:
 
 
 _SHORT = _recipe(
-    layers=1, width=128, heads=4, batch=128, steps=4000, longest=40, vocabulary=16000, learning_rate=3e-3, dropout=0.3
+    layers=1, width=128, heads=4, batch=128, steps=2500, longest=40, vocabulary=16000, learning_rate=3e-3, dropout=0.3
 )
 _SENTENCES = _recipe(
     layers=1, width=128, heads=4, batch=64, steps=1000, longest=64, vocabulary=8000, learning_rate=2e-3, dropout=0.4

@@ -41,6 +41,7 @@ class Learner:
         self.network, self.recipe, self.step, self.seconds = network, recipe, 0, 0.0
         self.best_loss, self.worse = math.inf, 0
         """The best on the validation part, and how many looks at it ago that was."""
+        self._best: dict[str, torch.Tensor] = {}
         self._batches = Shuffled(train, recipe.batch, recipe.seed)
         self._validation = validation
         self._loss = nn.CrossEntropyLoss(label_smoothing=recipe.smoothing, ignore_index=IGNORED)
@@ -73,9 +74,21 @@ class Learner:
             if self.recipe.validates_after(self.step):
                 score = self.evaluate(self._validation)
                 points.append(Point(self.step, "validation", score.loss, score.accuracy, self.seconds))
-                better = score.loss < self.best_loss
-                self.best_loss, self.worse = min(score.loss, self.best_loss), 0 if better else self.worse + 1
+                self._compare(score.loss)
         return points
+
+    def _compare(self, loss: float) -> None:
+        """Keep the weights of the best look at the validation part."""
+        if loss < self.best_loss:
+            self.best_loss, self.worse = loss, 0
+            self._best = {name: weight.clone() for name, weight in self.network.state_dict().items()}
+        else:
+            self.worse += 1
+
+    def take_best(self) -> None:
+        """Have the network be what it was at the best look at the validation part."""
+        if self._best:
+            self.network.load_state_dict(self._best)
 
     def _one(self) -> tuple[float, float]:
         batch = tensors(self._batches[self.step])
@@ -101,6 +114,7 @@ class Learner:
             "network": self.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
+            "best": self._best,
             "counts": (self.step, self.seconds, self.best_loss, self.worse),
         }
         write(state, path)
@@ -112,6 +126,7 @@ class Learner:
             self.network.load_state_dict(state["network"])
             self._optimizer.load_state_dict(state["optimizer"])
             self._schedule.load_state_dict(state["schedule"])
+            self._best = state["best"]
             self.step, self.seconds, self.best_loss, self.worse = state["counts"]
         except (KeyError, TypeError, ValueError, RuntimeError):
             raise UserError(f"{path} is not of this recipe; delete it to begin again") from None

@@ -81,8 +81,9 @@ class TrainingSession:
         return True
 
     def finish(self, _: Finish) -> Finished:
-        """The model and its scores."""
+        """The model, as it was when it did best on the validation part, and its scores."""
         made = self._material
+        self._learner.take_best()
         learner.write(
             {
                 "recipe": self._recipe.to_json(),
