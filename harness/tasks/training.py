@@ -50,12 +50,12 @@ Launcher = Callable[[Start, dict[str, str], float], Worker]
 
 
 def train(folder: TaskFolder, threads: int, listener: Listener, memory_bytes: int = 0, launcher: Launcher = Worker) -> None:
-    """Carry out the trainings that have no result yet.
+    """Carry out the trainings that have no result yet, or have failed.
 
     Whatever ends it, the worker is ended, and the state of some seconds ago is on disk. Raises `UserError` when nothing can
     be written.
     """
-    finished = folder.results()
+    finished = {name for name, result in folder.results().items() if not result.failed}
     for training in folder.trainings:
         if training.name in finished:
             continue

@@ -6,6 +6,8 @@ trials that have come to one look at the validation part, those in the better ha
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -71,18 +73,15 @@ class Search:
 
     def _tried(self, trial: optuna.Trial, attention: Training, threads: int, until: float) -> float:
         """The accuracy on the validation part that a recipe comes to."""
-        import dataclasses
-        import tempfile
-
         chosen = {name: trial.suggest_categorical(name, some) for name, some in self._values.items()}
         try:
             recipe = self._space.recipe_of(chosen)
         except UserError as error:
             trial.set_user_attr("reason", str(error))
             raise optuna.TrialPruned from None
-        one = dataclasses.replace(attention, name=f"trial-{trial.number}", recipe=recipe)
-        with tempfile.TemporaryDirectory(dir=self._folder, prefix=".trial-") as scratch:
-            folder = TaskFolder(Path(scratch), [one], {})
+        one = dataclasses.replace(attention, name=f".trial-{trial.number}", recipe=recipe)
+        folder = TaskFolder(self._folder, [one], {})  # The vocabulary that the first trial learns is there for all.
+        try:
             with opened(one, folder, threads, 0) as worker:
                 ready = worker.wait_until_ready()
                 if isinstance(ready, Failed):
@@ -90,6 +89,8 @@ class Search:
                 said: Opened = ready.found
                 trial.set_user_attr("parameters", said.parameters)
                 return self._looked_at(trial, worker, until)
+        finally:
+            shutil.rmtree(folder.folder(one), ignore_errors=True)
 
     def _looked_at(self, trial: optuna.Trial, worker: Any, until: float) -> float:
         accuracy, looks = 0.0, 0

@@ -105,7 +105,8 @@ class TrainingSession:
         assert known is not None
         pairs = translating.tested(self._examples)
         samples = self._material.samples[TEST][: len(pairs)]
-        new = json.loads((self._folder.parent / translating.NEW).read_text(encoding="utf-8"))
+        known_new = self._folder.parent / translating.NEW
+        new = json.loads(known_new.read_text(encoding="utf-8")) if known_new.is_file() else [False] * len(pairs)
         scores: dict[str, float] = {}
         for name, width in (("greedy", 1), ("beam", decoding.BEAM)):
             found = decoding.translations(network, samples, recipe.longest, width, recipe.batch)
