@@ -80,7 +80,7 @@ def shown(found: pd.DataFrame, narrow: bool = False) -> pd.DataFrame:
         rows.append(
             {
                 "": row["name"],
-                **{HEADINGS.get(name, name): _score(name, row[name]) for name in scores},
+                **{HEADINGS.get(name, name): shown_score(name, row[name]) for name in scores},
                 "training": seconds(row["seconds"]) if row["seconds"] > 0 else "",
                 "steps": f"{row['steps']:.0f}" if row["steps"] > 0 else "",
                 "memory": size(row["peak_memory_bytes"]) if row["peak_memory_bytes"] > 0 else "",
@@ -92,10 +92,13 @@ def shown(found: pd.DataFrame, narrow: bool = False) -> pd.DataFrame:
     return whole.drop(columns=[*spare, *([] if not narrow else ["steps", "memory"])], errors="ignore")
 
 
-def _score(name: str, value: float) -> str:
+def shown_score(name: str, value: float) -> str:
+    """A score as people read it."""
     if pd.isna(value):
         return ""
-    return f"{value:.3f}" if name in ("accuracy", "loss") else f"{value:.1f}"
+    if name in ("accuracy", "loss"):
+        return f"{value:.3f}"
+    return f"{value:.2f}" if name.startswith("exact") else f"{value:.1f}"
 
 
 def _apart(roundings: float) -> str:
@@ -150,7 +153,8 @@ def _beside(name: str, measured: pd.DataFrame, floors: pd.DataFrame) -> str:
     better = best[name] < floor[name] if less else best[name] > floor[name]
     verb = "beats" if better else "does not beat"
     heading = HEADINGS.get(name, name)
-    return f"{heading}: {best['name']} ({_score(name, best[name])}) {verb} {floor['name']} ({_score(name, floor[name])})."
+    said, other = shown_score(name, best[name]), shown_score(name, floor[name])
+    return f"{heading}: {best['name']} ({said}) {verb} {floor['name']} ({other})."
 
 
 def draw(folder: TaskFolder, path: Path) -> None:

@@ -5,12 +5,12 @@ import re
 
 import pytest
 
-from docs.generate import conformance, experiments, kernels, models, readme
+from docs.generate import conformance, experiments, kernels, models, readme, tasks
 from docs.generate.pages import ROOT
 
 
 @pytest.mark.parametrize(
-    "program", [readme, kernels, conformance, experiments, models], ids=lambda program: program.__name__
+    "program", [readme, kernels, conformance, experiments, models, tasks], ids=lambda program: program.__name__
 )
 def test_pages_show_the_committed_measurements(program):
     for page, text in program.pages().items():
