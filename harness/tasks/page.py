@@ -18,7 +18,8 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem; color: #1a1a1a; backg
 h1 { font-size: 1.3rem } h2 { font-size: 1.05rem; margin-top: 2rem } .heads { display: flex; flex-wrap: wrap; gap: 2rem }
 table { border-collapse: collapse; font-size: 11px } caption { text-align: left; padding-bottom: .3rem; font-size: 13px }
 td { width: 1.5em; height: 1.5em; padding: 0; border: 1px solid #eee } th { font-weight: normal; padding: 0 .3em }
-thead th { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; padding: .3em 0 } tbody th { text-align: right }
+thead th { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; padding: .3em 0 }
+tbody th { text-align: right }
 </style></head><body>
 <h1>$title</h1>
 <p>$said</p>
