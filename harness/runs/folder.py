@@ -11,6 +11,7 @@ from harness.errors import UserError
 from harness.measure.plan import Plan
 from harness.operators.base import Operator
 from harness.plugins.origin import Origin
+from harness.records.files import write_whole
 from harness.records.machine import Machine
 from harness.records.problem import PosedProblem
 from harness.records.run import Run
@@ -111,11 +112,4 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> Path:
         """Write one of the derived files, whole or not at all. Raises `UserError` when it cannot."""
-        path = self.path / name
-        try:
-            scratch = path.with_name(f".{name}.part")
-            scratch.write_text(text, encoding="utf-8")
-            scratch.replace(path)
-        except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}") from None
-        return path
+        return write_whole(self.path / name, text)

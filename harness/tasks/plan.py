@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.plugins.origin import Origin
+from harness.records.files import write_whole
 from harness.records.machine import Machine
 from harness.records.strict_json import dumps
 from harness.tasks import curves
@@ -136,13 +137,7 @@ class TaskFolder:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file, whole or not at all. Raises `UserError` when it cannot."""
-        path = self.path / name
-        try:
-            scratch = path.with_name(f".{name}.part")
-            scratch.write_text(text, encoding="utf-8")
-            scratch.replace(path)
-        except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}") from None
+        write_whole(self.path / name, text)
 
     def _append(self, name: str, line: str) -> None:
         try:

@@ -74,7 +74,7 @@ def paragraph(recipes: pd.DataFrame, fields: Sequence[str]) -> str:
     if equal:
         fastest = min([best, *equal], key=lambda row: row.seconds)
         said.append(
-            f"{len(equal)} others cannot be told apart from it; the fastest of them all is {_named(fastest, fields)}."
+            f"{len(equal)} of the others cannot be told apart from it; the fastest of them all is {_named(fastest, fields)}."
         )
     else:
         said.append("All others are worse by more than that explains.")

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.records.files import write_whole
 from harness.records.machine import Machine
 from harness.records.strict_json import dumps
 from harness.tasks.exploring.space import Space
@@ -60,9 +61,4 @@ class ExploreFolder:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file, whole or not at all. Raises `UserError` when it cannot."""
-        try:
-            scratch = self.path / f".{name}.part"
-            scratch.write_text(text, encoding="utf-8")
-            scratch.replace(self.path / name)
-        except OSError as error:
-            raise UserError(f"cannot write {self.path / name}: {error.strerror}") from None
+        write_whole(self.path / name, text)
