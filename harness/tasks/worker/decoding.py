@@ -44,7 +44,7 @@ def beam(network: Translator, source: torch.Tensor, longest: int, width: int) ->
     ended = torch.zeros(count * width, dtype=torch.bool)
     first_row = torch.arange(count)[:, None] * width
     for _ in range(longest):
-        logs = network.decode(encoded, sources, tokens)[:, -1].log_softmax(-1)
+        logs = network.out(network.decode(encoded, sources, tokens)[:, -1]).log_softmax(-1)
         logs[:, [PADDING, _BEGIN]] = -torch.inf
         logs[ended] = -torch.inf
         logs[ended, PADDING] = 0.0  # What has ended stays as it is.

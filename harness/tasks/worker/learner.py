@@ -44,7 +44,7 @@ class Learner:
         self._best: dict[str, torch.Tensor] = {}
         self._batches = Shuffled(train, recipe.batch, recipe.seed)
         self._validation = validation
-        self._loss = nn.CrossEntropyLoss(label_smoothing=recipe.smoothing, ignore_index=IGNORED)
+        self._loss = nn.CrossEntropyLoss(label_smoothing=recipe.smoothing)
         self._optimizer = torch.optim.AdamW(_groups(network, recipe.weight_decay), lr=recipe.learning_rate)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             self._optimizer, recipe.learning_rate, total_steps=recipe.steps + 1, pct_start=WARM, cycle_momentum=False
@@ -94,15 +94,14 @@ class Learner:
         batch = tensors(self._batches[self.step])
         torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)  # Dropout is the step's, whatever was done before.
         self.network.train()
-        logits = self.network(*batch.inputs)
-        loss = self._loss(logits.flatten(0, -2), batch.targets.flatten())
+        logits, targets = _logits(self.network, batch)
+        loss = self._loss(logits, targets)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
         self._optimizer.step()
         self._schedule.step()
-        right, counted = _right(logits, batch)
-        return loss.item(), right / max(counted, 1)
+        return loss.item(), _right(logits, targets) / len(targets)
 
     def evaluate(self, samples: Sequence[Sample]) -> Score:
         """Without dropout and smoothing."""
@@ -138,18 +137,21 @@ def evaluate(network: nn.Module, samples: Sequence[Sample], batch: int) -> Score
     network.eval()
     total, right, counted = 0.0, 0, 0
     for one in in_order(samples, batch):
-        logits = network(*one.inputs)
-        total += nn.functional.cross_entropy(
-            logits.flatten(0, -2), one.targets.flatten(), ignore_index=IGNORED, reduction="sum"
-        ).item()
-        some, all = _right(logits, one)
-        right, counted = right + some, counted + all
-    return Score(total / max(counted, 1), right / max(counted, 1))
+        logits, targets = _logits(network, one)
+        total += nn.functional.cross_entropy(logits, targets, reduction="sum").item()
+        right, counted = right + _right(logits, targets), counted + len(targets)
+    return Score(total / counted, right / counted)
 
 
-def _right(logits: torch.Tensor, batch: Tensors) -> tuple[int, int]:
-    counts = batch.targets != IGNORED
-    return int(((logits.argmax(-1) == batch.targets) & counts).sum()), int(counts.sum())
+def _logits(network: nn.Module, batch: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
+    """(logits (n, classes), targets (n,)) of all targets that count."""
+    features, targets = network.features(*batch.inputs), batch.targets.flatten()
+    counted = (targets != IGNORED).nonzero()[:, 0]
+    return network.out(features.flatten(0, -2).index_select(0, counted)), targets[counted]
+
+
+def _right(logits: torch.Tensor, targets: torch.Tensor) -> int:
+    return int((logits.argmax(-1) == targets).sum())
 
 
 def _groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Transformers around this project's multi-head layer. For workers only.
 
-Pre-normalised blocks (Xiong et al. 2020, arXiv 2002.04745) with GELU and learned positions.
+Pre-normalised blocks (Xiong et al. 2020, arXiv 2002.04745) with GELU and learned positions. A network is `out` of its
+`features`: those who need the logits of a few positions only compute no others.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Block(nn.Module):
         self.other = MultiHeadAttention(recipe.width, recipe.heads, attention=attention) if crossed else None
         inner = recipe.inner * recipe.width
         self.inner = nn.Sequential(
-            nn.Linear(recipe.width, inner), nn.GELU(), nn.Dropout(recipe.dropout), nn.Linear(inner, recipe.width)
+            nn.Linear(recipe.width, inner), nn.GELU(), nn.Linear(inner, recipe.width)
         ) if inner else None  # fmt: skip
         self.dropout = nn.Dropout(recipe.dropout)
 
@@ -81,8 +82,11 @@ class Classifier(nn.Module):
         self.dropout = nn.Dropout(recipe.dropout)
         self.out = nn.Linear(recipe.width, classes)
 
+    def features(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.dropout(mean_of_tokens(self.encoder(tokens), tokens))
+
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        return self.out(self.dropout(mean_of_tokens(self.encoder(tokens), tokens)))
+        return self.out(self.features(tokens))
 
 
 class Predictor(nn.Module):
@@ -94,8 +98,11 @@ class Predictor(nn.Module):
         self.out = nn.Linear(recipe.width, tokens, bias=False)
         self.out.weight = self.encoder.embedding.tokens.weight
 
+    def features(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.encoder(tokens)
+
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        return self.out(self.encoder(tokens))
+        return self.out(self.features(tokens))
 
 
 class Translator(nn.Module):
@@ -114,15 +121,18 @@ class Translator(nn.Module):
         self.out = nn.Linear(recipe.width, tokens, bias=False)
         self.out.weight = self.encoder.embedding.tokens.weight
 
-    def forward(self, source: torch.Tensor, translation: torch.Tensor) -> torch.Tensor:
+    def features(self, source: torch.Tensor, translation: torch.Tensor) -> torch.Tensor:
         return self.decode(self.encoder(source), source, translation)
 
+    def forward(self, source: torch.Tensor, translation: torch.Tensor) -> torch.Tensor:
+        return self.out(self.features(source, translation))
+
     def decode(self, encoded: torch.Tensor, source: torch.Tensor, translation: torch.Tensor) -> torch.Tensor:
-        """The same with a source that has been encoded."""
+        """`features` of a source that has been encoded."""
         x, mask = self.embedding(translation), seen(source)
         for block in self.blocks:
             x = block(x, None, encoded, mask)
-        return self.out(self.norm(x))
+        return self.norm(x)
 
 
 def seen(tokens: torch.Tensor) -> torch.Tensor | None:

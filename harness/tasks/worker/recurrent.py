@@ -44,8 +44,11 @@ class Classifier(nn.Module):
         self.dropout = nn.Dropout(recipe.dropout)
         self.out = nn.Linear(recipe.width, classes)
 
+    def features(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.dropout(mean_of_tokens(self.encoder(tokens), tokens))
+
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        return self.out(self.dropout(mean_of_tokens(self.encoder(tokens), tokens)))
+        return self.out(self.features(tokens))
 
 
 class Predictor(nn.Module):
@@ -56,5 +59,8 @@ class Predictor(nn.Module):
         self.encoder = Recurrent(tokens, recipe, both_ways=False)
         self.out = nn.Linear(recipe.width, tokens)
 
+    def features(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.encoder(tokens)
+
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        return self.out(self.encoder(tokens))
+        return self.out(self.features(tokens))
