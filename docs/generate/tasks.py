@@ -1,4 +1,4 @@
-"""The table of tasks in the README and docs/tasks.md, from the runs in results/tasks: `python -m docs.generate.tasks`."""
+"""Tables and the picture of tasks in the README and docs/tasks.md, from results/tasks: `python -m docs.generate.tasks`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +7,14 @@ import pandas as pd
 
 from docs.generate.pages import README, RESULTS, ROOT, where, write, written
 from harness.report.format import seconds
+from harness.tasks.exploring import lengths
+from harness.tasks.exploring.folder import ExploreFolder
+from harness.tasks.exploring.report import recipes, said
 from harness.tasks.plan import TaskFolder
-from harness.tasks.report import BASELINE, ERRORS, HEADINGS, PUBLISHED, shown_score, table
+from harness.tasks.report import ERRORS, HEADINGS, PICTURE, shown_score, words
+from harness.tasks.summary import BASELINE, DEVIATION, PUBLISHED, over_seeds, table
+
+SAME_CURVE = "same-curve"
 
 PAGE = ROOT / "docs" / "tasks.md"
 RUNS = RESULTS / "tasks"
@@ -19,12 +25,13 @@ MAIN = ("accuracy", "bleu_new", "phoneme_errors", "exact")
 def folders() -> Iterator[TaskFolder]:
     """The committed runs of tasks."""
     for plan in sorted(RUNS.glob("*/plan.json")):
-        yield TaskFolder.open(plan.parent)
+        if plan.parent.name != SAME_CURVE:
+            yield TaskFolder.open(plan.parent)
 
 
 def row(folder: TaskFolder) -> dict[str, str]:
     """A run in a line: its best model beside the best without a network, and what others have published."""
-    found, recipe = table(folder), folder.trainings[0].recipe
+    found, recipe = over_seeds(table(folder)), folder.trainings[0].recipe
     score = next(name for name in MAIN if name in found)
     models, floors, others = (found[found.status == kind].dropna(subset=[score]) for kind in ("ok", BASELINE, PUBLISHED))
     less = score in ERRORS
@@ -34,7 +41,7 @@ def row(folder: TaskFolder) -> dict[str, str]:
         "data": recipe.data,
         "layers": str(recipe.layers),
         "score": HEADINGS.get(score, score),
-        "model": f"{shown_score(score, best[score])} ({best['name']})",
+        "model": f"{shown_score(score, best[score], best[f'{score}{DEVIATION}'])} ({best['name']})",
         "without a network": _best(floors, score, less),
         "published": _best(others, score, less),
         "training": seconds(best.seconds),
@@ -48,17 +55,44 @@ def _best(rows: pd.DataFrame, score: str, less: bool) -> str:
     return f"{shown_score(score, best[score])} ({best['name']})"
 
 
-def block(prefix: str) -> str:
-    """The table, with links from a page that lies where `prefix` leads to the root."""
+def block() -> str:
+    """The table."""
     rows = [row(folder) for folder in folders()]
     machines = sorted({where(folder.machine()) for folder in folders()})
     shown = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
-    return f"{shown}\n\n({'; '.join(machines)}.)".replace("](results/", f"]({prefix}results/")
+    return f"{shown}\n\n({'; '.join(machines)}.)"
+
+
+def same_curve() -> str:
+    """The run with a wrong kernel: its picture, and what its report says in words."""
+    folder = TaskFolder.open(RUNS / SAME_CURVE)
+    said = words(over_seeds(table(folder)), folder.trainings[0].subject)
+    link = f"results/tasks/{SAME_CURVE}"
+    return "\n".join(
+        [f"![Loss over steps]({link}/{PICTURE})", "", f"[The run]({link}/report.md):", "", *(f"- {one}" for one in said)]
+    )
+
+
+def remembering() -> str:
+    """The picture of accuracy over length, and what it says."""
+    folder = ExploreFolder.open(RUNS / "recall-over-length")
+    best = recipes(folder, pd.read_csv(folder.path / "results.csv"))
+    link = f"results/tasks/{folder.path.name}"
+    seeds = f"the mean of {folder.space.seeds} seeds and their standard deviation"
+    return (
+        f"![Right answers over length]({link}/{lengths.PICTURE})\n\n{said(folder, best)}\n\n"
+        f"(Each model at its best of [what was tried]({link}/report.md), by the validation part; {seeds}. "
+        f"{where(folder.machine())}.)"
+    )
 
 
 def pages() -> dict[Path, str]:
     """The README and the page as they should be."""
-    return {README: written(README, {"tasks": block("")}), PAGE: written(PAGE, {"tasks": block("../")})}
+    blocks = {"tasks": block(), "recall": remembering()}
+    below = {
+        name: text.replace("](results/", "](../results/") for name, text in {**blocks, "same curve": same_curve()}.items()
+    }
+    return {README: written(README, blocks), PAGE: written(PAGE, below)}
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EXPLORED: dict[str, Callable[[str], Any]] = {
     "model": str, "heads": int, "width": int, "layers": int, "learning_rate": float, "batch": int, "dropout": float,
-    "longest": int,
+    "longest": int, "vocabulary": int,
 }  # fmt: skip
 """Fields of a recipe that may have several values, and what these are."""
 
@@ -35,6 +35,9 @@ def add(verbs: Any) -> None:
     verb.add_argument("--seeds", type=options.positive_int, default=1, metavar="N", help="trainings of each recipe (1)")
     verb.add_argument("--minutes", type=options.positive_number, metavar="M", help="in all (10)")
     verb.add_argument("--sampler", default="grid", metavar="NAME", help="grid, or a search by Optuna: tpe, random (grid)")
+    verb.add_argument(
+        "--no-halving", action="store_true", help="train all to their end, also those that do badly at first (recall does)"
+    )
     verb.add_argument("--threads", type=options.positive_int, metavar="N", help="CPU threads (all)")
     verb.add_argument("--out", type=Path, metavar="DIR", help="the folder (a new one in runs/)")
     verb.add_argument("--resume", type=Path, metavar="DIR", help="go on for --minutes more")
@@ -94,7 +97,7 @@ def _begun(given: argparse.Namespace) -> ExploreFolder:
         raise UserError(f"{name} cannot be trained with: {said if one else 'it cannot be loaded'}")
     attention = Training(name, space.recipe, name, one.framework, one.origin)
     out = given.out or fresh_folder(f"explore-{chosen.name}")
-    return ExploreFolder.create(out, attention, space, given.sampler)
+    return ExploreFolder.create(out, attention, space, given.sampler, not given.no_halving)
 
 
 def _fitting(recipe: Any, fixed: dict[str, Any], values: dict[str, list[Any]]) -> dict[str, Any]:
@@ -116,7 +119,7 @@ def _carry_out(folder: ExploreFolder, given: argparse.Namespace) -> bool:
 
     threads, console = given.threads or len(os.sched_getaffinity(0)), Output()
     minutes = given.minutes or 10.0
-    search = Search(folder.path, folder.space, folder.sampler, folder.space.recipe.seed)
+    search = Search(folder)
     folder.write_machine(machine(threads))
     console.print(
         f"{folder.space.combinations} combinations, {folder.space.seeds} seeds, {minutes:g} minutes at most; "

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.tasks.plan import TaskFolder, Training
     from harness.tasks.recipe import Recipe
 
-RECIPE = ("width", "heads", "layers", "batch", "steps", "longest", "seed")
+RECIPE = ("width", "heads", "layers", "batch", "steps", "longest", "vocabulary", "seed")
 """Options that are fields of a recipe, whole numbers."""
 
 
@@ -32,7 +32,10 @@ def add(verbs: Any) -> None:
     verb.add_argument("--data", metavar="NAME", help="see `harness data list`; a CSV, TSV or JSONL file; hub:NAME; or made")
     verb.add_argument("--model", metavar="KIND", help="transformer, lstm or gru (transformer)")
     verb.add_argument(
-        "--framework", choices=("torch", "keras"), default="torch", help="keras: its layer, trained by fit (torch)"
+        "--framework", metavar="NAMES", default="torch", help="torch, keras: its layer, trained by fit; or both (torch)"
+    )
+    verb.add_argument(
+        "--seeds", type=options.positive_int, default=1, metavar="N", help="trainings of each, from --seed on (1)"
     )
     verb.add_argument("--minutes", type=options.positive_number, metavar="M", help="train so long, in place of --steps")
     for option in RECIPE:
@@ -49,7 +52,8 @@ def add(verbs: Any) -> None:
 
 _HELP = {
     "width": "of the model", "heads": "of attention", "layers": "of the model", "batch": "texts in a step",
-    "steps": "of training", "longest": "tokens of a text, at most", "seed": "of weights, order and dropout (0)",
+    "steps": "of training", "longest": "tokens of a text, at most", "vocabulary": "tokens there are, at most",
+    "seed": "of weights, order and dropout (0)",
 }  # fmt: skip
 
 
@@ -57,7 +61,7 @@ def run(given: argparse.Namespace) -> bool:
     """Train, go on with training, or use what was trained."""
     from harness.tasks import translating
     from harness.tasks.catalogue import task
-    from harness.tasks.plan import TaskFolder
+    from harness.tasks.plan import KERAS, TORCH, TaskFolder
 
     if reason := missing():
         raise UserError(reason)
@@ -72,7 +76,12 @@ def run(given: argparse.Namespace) -> bool:
         return _show(given.of or latest(chosen.name), given.show, given.out or Path("attention.html"))
     found = discover(given.plugin)
     recipe = recipe_of(chosen, given)
-    trainings = _with_keras(chosen, recipe) if given.framework == "keras" else _trainings(chosen, recipe, given.impl, found)
+    trainings = []
+    for framework in given.framework.split(","):
+        if framework not in (TORCH, KERAS):
+            raise UserError(f"--framework takes torch, keras or torch,keras, not {framework!r}")
+        trainings += _with_keras(chosen, recipe) if framework == KERAS else _trainings(chosen, recipe, given.impl, found)
+    trainings += [_of_seed(one, recipe.seed + n) for n in range(1, given.seeds) for one in trainings if not one.shaken]
     if given.minutes:
         trainings = _as_long_as(trainings, given)
     notes, new = _notes(chosen, trainings[0].recipe)
@@ -100,18 +109,12 @@ def _names() -> list[str]:
 
 def recipe_of(chosen: Task, given: argparse.Namespace) -> Recipe:
     """The usual recipe of a task with what the options change."""
-    from harness.tasks import recall
-    from harness.tasks.catalogue import RECALL
+    from harness.tasks.catalogue import checked
 
     changes = {
         name: getattr(given, name) for name in (*RECIPE, "learning_rate", "model") if getattr(given, name) is not None
     }
-    recipe = dataclasses.replace(chosen.recipe_for(given.data or chosen.data[0]), **changes)
-    if chosen.kind == RECALL and recipe.longest < recall.length(0):
-        raise UserError(f"recall needs sequences of {recall.length(0)} tokens or more, not {recipe.longest}")
-    if recipe.model not in chosen.models:
-        raise UserError(f"{chosen.name} is for a {' or '.join(chosen.models)}, not for {recipe.model}")
-    return recipe
+    return checked(dataclasses.replace(chosen.recipe_for(given.data or chosen.data[0]), **changes))
 
 
 def _trainings(chosen: Task, recipe: Recipe, names: str, found: Found) -> list[Training]:
@@ -136,6 +139,12 @@ def _trainings(chosen: Task, recipe: Recipe, names: str, found: Found) -> list[T
         first = trainings[0]
         trainings.append(dataclasses.replace(first, name=SHAKEN, stop=min(STEPS, recipe.steps), shaken=True))
     return trainings
+
+
+def _of_seed(training: Training, seed: int) -> Training:
+    """The same training with another seed."""
+    recipe = dataclasses.replace(training.recipe, seed=seed)
+    return dataclasses.replace(training, name=f"{training.name}-seed-{seed}", recipe=recipe)
 
 
 def _with_keras(chosen: Task, recipe: Recipe) -> list[Training]:
@@ -188,7 +197,7 @@ def _threads(given: argparse.Namespace) -> int:
 def _carry_out(folder: TaskFolder, given: argparse.Namespace) -> bool:
     from harness.report.terminal import Output
     from harness.runs.environment import machine
-    from harness.tasks import report
+    from harness.tasks import report, summary
     from harness.tasks.display import Display
     from harness.tasks.training import train
 
@@ -201,13 +210,15 @@ def _carry_out(folder: TaskFolder, given: argparse.Namespace) -> bool:
     except KeyboardInterrupt:
         console.print(f"Interrupted. To go on: python -m harness task --resume {folder.path}", soft_wrap=True)
         raise
-    found = report.table(folder)
+    found = summary.table(folder)
     folder.write_text(report.TABLE, found.to_csv(index=False))
     folder.write_text(report.REPORT, report.markdown(folder))
     drawn = _drawn(folder)
-    report.print_to(console, folder, found)
+    if (tried := found[found.seed.notna()]).status.eq(summary.FAILED).all():
+        raise UserError(f"nothing was trained: {tried.reason.iloc[0]}")
+    report.print_to(console, folder)
     console.print(f"\nThe report is in {folder.path}: {report.REPORT}, {report.TABLE}{drawn}", soft_wrap=True)
-    return not (found.status == report.FAILED).any()
+    return not (found.status == summary.FAILED).any()
 
 
 def _drawn(folder: TaskFolder) -> str:

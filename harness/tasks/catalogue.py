@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from harness.errors import UserError, unknown_name
+from harness.tasks import recall
 from harness.tasks.made import MADE
 from harness.tasks.recipe import MODELS, TRANSFORMER, Recipe
 
@@ -56,6 +57,10 @@ _SHORT = _recipe(
 _SENTENCES = _recipe(
     layers=1, width=128, heads=4, batch=64, steps=1000, longest=64, vocabulary=8000, learning_rate=2e-3, dropout=0.4
 )
+_RECALL = _recipe(
+    layers=2, width=64, heads=1, inner=0, batch=64, steps=1500, longest=64, vocabulary=128, learning_rate=3e-3, dropout=0.0,
+    smoothing=0.0, patience=10,
+)  # fmt: skip
 
 TASKS = {
     task.name: task
@@ -94,7 +99,7 @@ TASKS = {
                 width=256,
                 heads=8,
                 batch=64,
-                steps=3600,
+                steps=3200,
                 longest=64,
                 vocabulary=4000,
                 learning_rate=1e-3,
@@ -133,19 +138,10 @@ TASKS = {
             name="recall",
             what="the value that followed a key, some way back",
             kind=RECALL,
-            data=(MADE,),
-            recipe=_recipe(
-                layers=2,
-                width=64,
-                heads=1,
-                inner=0,
-                batch=64,
-                steps=1500,
-                longest=64,
-                vocabulary=128,
-                learning_rate=3e-3,
-                dropout=0.0,
-                smoothing=0.0,
+            data=recall.KINDS,
+            recipe=_RECALL,
+            recipes=(
+                (recall.ZOOLOGY, dataclasses.replace(_RECALL, batch=128, steps=4000, vocabulary=8192, weight_decay=0.1)),
             ),
         ),
         Task(
@@ -168,3 +164,13 @@ def task(name: str) -> Task:
     if name not in TASKS:
         raise UserError(unknown_name("task", name, list(TASKS), "`python -m harness task` names all"))
     return TASKS[name]
+
+
+def checked(recipe: Recipe) -> Recipe:
+    """The same recipe. Raises `UserError` when its task has none such: of another model, of sequences that there are not."""
+    chosen = task(recipe.task)
+    if recipe.model not in chosen.models:
+        raise UserError(f"{chosen.name} is for a {' or '.join(chosen.models)}, not for {recipe.model}")
+    if chosen.kind == RECALL:
+        recall.check(recipe.data, recipe.longest, recipe.vocabulary)
+    return recipe

@@ -17,6 +17,7 @@ from harness.records.strict_json import dumps
 from harness.tasks import curves
 from harness.tasks.curves import Point
 from harness.tasks.recipe import Recipe
+from harness.tasks.sameness import SHAKEN
 
 TORCH, KERAS = "torch", "keras"
 
@@ -28,7 +29,7 @@ class Training:
     """One network to be trained."""
 
     name: str
-    """In tables: that of the implementation, or of the recurrent model."""
+    """Of its curve and its folder: no other of the run has it."""
     recipe: Recipe
     attention: str
     """The name of an implementation; without meaning for a recurrent model."""
@@ -41,6 +42,11 @@ class Training:
     """What trains: PyTorch as `learner` does, or Keras by `fit`."""
     shaken: bool = False
     """Whether its weights are first changed by a rounding: what comes of that is what rounding explains."""
+
+    @property
+    def subject(self) -> str:
+        """What is trained, whatever the seed: the name of the implementation, or of the recurrent model."""
+        return SHAKEN if self.shaken else self.attention or self.recipe.model
 
     @property
     def steps(self) -> int:
@@ -130,10 +136,7 @@ class TaskFolder:
 
     def machine(self) -> Machine:
         """The machine of the run; empty when that was never written."""
-        try:
-            return Machine.from_json(json.loads((self.path / ENVIRONMENT).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, AttributeError):
-            return Machine()
+        return machine_of(self.path)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file, whole or not at all. Raises `UserError` when it cannot."""
@@ -145,6 +148,14 @@ class TaskFolder:
                 file.write(f"{line}\n")
         except OSError as error:
             raise UserError(f"cannot write {self.path / name}: {error.strerror}") from None
+
+
+def machine_of(path: Path) -> Machine:
+    """The machine that is recorded in a folder; an empty one when that was never written."""
+    try:
+        return Machine.from_json(json.loads((path / ENVIRONMENT).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, AttributeError):
+        return Machine()
 
 
 def training_of(values: Mapping[str, Any]) -> Training:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
@@ -13,18 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.report.format import seconds, size
-from harness.tasks import catalogue
-from harness.tasks.plan import Result, TaskFolder
-from harness.tasks.sameness import ADMITTED, SHAKEN, STEPS, Distance, distances
+from harness.tasks.exploring.findings import noise, told_apart
+from harness.tasks.plan import TaskFolder
+from harness.tasks.sameness import ADMITTED, SHAKEN, STEPS
+from harness.tasks.summary import BASELINE, DEVIATION, over_seeds, scores, table
 
 PICTURE, REPORT, TABLE = "curves.png", "report.md", "results.csv"
-FAILED, BASELINE, PUBLISHED = "failed", "baseline", "published"
-
-OTHERS = (
-    "name", "status", "steps", "seconds", "peak_memory_bytes", "parameters", "apart_nats", "apart_roundings", "reason",
-)  # fmt: skip
-"""Columns that are no scores."""
-
 HEADINGS = {
     "bleu": "BLEU", "chrf": "chrF", "bleu_new": "BLEU, new", "chrf_new": "chrF, new", "exact": "exact %",
     "exact_greedy": "exact %, greedy", "bleu_greedy": "BLEU, greedy", "chrf_greedy": "chrF, greedy",
@@ -44,43 +37,16 @@ _SMOOTHED = 20
 """Steps whose losses are averaged in the picture."""
 
 
-def table(folder: TaskFolder) -> pd.DataFrame:
-    """One row a training, then the baselines and what others have published: scores on the test part, time and memory."""
-    apart = distances(folder.curves(), folder.trainings[0].name)
-    rows = [_row(one, apart.get(one.name)) for one in folder.results().values() if one.name != SHAKEN]
-    rows += [{"name": name, "status": BASELINE, **values} for name, values in folder.notes.get("baselines", {}).items()]
-    scores = list(dict.fromkeys(key for row in rows for key in row if key not in OTHERS))
-    recipe = folder.trainings[0].recipe
-    for data, figure in catalogue.task(recipe.task).figures:
-        if data == recipe.data:
-            rows.append({"name": f"{figure.what} ({figure.source})", "status": PUBLISHED, figure.score: figure.value})
-    return pd.DataFrame(rows, columns=["name", "status", *scores, *OTHERS[2:]])
-
-
-def _row(result: Result, apart: Distance | None) -> dict[str, Any]:
-    return {
-        "name": result.name,
-        "status": FAILED if result.failed else "ok",
-        **result.scores,
-        "steps": result.steps,
-        "seconds": result.seconds,
-        "peak_memory_bytes": result.peak_memory_bytes,
-        "parameters": result.parameters,
-        "apart_nats": apart.apart if apart else math.nan,
-        "apart_roundings": apart.roundings if apart else math.nan,
-        "reason": result.failed,
-    }
-
-
 def shown(found: pd.DataFrame, narrow: bool = False) -> pd.DataFrame:
-    """The table as people read it; a `narrow` one has no greedy translations, and no memory."""
-    scores = [name for name in found.columns if name not in OTHERS and not (narrow and name.endswith("_greedy"))]
+    """The table of `over_seeds` as people read it; a `narrow` one has no greedy translations, and no memory."""
+    names = [name for name in scores(found) if not (narrow and name.endswith("_greedy"))]
     rows = []
     for row in found.to_dict("records"):
         rows.append(
             {
                 "": row["name"],
-                **{HEADINGS.get(name, name): shown_score(name, row[name]) for name in scores},
+                **{HEADINGS.get(name, name): shown_score(name, row[name], row[f"{name}{DEVIATION}"]) for name in names},
+                "seeds": f"{row['seeds']}" if row["seeds"] > 1 else "",
                 "training": seconds(row["seconds"]) if row["seconds"] > 0 else "",
                 "steps": f"{row['steps']:.0f}" if row["steps"] > 0 else "",
                 "memory": size(row["peak_memory_bytes"]) if row["peak_memory_bytes"] > 0 else "",
@@ -92,13 +58,13 @@ def shown(found: pd.DataFrame, narrow: bool = False) -> pd.DataFrame:
     return whole.drop(columns=[*spare, *([] if not narrow else ["steps", "memory"])], errors="ignore")
 
 
-def shown_score(name: str, value: float) -> str:
-    """A score as people read it."""
+def shown_score(name: str, value: float, deviation: float = math.nan) -> str:
+    """A score as people read it, with what it differs by between seeds."""
     if pd.isna(value):
         return ""
-    if name in ("accuracy", "loss"):
-        return f"{value:.3f}"
-    return f"{value:.2f}" if name.startswith("exact") else f"{value:.1f}"
+    digits = 3 if name in ("accuracy", "loss") else 2 if name.startswith("exact") else 1
+    spread = "" if pd.isna(deviation) else f" ± {deviation:.{digits}f}"
+    return f"{value:.{digits}f}{spread}"
 
 
 def _apart(roundings: float) -> str:
@@ -109,11 +75,11 @@ def _apart(roundings: float) -> str:
 
 def markdown(folder: TaskFolder) -> str:
     """The report."""
-    recipe, found = folder.trainings[0].recipe, table(folder)
+    recipe, found = folder.trainings[0].recipe, over_seeds(table(folder))
     lines = [f"# {recipe.task}: {recipe.data}", "", sizes(folder), ""]
     if len(found):
         lines += [shown(found).to_markdown(index=False, disable_numparse=True), ""]
-    lines += [f"- {line}" for line in words(found)]
+    lines += [f"- {line}" for line in words(found, folder.trainings[0].subject)]
     lines += ["", f"![Loss over steps]({PICTURE})", "", "Recipe:", ""]
     lines += [f"- {name}: {value}" for name, value in recipe.to_json().items()]
     return "\n".join(lines) + "\n"
@@ -131,13 +97,14 @@ def sizes(folder: TaskFolder) -> str:
     )
 
 
-def words(found: pd.DataFrame) -> list[str]:
-    """What the table says, in sentences."""
+def words(found: pd.DataFrame, first: str) -> list[str]:
+    """What the table says, in sentences; `first` is what others are compared with."""
     measured, floors = found[found.status == "ok"], found[found.status == BASELINE]
     said = []
-    for name in [name for name in found.columns if name not in OTHERS and name in floors]:
+    for name in scores(found):
         if measured[name].notna().any() and floors[name].notna().any():
             said.append(_beside(name, measured, floors))
+    said += _between(measured, first)
     for row in measured[measured.apart_roundings > ADMITTED].itertuples():
         said.append(
             f"{row.name} learns along another curve, {row.apart_nats:.2g} nats apart within {STEPS} steps: more than "
@@ -145,6 +112,20 @@ def words(found: pd.DataFrame) -> list[str]:
             f"`python -m harness check --impl {row.name}` does."
         )
     return said + [f"{row.name}: {row.reason}" for row in found.itertuples() if isinstance(row.reason, str) and row.reason]
+
+
+def _between(measured: pd.DataFrame, first: str) -> list[str]:
+    """Whether the others' accuracy is within what the seeds of both explain."""
+    several = measured[measured.seeds > 1]
+    if "accuracy" not in measured or first not in set(several.name):
+        return []
+    between = noise(several.rename(columns={f"accuracy{DEVIATION}": "deviation"}))
+    one, said = several[several.name == first].iloc[0], []
+    for other in several[several.name != first].itertuples():
+        apart = told_apart(one.accuracy - other.accuracy, between, (one.seeds, other.seeds), int((several.seeds - 1).sum()))
+        verb = "differ in accuracy by more than" if apart else "do not differ in accuracy beyond what"
+        said.append(f"{first} and {other.name} {verb} their seeds explain.")
+    return said
 
 
 def _beside(name: str, measured: pd.DataFrame, floors: pd.DataFrame) -> str:
@@ -186,8 +167,9 @@ def _smooth(values: Sequence[float]) -> list[float]:
     return list(pd.Series(values).rolling(_SMOOTHED, min_periods=1).mean())
 
 
-def print_to(console: Console, folder: TaskFolder, found: pd.DataFrame) -> None:
+def print_to(console: Console, folder: TaskFolder) -> None:
     """The same in the terminal."""
+    found = over_seeds(table(folder))
     recipe = folder.trainings[0].recipe
     console.print(f"\n[bold]{recipe.task}: {recipe.data}[/bold]")
     console.print(sizes(folder), soft_wrap=True, highlight=False)
@@ -199,5 +181,5 @@ def print_to(console: Console, folder: TaskFolder, found: pd.DataFrame) -> None:
         for row in rows.itertuples(index=False):
             drawn.add_row(*map(str, row))
         console.print(drawn)
-    for line in words(found):
+    for line in words(found, folder.trainings[0].subject):
         console.print(line, soft_wrap=True, highlight=False)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.data import catalogue, store, user
-from harness.data.examples import PARTS, TRAIN, Example, of_part, read
+from harness.data.examples import PARTS, TRAIN, VALIDATION, Example, of_part, part_of, read
 from harness.errors import UserError, unknown_name
 from harness.tasks import catalogue as tasks
 from harness.tasks import listops, made
@@ -16,6 +16,8 @@ from harness.tasks.made import MADE
 from harness.tasks.recipe import Recipe
 
 _DATES, _EXPRESSIONS = 20_000, 20_000
+_SEED = 0
+"""Of what is made: seeds of trainings are compared on the same examples."""
 
 _FOR = {"train": "train on", "validation": "validate with", "test": "test with"}
 
@@ -23,27 +25,27 @@ HUB = "hub:"
 """Before the name of a data set of Hugging Face's hub."""
 
 
-def load(name: str, translates: bool, seed: int = 0) -> list[Example]:
+def load(name: str, translates: bool) -> list[Example]:
     """The examples of a name: of the catalogue, of a file, `hub:NAME`, or "made".
 
     Raises `UserError` for a name that is none of these, and for data that nothing can be learnt from.
     """
-    found = _load(name, translates, seed)
+    found = _load(name, translates)
     _checked(name, found, translates)
     return found
 
 
 def of_recipe(recipe: Recipe) -> list[Example]:
-    """The examples that a recipe learns from. Raises `UserError` as `load` does."""
+    """The examples that a recipe learns from, whatever its seed. Raises `UserError` as `load` does."""
     task = tasks.task(recipe.task)
     if task.name == "listops":
-        return listops.expressions(_EXPRESSIONS, recipe.longest, recipe.seed)
-    return load(recipe.data, task.kind == tasks.TRANSLATION, recipe.seed)
+        return listops.expressions(_EXPRESSIONS, recipe.longest, _SEED)
+    return load(recipe.data, task.kind == tasks.TRANSLATION)
 
 
-def _load(name: str, translates: bool, seed: int) -> list[Example]:
+def _load(name: str, translates: bool) -> list[Example]:
     if name == MADE:
-        return made.dates(_DATES, seed) if translates else made.documentation()
+        return made.dates(_DATES, _SEED) if translates else made.documentation()
     if name in catalogue.CATALOGUE:
         package = catalogue.package(name)
         if package.texts is None or package.translates != translates:
@@ -69,7 +71,7 @@ def _of_the_hub(name: str) -> list[Example]:
         loaded = datasets.load_dataset(name)
     except Exception as error:  # Of its many kinds; the network among them.
         raise UserError(f"{name} could not be loaded from the hub: {error}") from None
-    found = []
+    found, divided = [], VALIDATION not in loaded
     for part in PARTS:
         if part not in loaded:
             continue
@@ -78,7 +80,8 @@ def _of_the_hub(name: str) -> list[Example]:
             if "text" not in row or "label" not in row:
                 raise UserError(f"{name} has no columns text and label; it has {', '.join(row)}")
             label = labels.int2str(row["label"]) if hasattr(labels, "int2str") else str(row["label"])
-            found.append(Example(row["text"], label, part))
+            held = divided and part == TRAIN and part_of(row["text"]) == VALIDATION
+            found.append(Example(row["text"], label, VALIDATION if held else part))
     return found
 
 

@@ -27,8 +27,8 @@ _UNTIMED, _TRIED = 5, 30
 """Steps that find out how long one takes; the first of them build kernels."""
 TURN_S = 1.0
 """The parent hears of a training about so often."""
-SAVE_S = 20.0
-"""A killed run loses so much of a training at most."""
+SAVING = 0.05
+"""The share of the time that goes into writing the state: a killed run loses some twenty times as long as that takes."""
 PATIENCE_S = 3600.0
 """A step, or the scores of a test part, may take so long."""
 
@@ -72,7 +72,7 @@ def _trained(training: Training, folder: TaskFolder, threads: int, listener: Lis
             return _failed(training, ready)
         said: Opened = ready.found
         listener.begins(training, said)
-        step, seconds, saved = said.step, said.seconds, time.monotonic()
+        step, seconds, next_save = said.step, said.seconds, 0.0
         while True:
             reply = worker.ask(Train(TURN_S, training.steps - step), PATIENCE_S)
             if not isinstance(reply, Trained):
@@ -83,11 +83,12 @@ def _trained(training: Training, folder: TaskFolder, threads: int, listener: Lis
                 step, seconds = reply.points[-1].step, reply.points[-1].seconds
             if reply.done or step >= training.steps:
                 break
-            if time.monotonic() - saved > SAVE_S:
+            if (now := time.monotonic()) > next_save:
                 kept = worker.ask(Save(), PATIENCE_S)
                 if isinstance(kept, Failed):
                     raise UserError(f"{kept.reason}; what was learnt until the last save is kept")
                 saved = time.monotonic()
+                next_save = saved + (saved - now) / SAVING
         if training.shaken:
             return Result(training.name, {}, {}, "", said.parameters, step, seconds)
         ended = worker.ask(Finish(), PATIENCE_S)

@@ -1,6 +1,7 @@
 """Starting the real command as a user would."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -48,8 +49,14 @@ class Harness:
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         return {**os.environ, "PYTHONPATH": path, "COLUMNS": "200"}
 
-    def start(self, *arguments, **options):
-        """Start the command and return at once."""
+    def start(self, *arguments, limits=None, **options):
+        """Start the command, perhaps with limits of `resource`, and return at once."""
+
+        def prepare():
+            _heed_interrupts()
+            for limit, value in (limits or {}).items():
+                resource.setrlimit(limit, (value, value))
+
         command = [sys.executable, "-m", "harness", *map(str, arguments)]
         return subprocess.Popen(
             command,
@@ -59,7 +66,7 @@ class Harness:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=_heed_interrupts,
+            preexec_fn=prepare,
             **options,
         )
 

@@ -5,13 +5,21 @@ import math
 import pandas as pd
 import pytest
 
-from harness.tasks.exploring import findings
+from harness.tasks.exploring import findings, lengths
+from harness.tasks.recipe import Recipe
 
 
 def trials(accuracies, seconds=(1.0, 2.0)):
     """Two recipes, of one and two layers, by the accuracies of their seeds."""
     rows = [
-        {"layers": layers, "accuracy": accuracy, "seconds": time, "peak_memory_bytes": 100, "parameters": 10}
+        {
+            "layers": layers,
+            "accuracy": accuracy,
+            "test": accuracy,
+            "seconds": time,
+            "peak_memory_bytes": 100,
+            "parameters": 1,
+        }
         for layers, time, some in zip((1, 2), seconds, accuracies, strict=True)
         for accuracy in some
     ]
@@ -43,3 +51,19 @@ def test_one_seed_says_nothing_of_noise():
 def test_the_front_is_what_nothing_else_beats():
     found = pd.DataFrame({"accuracy": [0.9, 0.8, 0.8, 0.7], "seconds": [3, 2, 1, 1], "bytes": [1, 1, 1, 1]})
     assert findings.front(found, "accuracy", ["seconds", "bytes"]).tolist() == [True, False, True, False]
+
+
+def test_the_validation_part_chooses_and_the_test_part_is_shown():
+    """The recipe that did best on the test part by chance is not the one that is quoted."""
+    rows = [("lstm", 16, 0.01, 0.90, 0.60), ("lstm", 16, 0.001, 0.80, 0.70), ("gru", 16, 0.01, 0.95, 0.94)]
+    rows += [("lstm", 64, 0.01, 0.30, 0.25), ("gru", 64, 0.01, 0.95, 0.93)]
+    found = pd.DataFrame(rows, columns=["model", "longest", "learning_rate", "accuracy", "test"])
+    fields = ["model", "longest", "learning_rate"]
+    recipes = findings.of_seeds(found.assign(seconds=1.0, peak_memory_bytes=1, parameters=1), fields)
+    top = lengths.best(recipes, Recipe("recall", "made"))
+    assert top[["longest", "model", "test"]].values.tolist() == [
+        [16, "lstm", 0.60], [16, "gru", 0.94], [64, "lstm", 0.25], [64, "gru", 0.93]
+    ]  # fmt: skip
+    said = lengths.paragraph(top, 0.25)
+    assert "lstm has 0.600 at 16 tokens and 0.250 at 64" in said and "gru has 0.930 or more at every length" in said
+    assert lengths.shown(top, fields).lstm[0] == "0.600 (learning rate 0.01)"

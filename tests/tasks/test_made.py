@@ -39,20 +39,33 @@ def test_lists_come_to_what_they_say():
     assert listops.expressions(300, 60, seed=1) == found != listops.expressions(300, 60, seed=2)
 
 
-def test_what_is_asked_has_been_told():
-    tokens, targets = recall.sequences(200, 10, seed=0)
-    assert tokens.shape == targets.shape == (200, recall.length(10))
+@pytest.mark.parametrize("data, length, symbols", [("made", 22, 128), ("made", 12, 32), ("zoology", 128, 8192)])
+def test_what_is_asked_has_been_told(data, length, symbols):
+    tokens, targets = recall.sequences(data, 200, length, symbols, seed=0)
+    assert tokens.shape == targets.shape == (200, length)
+    pairs = recall.pairs(data, length)
     for row, target in zip(tokens, targets, strict=True):
-        told = dict(zip(row[0 : 2 * recall.PAIRS : 2], row[1 : 2 * recall.PAIRS : 2], strict=True))
-        assert len(told) == recall.PAIRS and set(row[8:18]) == {recall.GAP_TOKEN}
+        told = dict(zip(row[0 : 2 * pairs : 2], row[1 : 2 * pairs : 2], strict=True))
         asked = np.flatnonzero(target != recall.NOT_ASKED)
-        assert asked.tolist() == list(range(18, 22))
+        assert len(told) == pairs == len(asked)
+        assert {told[key] for key in row[asked]} == set(target[asked]) and len(set(row[asked])) == pairs
         assert [told[key] for key in row[asked]] == target[asked].tolist()
+        assert set(np.delete(row[2 * pairs :], asked - 2 * pairs)) <= {recall.GAP_TOKEN}
+        if data == "made":
+            assert asked.tolist() == list(range(length - pairs, length))
+
+
+def test_near_questions_are_likelier_in_zoology():
+    """The published gaps: half of them within the first ten or so places of a hundred."""
+    _, targets = recall.sequences("zoology", 500, 256, 8192, seed=0)
+    gaps = np.flatnonzero((targets != recall.NOT_ASKED).any(0)[32:]) // 2
+    counts = (targets != recall.NOT_ASKED).sum(0)[32::2]
+    assert gaps.max() > 100 and counts[0] > 5 * counts[-20:].mean()
 
 
 def test_values_tell_nothing_of_keys():
     """No model can do better than the share of a value, but by looking back."""
-    tokens, _ = recall.sequences(2000, 0, seed=3)
+    tokens, _ = recall.sequences("made", 2000, 12, 128, seed=3)
     values = tokens[tokens[:, 0] == tokens[0, 0]][:, 1]
     assert len(set(values.tolist())) > 10
 

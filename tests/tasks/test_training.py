@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+import resource
 import signal
 import time
 
@@ -12,7 +13,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("tokenizers")
 
-from tests.system.conftest import Harness
+from tests.system.conftest import ROOT, Harness
 
 SMALL = ("--width", "16", "--heads", "2", "--layers", "1", "--batch", "32", "--longest", "24")
 
@@ -38,27 +39,11 @@ def texts(harness):
     return path.name
 
 
-WRONG = '''
-from harness.registry import Differentiable, Supports, implementation
-import torch
-
-@implementation("wrong-axis", framework="torch", supports=Supports(mask=True, gradients=True))
-def wrong_axis(problem):
-    """Softmax over the queries."""
-    def attention(q, k, v, mask=None):
-        s = problem.scale * q @ k.transpose(-1, -2)
-        s = s if mask is None else s.masked_fill(~mask, -1e9)
-        return s.softmax(-2) @ v
-    return attention
-'''
-
-
 def test_every_correct_kernel_learns_along_the_same_curve(harness, texts):
     """A hundred steps; what rounding explains is measured; a wrong kernel is told apart by its curve."""
-    plugin = harness.write("wrong.py", WRONG)
     done = harness(
-        "task", "text-classification", "--data", texts, *SMALL, "--steps", "250", "--out", "out", "--plugin", plugin,
-        "--impl", "torch-sdpa,numba-flash,numpy,jax,wrong-axis",
+        "task", "text-classification", "--data", texts, *SMALL, "--steps", "250", "--out", "out",
+        "--plugin", ROOT / "docs" / "wrong_axis.py", "--impl", "torch-sdpa,numba-flash,numpy,jax,wrong-axis",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     table = pd.read_csv(harness.folder / "out" / "results.csv").set_index("name")
@@ -71,24 +56,38 @@ def test_every_correct_kernel_learns_along_the_same_curve(harness, texts):
     assert sum(one["part"] == "train" and one["name"] == "numba-flash" and one["step"] <= 100 for one in curves) == 100
 
 
-def test_a_killed_training_goes_on_as_if_nothing_had_been(harness, texts):
-    command = ("task", "text-classification", "--data", texts, *SMALL, "--steps", "400", "--learning-rate", "0.01")
-    whole = harness(*command, "--out", "whole")
-    assert whole.returncode == 0, whole.stdout + whole.stderr
-    process = harness.start(*command, "--out", "killed")
-    curves = harness.folder / "killed" / "curves.jsonl"
-    while not curves.exists() or len(curves.read_text().splitlines()) < 20:
+def _journal(curves):
+    return [json.loads(line) for line in curves.read_text().splitlines()] if curves.exists() else []
+
+
+def _wait(process, happened):
+    while not happened():
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
+
+
+def test_a_killed_training_goes_on_as_if_nothing_had_been(harness, texts):
+    """Ended by Ctrl-C, then by a kill of the parent, and gone on with: the same curve to the last bit."""
+    command = ("task", "text-classification", "--data", texts, *SMALL, "--steps", "1500", "--learning-rate", "0.01")
+    whole = harness(*command, "--out", "whole")
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    curves, state = harness.folder / "killed" / "curves.jsonl", harness.folder / "killed" / "torch-sdpa" / "state.pt"
+    process = harness.start(*command, "--out", "killed")
+    _wait(process, state.exists)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130 and "--resume killed" in out
+    before = _journal(curves)
+    process = harness.start("task", "--resume", "killed")
+    _wait(process, lambda: len(_journal(curves)) > len(before))
+    process.kill()
+    process.communicate(timeout=60)
+    assert 1 < _journal(curves)[len(before)]["step"] <= before[-1]["step"] + 1  # It went on from the state.
     again = harness("task", "--resume", "killed")
     assert again.returncode == 0, again.stdout + again.stderr
 
     def losses(folder):
-        read = [json.loads(line) for line in (harness.folder / folder / "curves.jsonl").read_text().splitlines()]
-        return {(one["step"], one["part"]): one["loss"] for one in read}
+        return {(one["step"], one["part"]): one["loss"] for one in _journal(harness.folder / folder / "curves.jsonl")}
 
     assert losses("killed") == losses("whole")
     table = pd.read_csv(harness.folder / "whole" / "results.csv").set_index("name")
@@ -110,12 +109,31 @@ def test_recurrent_models_are_trained_beside(harness, texts, model):
     assert pd.read_csv(harness.folder / "out" / "results.csv").name[0] == model
 
 
-def test_keras_trains_saves_loads_and_predicts(harness, texts):
+def test_keras_trains_beside_torch_goes_on_and_predicts(harness, texts):
+    """Both frameworks with two seeds in one run, killed while Keras trains: its curve is the one of a run that was not."""
     pytest.importorskip("tensorflow")
-    command = ("task", "text-classification", "--data", texts, *SMALL, "--framework", "keras", "--learning-rate", "0.01")
-    done = harness(*command, "--steps", "240", "--out", "out")
+    command = ("task", "text-classification", "--data", texts, *SMALL, "--learning-rate", "0.01", "--steps", "240")
+    whole = harness(*command, "--framework", "keras", "--out", "whole")
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    process = harness.start(*command, "--framework", "keras,torch", "--seeds", "2", "--out", "out")
+    _wait(process, (harness.folder / "out" / "keras" / "state.npz").exists)
+    process.kill()
+    process.communicate(timeout=60)
+    before = len(_journal(harness.folder / "out" / "curves.jsonl"))
+    done = harness("task", "--resume", "out")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert pd.read_csv(harness.folder / "out" / "results.csv").set_index("name").accuracy["keras"] > 0.95
+    table = pd.read_csv(harness.folder / "out" / "results.csv")
+    assert (table[table.status == "ok"].accuracy > 0.95).all()
+    assert table[table.status == "ok"].groupby("name").seed.apply(list).to_dict() == {"keras": [0, 1], "torch-sdpa": [0, 1]}
+    report = (harness.folder / "out" / "report.md").read_text()
+    assert "±" in report and "keras and torch-sdpa" in report
+    keras = [
+        {(one["step"], one["part"]): one["loss"] for one in _journal(harness.folder / folder / "curves.jsonl")
+         if one["name"] == "keras"}
+        for folder in ("whole", "out")
+    ]  # fmt: skip
+    assert keras[0] == keras[1]
+    assert _journal(harness.folder / "out" / "curves.jsonl")[before]["step"] > 1  # It went on from the state.
     said = harness("task", "text-classification", "--from", "out", "--predict", "left up over right down")
     assert said.returncode == 0 and said.stdout.split()[1] == "up", said.stdout + said.stderr
 
@@ -157,6 +175,19 @@ def test_parameters_are_chosen_by_experiment(harness, texts):
     assert again.returncode == 0 and len(pd.read_csv(harness.folder / "out" / "results.csv")) == len(trials)
 
 
+def test_recall_is_compared_over_length(harness):
+    done = harness(
+        "explore", "--task", "recall", "--model", "transformer,gru", "--longest", "12,14", "--learning-rate", "0.001,0.01",
+        "--width", "16", "--steps", "12", "--no-halving", "--out", "out",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    trials = pd.read_csv(harness.folder / "out" / "results.csv")
+    assert len(trials) == 8 and set(trials.state) == {"complete"} and trials.test.notna().all()
+    report = (harness.folder / "out" / "report.md").read_text()
+    assert "| tokens" in report and "Guessing among the values of a sequence has 0.250" in report
+    assert (harness.folder / "out" / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize(
     "arguments, said",
     [
@@ -171,6 +202,9 @@ def test_parameters_are_chosen_by_experiment(harness, texts):
         (["sentiment", "--predict", "x"], "no run of sentiment"),
         (["--resume", "none"], "holds no trainings"),
         (["recall", "--longest", "4"], "needs sequences"),
+        (["recall", "--vocabulary", "8"], "need a vocabulary"),
+        (["recall", "--data", "zoo"], "zoology"),
+        (["listops", "--framework", "torch,jax"], "--framework takes"),
         (["listops", "--steps", "0"], "steps"),
     ],
 )
@@ -178,3 +212,61 @@ def test_bad_input_is_answered_in_a_sentence(harness, arguments, said):
     done = harness("task", *arguments)
     assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1, done.stdout + done.stderr
     assert not (harness.folder / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "rows, said",
+    [
+        ([{"words": "a b", "label": "x"}], "has no column text or source"),
+        ([{"text": "a b", "kind": "x"}], "has no column label or target"),
+        ([{"text": "", "label": "x"}, {"text": " ", "label": "y"}], "an empty text or label"),
+        ([{"text": f"word {n}", "label": "x"} for n in range(50)], "there must be two"),
+        ([{"text": f"word {n}", "label": "xyz"[n % 2 + (n == 49)], "part": "train"} for n in range(50)]
+         + [{"text": "a", "label": "x", "part": part} for part in ("validation", "test")], "one text only"),
+        ([{"text": f"word {n}", "label": "xy"[n % 2], "part": "train"} for n in range(50)]
+         + [{"text": "a", "label": "z", "part": part} for part in ("validation", "test")], "nothing to train on"),
+        ([{"text": f"word {n}", "label": "xy"[n % 2], "part": "train"} for n in range(50)], "nothing to validate with"),
+        ([{"text": "a b", "label": "x", "part": "dev"}], "a part 'dev'"),
+        ([[1, 2]], "needs an object a line"),
+    ],
+)  # fmt: skip
+def test_a_file_that_teaches_nothing_is_refused(harness, rows, said):
+    harness.write("mine.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    done = harness("task", "text-classification", "--data", "mine.jsonl")
+    assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1, done.stdout + done.stderr
+    assert not (harness.folder / "runs").exists()
+
+
+def test_texts_without_a_word_and_longer_than_the_model_are_trained_on(harness):
+    """Marks alone; some texts of thousands of tokens. For so many seconds, not steps."""
+    rows = [{"text": "!?"[n % 2] * (1 + n if n % 50 else 5000), "label": "xy"[n % 2]} for n in range(300)]
+    harness.write("mine.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    done = harness("task", "text-classification", "--data", "mine.jsonl", *SMALL, "--minutes", "0.02", "--out", "out")
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = pd.read_csv(harness.folder / "out" / "results.csv").set_index("name")
+    assert table.steps["torch-sdpa"] >= 1 and "TF-IDF and logistic regression" not in table.index
+
+
+def test_a_loss_that_is_no_number_ends_it_in_a_sentence(harness, texts):
+    done = harness("task", "text-classification", "--data", texts, *SMALL, "--learning-rate", "1e38", "--out", "out")
+    assert done.returncode == 2 and "a lower --learning-rate may help" in done.stderr, done.stdout + done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_full_disk_and_a_damaged_state_lose_nothing(harness, texts):
+    """No file may be larger than 200 kB, as on a full disk: the state is; what is there goes on once there is room."""
+    command = ("task", "text-classification", "--data", texts, *SMALL[2:], "--width", "64", "--steps", "150", "--out", "out")
+    full = harness.start(*command, limits={resource.RLIMIT_FSIZE: 200_000})
+    out, err = full.communicate(timeout=100)
+    assert full.returncode == 2 and "cannot write" in err and err.count("\n") == 1, out + err
+    state = harness.folder / "out" / "torch-sdpa" / "state.pt"
+    assert not state.exists()
+    state.write_bytes(b"half a state")
+    damaged = harness("task", "--resume", "out")
+    assert damaged.returncode == 2 and "state.pt cannot be read" in damaged.stderr, damaged.stdout + damaged.stderr
+    assert damaged.stderr.count("\n") == 1
+    state.unlink()
+    again = harness("task", "--resume", "out")
+    assert again.returncode == 0, again.stdout + again.stderr
+    steps = {one["step"] for one in _journal(harness.folder / "out" / "curves.jsonl") if one["part"] == "train"}
+    assert steps == set(range(1, 151))

@@ -24,13 +24,18 @@ def front(found: pd.DataFrame, better: str, costs: Sequence[str]) -> pd.Series:
 
 
 def of_seeds(found: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
-    """One row a recipe, over its seeds: their number, mean and standard deviation of accuracy, mean time, most memory."""
+    """One row a recipe, over its seeds: their number, mean and standard deviation of accuracy, mean time, most memory.
+
+    Accuracy is that on the validation part, which chooses; `test` is that on the test part, for the one that was chosen.
+    """
     return (
         found.groupby(list(fields), dropna=False)
         .agg(
             seeds=("accuracy", "size"),
             accuracy=("accuracy", "mean"),
             deviation=("accuracy", "std"),
+            test=("test", "mean"),
+            test_deviation=("test", "std"),
             seconds=("seconds", "mean"),
             peak_memory_bytes=("peak_memory_bytes", "max"),
             parameters=("parameters", "max"),
@@ -61,7 +66,11 @@ def told_apart(difference: float, noise: float, seeds: tuple[int, int], degrees:
 def paragraph(recipes: pd.DataFrame, fields: Sequence[str]) -> str:
     """What was found, in sentences; a difference smaller than the noise between seeds is not called one."""
     best = recipes.iloc[0]
-    said = [f"The best of {len(recipes)} recipes is {_named(best, fields)}, with an accuracy of {best.accuracy:.3f}."]
+    on_test = "" if pd.isna(best.test) else f", and of {best.test:.3f} on the test part, which did not choose"
+    said = [
+        f"The best of {len(recipes)} recipes is {_named(best, fields)}, with an accuracy of {best.accuracy:.3f} on the "
+        f"validation part{on_test}."
+    ]
     between = noise(recipes)
     degrees = int((recipes[recipes.seeds > 1].seeds - 1).sum())
     if math.isnan(between):

@@ -10,8 +10,9 @@ from harness.errors import UserError
 from harness.records.files import write_whole
 from harness.records.machine import Machine
 from harness.records.strict_json import dumps
+from harness.tasks.catalogue import RECALL, task
 from harness.tasks.exploring.space import Space
-from harness.tasks.plan import ENVIRONMENT, Training, training_of
+from harness.tasks.plan import ENVIRONMENT, Training, machine_of, training_of
 from harness.tasks.recipe import Recipe
 
 SPACE = "space.json"
@@ -20,11 +21,11 @@ SPACE = "space.json"
 class ExploreFolder:
     """A search on disk."""
 
-    def __init__(self, path: Path, attention: Training, space: Space, sampler: str):
-        self.path, self.attention, self.space, self.sampler = path, attention, space, sampler
+    def __init__(self, path: Path, attention: Training, space: Space, sampler: str, halving: bool = True):
+        self.path, self.attention, self.space, self.sampler, self.halving = path, attention, space, sampler, halving
 
     @classmethod
-    def create(cls, path: Path, attention: Training, space: Space, sampler: str) -> ExploreFolder:
+    def create(cls, path: Path, attention: Training, space: Space, sampler: str, halving: bool = True) -> ExploreFolder:
         """Start a search in a folder that does not exist or is empty. Raises `UserError` for any other."""
         try:
             if path.is_dir() and any(path.iterdir()):
@@ -37,11 +38,12 @@ class ExploreFolder:
                 "values": dict(space.values),
                 "seeds": space.seeds,
                 "sampler": sampler,
+                "halving": halving,
             }
             (path / SPACE).write_text(dumps(text, indent=1) + "\n", encoding="utf-8")
         except OSError as error:
             raise UserError(f"cannot write the folder {path}: {error.strerror}") from None
-        return cls(path, attention, space, sampler)
+        return cls(path, attention, space, sampler, halving)
 
     @classmethod
     def open(cls, path: Path) -> ExploreFolder:
@@ -49,15 +51,24 @@ class ExploreFolder:
         try:
             read = json.loads((path / SPACE).read_text(encoding="utf-8"))
             space = Space(Recipe.from_json(read["recipe"]), read["values"], read["seeds"])
-            return cls(path, training_of(read["attention"]), space, read["sampler"])
+            return cls(path, training_of(read["attention"]), space, read["sampler"], read["halving"])
         except OSError as error:
             raise UserError(f"{path} holds no search: {SPACE}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path / SPACE} is not of this version: {error}") from None
 
+    @property
+    def compares_lengths(self) -> bool:
+        """Whether lengths are not chosen but compared: how far back a model remembers is what `recall` asks."""
+        return task(self.space.recipe.task).kind == RECALL and len(self.space.values.get("longest", ())) > 1
+
     def write_machine(self, machine: Machine) -> None:
         """Record the machine."""
         self.write_text(ENVIRONMENT, dumps(machine.to_json(), indent=1) + "\n")
+
+    def machine(self) -> Machine:
+        """The machine of the search; empty when that was never written."""
+        return machine_of(self.path)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file, whole or not at all. Raises `UserError` when it cannot."""

@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.report.format import seconds, size
-from harness.tasks.exploring import findings
+from harness.tasks.exploring import findings, lengths
 from harness.tasks.exploring.folder import ExploreFolder
+from harness.tasks.exploring.search import TEST
 from harness.tasks.exploring.space import SEED
 
 COMPLETE = optuna.trial.TrialState.COMPLETE
 COSTS = ("seconds", "peak_memory_bytes")
-COORDINATES, FRONT, ALONG = "parallel-coordinates.png", "front.png", "accuracy.png"
+COORDINATES, FRONT = "parallel-coordinates.png", "front.png"
 
 
 def trials(study: optuna.Study) -> pd.DataFrame:
@@ -26,9 +27,9 @@ def trials(study: optuna.Study) -> pd.DataFrame:
     for trial in study.trials:
         if trial.params:
             attributes = {name: trial.user_attrs.get(name) for name in ("seconds", "peak_memory_bytes", "parameters")}
-            best = trial.user_attrs.get("accuracy", trial.value)
-            rows.append({**trial.params, "state": trial.state.name.lower(), "accuracy": best, **attributes,
-                         "reason": trial.user_attrs.get("reason", "")})  # fmt: skip
+            tested = trial.user_attrs.get(f"{TEST}accuracy")
+            rows.append({**trial.params, "state": trial.state.name.lower(), "accuracy": trial.value, "test": tested,
+                         **attributes, "reason": trial.user_attrs.get("reason", "")})  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -48,7 +49,11 @@ def markdown(folder: ExploreFolder, found: pd.DataFrame) -> str:
     lines = [f"# Exploring {recipe.task}: {recipe.data}", ""]
     lines += [f"{len(found)} trainings with {folder.attention.attention}, {ended} of them ended early.", ""]
     if len(best):
-        lines += [findings.paragraph(best, list(folder.space.values)), ""]
+        lines += [said(folder, best), ""]
+        if folder.compares_lengths:
+            top = lengths.best(best, recipe)
+            lines += [lengths.shown(top, list(folder.space.values)).to_markdown(index=False, disable_numparse=True), ""]
+            lines += [f"![Accuracy over length]({lengths.PICTURE})", "", "Every recipe:", ""]
         lines += [_shown(best).to_markdown(index=False, disable_numparse=True), ""]
         lines += ["On the front: no other recipe is as good, as fast and as small, and better in one of these.", ""]
         lines += [f"![Accuracy against time]({FRONT})", "", f"![Every training]({COORDINATES})", ""]
@@ -56,14 +61,23 @@ def markdown(folder: ExploreFolder, found: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
+def said(folder: ExploreFolder, best: pd.DataFrame) -> str:
+    """What was found, in words."""
+    recipe = folder.space.recipe
+    if folder.compares_lengths:
+        return lengths.paragraph(lengths.best(best, recipe), lengths.chance(recipe))
+    return findings.paragraph(best, list(folder.space.values))
+
+
 def _shown(best: pd.DataFrame) -> pd.DataFrame:
-    shown = best.drop(columns=["parameters"]).copy()
-    shown["accuracy"] = [f"{value:.3f}" for value in best.accuracy]
-    shown["deviation"] = ["" if pd.isna(value) else f"{value:.3f}" for value in best.deviation]
+    shown = best.drop(columns=["parameters", "test_deviation"]).copy()
+    for name in ("accuracy", "deviation", "test"):
+        shown[name] = ["" if pd.isna(value) else f"{value:.3f}" for value in best[name]]
     shown["seconds"] = [seconds(value) for value in best.seconds]
     shown["peak_memory_bytes"] = [size(value) for value in best.peak_memory_bytes]
     shown["front"] = ["yes" if value else "" for value in best.front]
-    return shown.rename(columns={"seconds": "training", "peak_memory_bytes": "memory", "deviation": "± of seeds"})
+    shown = shown.rename(columns={"seconds": "training", "peak_memory_bytes": "memory", "deviation": "± of seeds"})
+    return shown.drop(columns=[name for name in ("± of seeds", "test") if not shown[name].astype(bool).any()])
 
 
 def write(folder: ExploreFolder, study: optuna.Study) -> None:
@@ -80,8 +94,9 @@ def write(folder: ExploreFolder, study: optuna.Study) -> None:
     if len(best):
         _draw_front(folder, best)
         _draw_coordinates(folder, study)
-        if len(folder.space.values.get("longest", ())) > 1:
-            _draw_along(folder, best)
+        if folder.compares_lengths:
+            recipe = folder.space.recipe
+            lengths.draw(lengths.best(best, recipe), lengths.chance(recipe), folder.path / lengths.PICTURE)
 
 
 def _draw_front(folder: ExploreFolder, best: pd.DataFrame) -> None:
@@ -112,28 +127,6 @@ def _draw_coordinates(folder: ExploreFolder, study: optuna.Study) -> None:
     pyplot.close(axes.figure)
 
 
-def _draw_along(folder: ExploreFolder, best: pd.DataFrame) -> None:
-    """The best of each model over the length."""
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
-    by = "model" if "model" in best else None
-    for name, some in best.groupby(by) if by else [(folder.space.recipe.model, best)]:
-        top = some.sort_values("accuracy").groupby("longest").tail(1).sort_values("longest")
-        axes.errorbar(top.longest, top.accuracy, top.deviation.fillna(0), fmt="o-", capsize=3, label=str(name))
-    axes.set(
-        xlabel="tokens",
-        ylabel="accuracy",
-        xscale="log",
-        title="Accuracy over length, the best recipe of each",
-        ylim=(0, 1.05),
-    )
-    axes.legend(frameon=False)
-    axes.grid(alpha=0.3)
-    figure.savefig(folder.path / ALONG, dpi=110)
-    pyplot.close(figure)
-
-
 def print_to(console: Console, folder: ExploreFolder, study: optuna.Study) -> None:
     """The same in the terminal."""
     best = recipes(folder, trials(study))
@@ -147,4 +140,4 @@ def print_to(console: Console, folder: ExploreFolder, study: optuna.Study) -> No
     for row in shown.itertuples(index=False):
         drawn.add_row(*map(str, row))
     console.print(drawn)
-    console.print(findings.paragraph(best, list(folder.space.values)))
+    console.print(said(folder, best))

@@ -7,10 +7,10 @@ trials that have come to one look at the validation part, those in the better ha
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -18,13 +18,16 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from harness.errors import UserError
-from harness.tasks.exploring.space import SEED, Space
+from harness.tasks.exploring.folder import ExploreFolder
+from harness.tasks.exploring.space import SEED
 from harness.tasks.messages import Finish, Finished, Opened, Train, Trained
 from harness.tasks.plan import TaskFolder, Training
 from harness.tasks.training import PATIENCE_S, TURN_S, opened
 from harness.workers.messages import Failed
 
 JOURNAL = "trials.log"
+TEST = "test_"
+"""Before the name of a score of the test part."""
 GRID, TPE, RANDOM = SAMPLERS = ("grid", "tpe", "random")
 
 _HALVES = 2
@@ -35,9 +38,10 @@ _FIRST_LOOK = 2
 class Search:
     """A search in a folder; what an earlier session of it has found is there."""
 
-    def __init__(self, folder: Path, space: Space, sampler: str, seed: int):
+    def __init__(self, folder: ExploreFolder):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._space, self._folder = space, folder
+        space, self._folder, seed = folder.space, folder.path, folder.space.recipe.seed
+        self._space = space
         values = {**space.values, SEED: list(range(space.seeds))}
         samplers: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
             GRID: lambda: optuna.samplers.GridSampler(values, seed=seed),
@@ -47,9 +51,13 @@ class Search:
         self._values = values
         self.study = optuna.create_study(
             study_name="explore",
-            storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
-            sampler=samplers[sampler](),
-            pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=_FIRST_LOOK, reduction_factor=_HALVES),
+            storage=JournalStorage(JournalFileBackend(str(self._folder / JOURNAL))),
+            sampler=samplers[folder.sampler](),
+            pruner=(
+                optuna.pruners.SuccessiveHalvingPruner(min_resource=_FIRST_LOOK, reduction_factor=_HALVES)
+                if folder.halving
+                else optuna.pruners.NopPruner()
+            ),
             direction="maximize",
             load_if_exists=True,
         )
@@ -72,7 +80,7 @@ class Search:
             raise UserError(f"cannot write {self._folder / JOURNAL}: {error}") from None
 
     def _tried(self, trial: optuna.Trial, attention: Training, threads: int, until: float) -> float:
-        """The accuracy on the validation part that a recipe comes to."""
+        """The accuracy on the validation part of the model that a recipe comes to."""
         chosen = {name: trial.suggest_categorical(name, some) for name, some in self._values.items()}
         try:
             recipe = self._space.recipe_of(chosen)
@@ -93,7 +101,7 @@ class Search:
             shutil.rmtree(folder.folder(one), ignore_errors=True)
 
     def _looked_at(self, trial: optuna.Trial, worker: Any, until: float) -> float:
-        accuracy, looks = 0.0, 0
+        accuracy, least, looks = 0.0, math.inf, 0
         while True:
             reply = worker.ask(Train(TURN_S, 10**9), PATIENCE_S)
             if not isinstance(reply, Trained):
@@ -101,16 +109,17 @@ class Search:
                 raise UserError(reply.reason)
             for point in reply.points:
                 if point.part == "validation":
-                    accuracy, looks = point.accuracy, looks + 1
+                    looks += 1
+                    if point.loss < least:  # What is scored in the end is the model of the least loss.
+                        accuracy, least = point.accuracy, point.loss
                     trial.set_user_attr("seconds", point.seconds)
-                    trial.set_user_attr("loss", point.loss)
-                    trial.report(accuracy, looks)
+                    trial.report(point.accuracy, looks)
             if reply.done:
                 ended = worker.ask(Finish(), PATIENCE_S)
                 if isinstance(ended, Finished):
                     trial.set_user_attr("peak_memory_bytes", ended.peak_memory_bytes)
                     for name, value in ended.scores.items():
-                        trial.set_user_attr(name, value)
+                        trial.set_user_attr(f"{TEST}{name}", value)
                 return accuracy
             if trial.should_prune():
                 raise optuna.TrialPruned

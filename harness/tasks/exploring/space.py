@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import UserError
+from harness.tasks.catalogue import checked
 from harness.tasks.recipe import Recipe
 
 FIELDS = ("model", "heads", "width", "layers", "learning_rate", "batch", "dropout", "longest")
@@ -39,7 +40,7 @@ class Space:
 
     def recipe_of(self, chosen: Mapping[str, Any]) -> Recipe:
         """The recipe with values in place of its own. Raises `UserError` for a combination that no recipe has."""
-        return dataclasses.replace(self.recipe, **chosen)
+        return checked(dataclasses.replace(self.recipe, **chosen))
 
     def recipes(self) -> Iterator[Recipe]:
         """Those of every combination that is one."""

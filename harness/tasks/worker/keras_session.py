@@ -7,8 +7,10 @@ tokens, and a dense layer. Served to the same parent as `session.TrainingSession
 from __future__ import annotations
 
 import json
+import math
 import resource
 import time
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ from harness.tasks.worker import material
 from harness.tasks.worker.vocabulary import Vocabulary
 from harness.workers.messages import Request
 
-STATE, MODEL = "state.keras", "model.keras"
+STATE, MODEL = "state.npz", "model.keras"
 
 
 @keras.saving.register_keras_serializable("attention_harness")
@@ -107,11 +109,34 @@ class KerasSession:
             keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=self._recipe.smoothing),
             metrics=["accuracy"],
         )
+        self._model.optimizer.build(self._model.trainable_variables)
+        self._best_loss, self._worse, self._best = math.inf, 0, self._model.get_weights()
+        if (self._folder / STATE).is_file():
+            self._load()
+
+    @property
+    def _variables(self) -> list[Any]:
+        """All that a step changes: weights, what dropout draws from, and what the optimizer remembers."""
+        return [*self._model.variables, *self._model.optimizer.variables]
+
+    def _load(self) -> None:
+        """Go on from what `save` has written."""
+        path = self._folder / STATE
+        try:
+            with np.load(path) as state:
+                step, self._seconds, self._best_loss, worse = state["counts"].tolist()
+                for n, variable in enumerate(self._variables):
+                    variable.assign(state[f"variable-{n}"])
+                self._best = [state[f"best-{n}"] for n in range(len(self._best))]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise UserError(f"{path} cannot be read: {type(error).__name__}; delete it to begin again") from None
+        self._step, self._worse = int(step), int(worse)
 
     @property
     def ready(self) -> Opened:
-        """Sizes."""
-        return Opened(self._model.count_params(), {part: len(some) for part, some in self._material.samples.items()}, 0, 0.0)
+        """Sizes, and how far an earlier session came."""
+        samples = {part: len(some) for part, some in self._material.samples.items()}
+        return Opened(self._model.count_params(), samples, self._step, self._seconds)
 
     @property
     def handlers(self) -> Mapping[type[Request], Callable[[Any], Any]]:
@@ -132,7 +157,10 @@ class KerasSession:
         ]
         loss, accuracy = self._evaluated(VALIDATION)
         points.append(Point(self._step, "validation", loss, accuracy, self._seconds))
-        return Trained(tuple(points), self._step >= recipe.steps)
+        self._worse += 1
+        if loss < self._best_loss:
+            self._best_loss, self._worse, self._best = loss, 0, self._model.get_weights()
+        return Trained(tuple(points), self._step >= recipe.steps or self._worse >= recipe.patience)
 
     def _some(self, first: int, steps: int) -> tf.data.Dataset:
         """The batches of some steps, of any length: a generator alone would bind Keras to the lengths of the first two."""
@@ -164,11 +192,22 @@ class KerasSession:
         return np.concatenate(found), np.concatenate(targets)
 
     def save(self, _: Save) -> bool:
-        """`fit` is not gone on with: a killed training begins again."""
+        """The state, to go on from. Raises `UserError` when it cannot be written."""
+        counts = np.array([self._step, self._seconds, self._best_loss, self._worse])
+        state = {f"variable-{n}": np.asarray(one) for n, one in enumerate(self._variables)}
+        state |= {f"best-{n}": one for n, one in enumerate(self._best)}
+        beside = self._folder / f".{STATE}"
+        try:
+            with beside.open("wb") as file:
+                np.savez(file, counts=counts, **state)
+            beside.replace(self._folder / STATE)
+        except OSError as error:
+            raise UserError(f"cannot write {self._folder / STATE}: {error.strerror}") from None
         return True
 
     def finish(self, _: Finish) -> Finished:
-        """Save the model, load it again, and have that one answer for the test part."""
+        """Save the model that did best on the validation part, load it again, and have that one answer for the test part."""
+        self._model.set_weights(self._best)
         self._model.save(self._folder / MODEL)
         self._model = keras.saving.load_model(self._folder / MODEL, compile=False)
         loss, accuracy = self._evaluated(TEST)

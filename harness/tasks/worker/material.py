@@ -64,14 +64,13 @@ def of_texts(recipe: Recipe, examples: Sequence[Example], folder: Path) -> Mater
 
 
 def of_recall(recipe: Recipe) -> Material:
-    """Sequences whose keys and values lie so far apart that they are as long as the recipe's longest."""
-    gap = recipe.longest - recall.length(0)
+    """Sequences as long as the recipe's longest."""
     counts = {TRAIN: max(recipe.batch, min(recipe.batch * recipe.steps, 100_000)), VALIDATION: _HELD_OUT, TEST: _HELD_OUT}
     samples = {}
     for part, seed in zip(PARTS, range(3), strict=True):
-        tokens, targets = recall.sequences(counts[part], gap, recipe.seed * 3 + seed)
+        tokens, targets = recall.sequences(recipe.data, counts[part], recipe.longest, recipe.vocabulary, seed)
         samples[part] = [Sample((x,), y) for x, y in zip(tokens, targets, strict=True)]
-    return Material(recipe, recall.SYMBOLS, samples)
+    return Material(recipe, recipe.vocabulary, samples)
 
 
 def _translated(example: Example, known: Vocabulary, recipe: Recipe) -> Sample:
