@@ -194,7 +194,7 @@ class KerasSession:
     def save(self, _: Save) -> bool:
         """The state, to go on from. Raises `UserError` when it cannot be written."""
         counts = np.array([self._step, self._seconds, self._best_loss, self._worse])
-        state = {f"variable-{n}": np.asarray(one) for n, one in enumerate(self._variables)}
+        state: dict[str, Any] = {f"variable-{n}": np.asarray(one) for n, one in enumerate(self._variables)}
         state |= {f"best-{n}": one for n, one in enumerate(self._best)}
         beside = self._folder / f".{STATE}"
         try:

@@ -31,6 +31,8 @@ class Recurrent(nn.Module):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         x = self.dropout(self.embedding(tokens))
         lengths = (tokens != PADDING).sum(1).clamp(min=1).cpu()
+        if bool((lengths == tokens.shape[1]).all()):
+            return self.layers(x)[0]
         packed, _ = self.layers(pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False))
         return pad_packed_sequence(packed, batch_first=True, total_length=tokens.shape[1])[0]
 
