@@ -25,8 +25,9 @@ def add(verbs: Any) -> None:
     verb.add_argument(
         "--timeout", type=options.positive_number, default=120.0, metavar="S", help="for one case, in seconds (120)"
     )
+    verb.add_argument("--memory", type=options.gibibytes, metavar="GIB", help="for the worker (80 %% of what is available)")
     verb.add_argument("--full", action="store_true", help="every case, also where each shape is compiled for seconds")
-    verb.add_argument("--seed", type=int, metavar="N", help="of the arrays, instead of each case's own")
+    verb.add_argument("--seed", type=options.seed, metavar="N", help="of the arrays, instead of each case's own")
     verb.add_argument("--quiet", action="store_true", help="of the cases, only the first failure of each kind")
     verb.add_argument("--csv", type=Path, metavar="FILE", help="write a row for every case")
     verb.set_defaults(run=run)
@@ -38,6 +39,8 @@ def run(given: argparse.Namespace) -> bool:
 
     if given.csv and given.csv.exists():
         raise UserError(f"{given.csv} exists, and is not overwritten; give --csv another name")
+    if given.csv:
+        _can_be_made(given.csv)
     plugins = [*given.plugin, given.layer] if given.layer else given.plugin
     names = given.layer.partition(".py:")[2].partition("(")[0].strip() if given.layer else given.impl
     found = discover(plugins)
@@ -48,6 +51,7 @@ def run(given: argparse.Namespace) -> bool:
         device=given.device,
         threads=given.threads,
         timeout_s=given.timeout,
+        memory_gib=given.memory,
         full=given.full,
         seed=given.seed,
         quiet=given.quiet,
@@ -59,6 +63,15 @@ def run(given: argparse.Namespace) -> bool:
     if given.csv:
         _write(given.csv, checked.rows)
     return checked.passed
+
+
+def _can_be_made(path: Path) -> None:
+    """Raise `UserError` now, and not when all cases have run, where a file cannot be written."""
+    try:
+        path.touch(exist_ok=False)
+        path.unlink()
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _write(path: Path, rows: Sequence[dict[str, object]]) -> None:

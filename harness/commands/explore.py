@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.commands import options
 from harness.errors import UserError
 from harness.plugins.registry import discover
+from harness.workers.processors import usable
 
 if TYPE_CHECKING:
     from harness.tasks.exploring.folder import ExploreFolder
@@ -108,7 +109,6 @@ def _fitting(recipe: Any, fixed: dict[str, Any], values: dict[str, list[Any]]) -
 
 
 def _carry_out(folder: ExploreFolder, given: argparse.Namespace) -> bool:
-    import os
     import time
 
     from harness.report.terminal import Output
@@ -117,7 +117,7 @@ def _carry_out(folder: ExploreFolder, given: argparse.Namespace) -> bool:
     from harness.tasks.exploring.display import Display
     from harness.tasks.exploring.search import Search
 
-    threads, console = given.threads or len(os.sched_getaffinity(0)), Output()
+    threads, console = given.threads or usable(), Output()
     minutes = given.minutes or 10.0
     search = Search(folder)
     folder.write_machine(machine(threads))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.commands import options
 from harness.plugins.registry import discover
+from harness.workers.processors import usable
 
 if TYPE_CHECKING:
     from harness.measure.frontier import Prober, Trial
@@ -22,7 +22,7 @@ def add(verbs: Any) -> None:
     verb = verbs.add_parser("frontier", parents=parents, help="the largest length that fits a time and a memory")
     verb.add_argument("--impl", metavar="NAMES", default="all", help="all, or names separated by commas (all)")
     verb.add_argument("--time", type=options.positive_number, default=2.0, metavar="S", help="seconds for a call (2)")
-    verb.add_argument("--memory", type=options.positive_number, default=8.0, metavar="GIB", help="for the process (8)")
+    verb.add_argument("--memory", type=options.gibibytes, default=8.0, metavar="GIB", help="for the process (8)")
     verb.add_argument(
         "--longest", type=options.positive_int, default=2**20, metavar="L", help="nothing longer is tried (2^20)"
     )
@@ -60,7 +60,7 @@ def run(given: argparse.Namespace) -> bool:
     planned = plan(asked, found)
     registry = found.of(planned.operator)
     first = planned.problems[0]
-    allowance = Allowance(given.time, planned.memory_bytes, given.timeout, given.threads or len(os.sched_getaffinity(0)))
+    allowance = Allowance(given.time, planned.memory_bytes, given.timeout, given.threads or usable())
     limits = f"{given.time:g} s a call, {given.memory:g} GiB, {allowance.threads} threads"
     print(f"{of_length(first, 1024).name} and longer; {limits}")
     some = False

@@ -7,7 +7,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from harness.commands import options
-from harness.commands.run import begin
+from harness.commands.run import TIMEOUT_S, begin
 from harness.errors import UserError
 from harness.operators.dtypes import DTYPES
 from harness.plugins.registry import discover
@@ -60,9 +60,9 @@ def run(given: argparse.Namespace) -> bool:
         baseline="sdpa",
         device="cpu",
         threads=given.threads,
-        timeout_s=given.timeout,
+        timeout_s=given.timeout or TIMEOUT_S,
         memory_gib=given.memory,
-        seed=given.seed,
+        seed=given.seed or 0,
     )
     effort = Effort(processes=given.processes, min_processes=min(given.processes, 3), budget_s=120.0)
     preset = Preset("model", "", "", tuple(_problems(given)), effort, MODEL)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from harness.errors.text import one_line
+
 DEVICES = ("cpu", "cuda", "auto")
 
 
@@ -39,28 +41,69 @@ def measuring() -> argparse.ArgumentParser:
     """The options of every command that measures, whatever it measures."""
     some = argparse.ArgumentParser(add_help=False)
     some.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads for every implementation (all)")
-    some.add_argument("--timeout", type=positive_number, default=60.0, metavar="S", help="seconds for any one step (60)")
-    some.add_argument("--memory", type=positive_number, metavar="GIB", help="for the workers (80 %% of what is available)")
+    some.add_argument("--timeout", type=positive_number, metavar="S", help="seconds for any one step (60)")
+    some.add_argument("--memory", type=gibibytes, metavar="GIB", help="for the workers (80 %% of what is available)")
     some.add_argument("--wait-for-idle", action="store_true", help="begin when nothing else uses the machine")
-    some.add_argument("--seed", type=int, default=0, metavar="N", help="of the inputs (0)")
+    some.add_argument("--seed", type=seed, metavar="N", help="of the inputs (0)")
     some.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (a new one in runs/)")
     return some
 
 
+LONGEST_S = 1e7
+"""Of a limit of time: four months."""
+
+MOST_GIB = float(2**20)
+LEAST_GIB = 2.0**-10
+
+MOST_SEED = 2**32 - 1
+"""What every framework takes as the seed of its random numbers."""
+
+
 def positive_number(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be above zero, not {text}")
-    return value
+    """Above zero, and of a size that a clock or a percentage can have."""
+    return _number(text, 1e-9, LONGEST_S)
+
+
+def gibibytes(text: str) -> float:
+    """An amount of memory."""
+    return _number(text, LEAST_GIB, MOST_GIB)
 
 
 def positive_int(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
-    return value
+    """A whole number from 1 on."""
+    return _whole(text, 1, 2**31 - 1)
 
 
 def positive_ints(text: str) -> list[int]:
     """One or more, separated by commas."""
     return [positive_int(part) for part in text.split(",")]
+
+
+def seed(text: str) -> int:
+    """A seed."""
+    return _whole(text, 0, MOST_SEED)
+
+
+def _number(text: str, least: float, most: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, not {shortened(text)}") from None
+    if not least <= value <= most:  # nan is in no range.
+        raise argparse.ArgumentTypeError(f"must be between {least:g} and {most:g}, not {shortened(text)}")
+    return value
+
+
+def _whole(text: str, least: int, most: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:  # Of thousands of digits, too.
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {shortened(text)}") from None
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"must be between {least} and {most}, not {shortened(text)}")
+    return value
+
+
+def shortened(text: str) -> str:
+    """What somebody has typed, short enough for a sentence."""
+    return one_line(text, 40) or "nothing"

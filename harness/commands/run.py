@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import datetime
 import itertools
+import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +16,20 @@ from harness.commands import options
 from harness.errors import UserError
 from harness.operators.dtypes import DIRECTIONS, DTYPES
 from harness.plugins.registry import discover
+from harness.records.lock import Occupied, owned
+from harness.workers.limits import memory_limit
+from harness.workers.processors import claimed
 
 if TYPE_CHECKING:
     from harness.measure.plan import Plan
+    from harness.plugins.contender import Contender
     from harness.plugins.registry import Found, Registry
     from harness.runs.folder import RunFolder
     from harness.runs.request import Request
+
+
+TIMEOUT_S = 60.0
+"""For any one step, unless told otherwise."""
 
 
 def add(verbs: Any) -> None:
@@ -59,9 +71,9 @@ def requested(given: argparse.Namespace, implementations: str, baseline: str | N
         direction=given.direction,
         dtype=given.dtype,
         threads=given.threads,
-        timeout_s=given.timeout,
+        timeout_s=given.timeout or TIMEOUT_S,
         memory_gib=given.memory,
-        seed=given.seed,
+        seed=given.seed or 0,
         cache=given.cache,
     )
 
@@ -74,7 +86,7 @@ def run(given: argparse.Namespace) -> bool:
     if given.resume:
         _refuse(given)
         folder = RunFolder.open(given.resume)
-        return carry_out(folder, discover(folder.plugins), waits=given.wait_for_idle)
+        return carry_out(folder, discover([*folder.plugins, *given.plugin], forgiving=True), given)
     found = discover(given.plugin)
     if given.operator == "model":
         from harness.models.registry import add_models
@@ -88,13 +100,14 @@ def begin(plan: Plan, given: argparse.Namespace, found: Found) -> bool:
     from harness.runs.folder import RunFolder
 
     folder = RunFolder.create(given.out or fresh_folder(plan.preset), plan)
-    return carry_out(folder, found, plan, given.wait_for_idle)
+    return carry_out(folder, found, given, plan)
 
 
-def carry_out(folder: RunFolder, found: Found, plan: Plan | None = None, waits: bool = False) -> bool:
+def carry_out(folder: RunFolder, found: Found, given: argparse.Namespace, plan: Plan | None = None) -> bool:
     """Measure what is left to be measured, and print the tables. True when something was measured and nothing was wrong.
 
-    Where it `waits`, it begins when nothing else uses the machine; else it says what does.
+    Without a plan it is the folder's, which is gone on with. With --wait-for-idle it begins when nothing else uses the
+    machine; else it says what does.
     """
     from harness.measure.idle import busy, wait_for_idle
     from harness.models.operator import MODEL
@@ -102,26 +115,36 @@ def carry_out(folder: RunFolder, found: Found, plan: Plan | None = None, waits: 
     from harness.report.format import nothing_measured
     from harness.report.terminal import Display, Output, print_results
     from harness.runs.execute import execute
+    from harness.runs.folder import PLAN
 
     if folder.operator == MODEL.name and not plan:
         add_models(found)
     registry = _registry(found, folder)
-    plan = plan or folder.plan(registry.operator)
     console = Output()
     display = Display(console)
+    plan = plan or _resumed(folder, registry, given, display.say)
     for contender in plan.contenders:
         registry.add_variant(contender.name)
     display.say(f"{len(plan.contenders)} implementations, {len(plan.problems)} problems; the run's folder is {folder.path}")
-    if not waits and (said := busy()):
+    if not given.wait_for_idle and (said := busy()):
         display.say(f"The machine is busy: {said}. Times will be noisy; --wait-for-idle begins when it is idle.")
+    for lost in folder.journal.damage:
+        display.say(f"{lost}; what it held is measured again")
     try:
-        with display:
-            if waits:
+        with owned(folder.path / PLAN), claimed(plan.threads) as disturbed, display:
+            if disturbed:
+                display.say(disturbed)
+            if given.wait_for_idle:
                 wait_for_idle(display.doing)
             execute(plan, folder, registry.implementations, display)
-    except KeyboardInterrupt:
-        _write_tables(folder)
-        display.say(f"Interrupted; nothing measured is lost. To go on: python -m harness run --resume {folder.path}")
+    except Occupied:
+        raise
+    except BaseException as stop:  # Whatever it is, the tables of what was measured are written.
+        with contextlib.suppress(UserError):
+            _write_tables(folder)
+        ended = "Interrupted" if isinstance(stop, KeyboardInterrupt) else "Ended early"
+        resume = f"python -m harness run --resume {shlex.quote(str(folder.path))}"
+        display.say(f"{ended}; nothing measured is lost. To go on: {resume}")
         raise
     table = _write_tables(folder)
     print_results(console, folder.run(), table)
@@ -146,9 +169,38 @@ def _write_tables(folder: RunFolder) -> Any:
 
 
 def _refuse(given: argparse.Namespace) -> None:
-    names = ("impl", "operator", "preset", "problems", "out", "direction", "dtype", "cache")
-    if refused := [f"--{name}" for name in names if getattr(given, name)]:
+    names = ("impl", "baseline", "operator", "preset", "problems", "out", "direction", "dtype", "cache", "threads", "seed")
+    if refused := [f"--{name}" for name in names if getattr(given, name) is not None]:
         raise UserError(f"--resume goes on with the plan in the folder, so {', '.join(refused)} cannot be given with it")
+
+
+def _resumed(folder: RunFolder, registry: Registry, given: argparse.Namespace, say: Callable[[str], None]) -> Plan:
+    """The folder's plan, with the limits that were given again, as far as its implementations are still there."""
+    from harness.runs.request import digests
+
+    plan = folder.plan(registry.operator)
+    for contender in plan.contenders:
+        registry.add_variant(contender.name)
+    contenders = tuple(_still_there(contender, registry) for contender in plan.contenders)
+    now = digests(contenders)
+    for name, digest in plan.plugins.items():
+        if now.get(name) != digest:
+            say(f"{name} has changed since the run began; what was measured before is of what it was then")
+    return dataclasses.replace(
+        plan,
+        contenders=contenders,
+        timeout_s=given.timeout or plan.timeout_s,
+        memory_bytes=memory_limit(given.memory) if given.memory else plan.memory_bytes,
+    )
+
+
+def _still_there(contender: Contender, registry: Registry) -> Contender:
+    one = registry.implementations.get(contender.name)
+    if one is None and not contender.absent:
+        lost = next((b.error for b in registry.broken if b.origin.location == contender.origin.location), "")
+        gone = f"its plug-in cannot be loaded any more: {lost}" if lost else "its plug-in does not declare it any more"
+        return dataclasses.replace(contender, absent=gone, broken=True)
+    return contender if one is None else dataclasses.replace(contender, origin=one.origin)
 
 
 def _registry(found: Found, folder: RunFolder) -> Registry:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.commands import options
 from harness.errors import UserError
 from harness.plugins.registry import discover
+from harness.workers.processors import usable
 
 if TYPE_CHECKING:
     from harness.plugins.registry import Found
@@ -39,7 +40,8 @@ def add(verbs: Any) -> None:
     )
     verb.add_argument("--minutes", type=options.positive_number, metavar="M", help="train so long, in place of --steps")
     for option in RECIPE:
-        verb.add_argument(f"--{option}", type=int, metavar="N", help=_HELP[option])
+        kind = options.seed if option == "seed" else options.positive_int
+        verb.add_argument(f"--{option}", type=kind, metavar="N", help=_HELP[option])
     verb.add_argument("--learning-rate", type=float, metavar="X", help="the highest, of one cycle")
     verb.add_argument("--threads", type=options.positive_int, metavar="N", help="CPU threads (all)")
     verb.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (a new one in runs/)")
@@ -189,9 +191,8 @@ def _notes(chosen: Task, recipe: Recipe) -> tuple[dict[str, Any], list[bool] | N
 
 
 def _threads(given: argparse.Namespace) -> int:
-    import os
 
-    return given.threads or len(os.sched_getaffinity(0))
+    return given.threads or usable()
 
 
 def _carry_out(folder: TaskFolder, given: argparse.Namespace) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from harness.commands import options
 from harness.errors import UserError
 from harness.plugins.registry import Found, Registry, discover
+from harness.workers.processors import usable
 
 if TYPE_CHECKING:
     from harness.measure.answers import Answers
@@ -30,7 +31,7 @@ def add(verbs: Any) -> None:
     verb.add_argument("--preset", metavar="NAME", help="a built-in set of problems (smoke)")
     verb.add_argument("--problems", type=Path, metavar="FILE", help="problems of your own, in TOML")
     verb.add_argument("--threads", type=options.positive_int, metavar="N", help="CPU threads (all)")
-    verb.add_argument("--seed", type=int, metavar="N", help="of the arrays")
+    verb.add_argument("--seed", type=options.seed, metavar="N", help="of the arrays")
     verb.set_defaults(run=run)
 
 
@@ -45,7 +46,7 @@ def run(given: argparse.Namespace) -> bool:
     if others or contender.absent:
         reason = contender.absent or f"--impl names {len(others) + 1}"
         raise UserError(f"a worker serves one implementation that can run here, and {given.impl} is not that: {reason}")
-    threads = given.threads or len(os.sched_getaffinity(0))
+    threads = given.threads or usable()
     os.environ.update(environment(contender, threads))
     return _check(given, registry, contender, threads) if given.case else _measure(given, found, contender, threads)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ from harness.operators.case import Case
 from harness.plugins.contender import Contender, contenders
 from harness.plugins.implementation import Implementation
 from harness.plugins.registry import Registry
+from harness.workers.limits import memory_limit
+from harness.workers.processors import usable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,8 @@ class CheckRequest:
     threads: int | None = None
     timeout_s: float = 120.0
     """For one case."""
+    memory_gib: float | None = None
+    """For the worker; a share of what is available unless given."""
     full: bool = False
     """Every case, also where each shape is compiled for seconds."""
     seed: int | None = None
@@ -93,8 +96,9 @@ class _Checking:
         """Run the cases of one implementation, count and tell what comes of them; a row for each."""
         request, implementation = self._request, self._registry.implementations[contender.name]
         verdicts = []
-        threads, answers = request.threads or len(os.sched_getaffinity(0)), Answers.shared(self._registry.operator)
-        with Examiner(contender, threads, request.timeout_s, answers) as examiner:
+        threads, answers = request.threads or usable(), Answers.shared(self._registry.operator)
+        memory_bytes = memory_limit(request.memory_gib)
+        with Examiner(contender, threads, request.timeout_s, answers, memory_bytes) as examiner:
             for verdict in examiner.examine_all(self._cases(implementation, contender.device)):
                 verdicts.append(verdict)
                 news = tally.add(verdict)

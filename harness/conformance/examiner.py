@@ -23,9 +23,11 @@ WROTE = "an input was written to during the call, if only for a moment: on pages
 class Examiner:
     """One implementation under examination. Use as a context manager."""
 
-    def __init__(self, contender: Contender, threads: int, timeout_s: float, answers: Answers | None = None):
-        """Without `answers` the worker asks the oracle."""
-        self._start = opening(contender, ConformanceSession, threads)
+    def __init__(
+        self, contender: Contender, threads: int, timeout_s: float, answers: Answers | None = None, memory_bytes: int = 0
+    ):
+        """Without `answers` the worker asks the oracle; without `memory_bytes` nothing limits its memory."""
+        self._start = opening(contender, ConformanceSession, threads, memory_bytes)
         self._environment = environment(contender, threads)
         self._timeout_s = timeout_s
         self._answers = answers

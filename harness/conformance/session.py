@@ -25,20 +25,11 @@ class ExamineCase(Request):
     """Run one conformance case. Answered by a `Verdict`, or by `Failed` when the process could not survive it."""
 
     STEP: ClassVar[str] = "the case"
+    REPLY: ClassVar[type] = Verdict
 
     case: Case
     answer: Path | None = None
     """A file with the oracle's answer; None to compute it."""
-
-
-@dataclass(frozen=True)
-class Solve(Request):
-    """Compute the outputs of a problem for given arrays. Answered by `Solved` or `Failed`."""
-
-    STEP: ClassVar[str] = "the call"
-
-    problem: Problem
-    inputs: Arrays
 
 
 @dataclass(frozen=True)
@@ -48,10 +39,14 @@ class Solved:
 
 
 @dataclass(frozen=True)
-class Probe(Request):
-    """Find out the conventions. Answered by `Probed` or `Failed`."""
+class Solve(Request):
+    """Compute the outputs of a problem for given arrays. Answered by `Solved` or `Failed`."""
 
-    STEP: ClassVar[str] = "probing"
+    STEP: ClassVar[str] = "the call"
+    REPLY: ClassVar[type] = Solved
+
+    problem: Problem
+    inputs: Arrays
 
 
 @dataclass(frozen=True)
@@ -59,6 +54,14 @@ class Probed:
     implementation: Conventions
     library_call: Conventions | None
     """Of the bare library call behind it, where there is one."""
+
+
+@dataclass(frozen=True)
+class Probe(Request):
+    """Find out the conventions. Answered by `Probed` or `Failed`."""
+
+    STEP: ClassVar[str] = "probing"
+    REPLY: ClassVar[type] = Probed
 
 
 class ConformanceSession(ImplementationSession):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from harness.data.examples import PARTS, Example, part_of
 from harness.errors import UserError
+from harness.records.files import read_whole
 
 TEXT, LABEL = ("text", "source"), ("label", "target")
 """Names of the two columns: of labelled texts, of translations."""
@@ -48,7 +50,7 @@ def examples(path: Path) -> list[Example]:
 def _rows(path: Path) -> Iterator[dict[str, object]]:
     if path.suffix not in ENDINGS:
         raise UserError(f"{path} is neither of {', '.join(ENDINGS)}")
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with io.StringIO(read_whole(path).decode("utf-8-sig"), newline="") as file:
         if path.suffix == ".jsonl":
             for line in filter(str.strip, file):
                 row = json.loads(line)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import traceback
 from pathlib import Path
 
-_PACKAGE = Path(__file__).parents[1]
+from harness.errors.text import one_line, said_by
 
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-"""What a terminal takes for a change of colour; Keras puts some into its messages."""
+_PACKAGE = Path(__file__).parents[1]
 
 
 class UserError(ValueError):
@@ -25,7 +23,7 @@ def describe(error: BaseException) -> str:
 
     A `UserError` is a sentence already: it is told without its type, and its place is outside this package.
     """
-    message = " ".join(_COLOURS.sub("", str(error)).split())
+    message = said_by(error)
     frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     told = f"{type(error).__name__}: {message}" if message else type(error).__name__
     if isinstance(error, UserError):
@@ -33,4 +31,4 @@ def describe(error: BaseException) -> str:
             message,
             [frame for frame in frames if frame[0].exists() and _PACKAGE not in frame[0].parents],
         )
-    return f"{told} ({frames[-1][0].name}, line {frames[-1][1]})" if frames else told
+    return f"{told} ({one_line(frames[-1][0].name)}, line {frames[-1][1]})" if frames else told

@@ -27,6 +27,7 @@ from harness.records.execution import Execution
 from harness.records.usage import Usage
 from harness.workers.messages import Failed
 from harness.workers.process import Worker
+from harness.workers.processors import of_workers
 
 CLOCKS_APART_S = 0.25
 """How far a worker's clock and the parent's may disagree on a turn's length, beside a tenth of it: pipes, waking up."""
@@ -179,7 +180,7 @@ class Blocks:
             self._doing(f"{answers.problem.name}: process {process + 1}, round {round_number + 1}")
             taking = [e for e in entries if e.failed is None and effort.takes_part(e.prepared.pace.call_s, round_number)]
             self._draw.shuffle(taking)
-            meter = LoadMeter(entry.worker.pid for entry in entries)
+            meter = LoadMeter((entry.worker.pid for entry in entries), of_workers(self._plan.threads))
             for order, entry in enumerate(taking):
                 self._turn(entry, answers, (process, number * effort.rounds + round_number, order))
             if disturbed := meter.disturbed():

@@ -21,19 +21,20 @@ class Rate(NamedTuple):
 
 
 @dataclass(frozen=True)
-class MeasureRates(Request):
-    """Measure every rate once more. Answered by `RatesMeasured` or `Failed`."""
-
-    STEP: ClassVar[str] = "measuring the processor's limits"
-
-    rate_s: float
-    """Seconds for each rate."""
-
-
-@dataclass(frozen=True)
 class RatesMeasured:
     per_s: Mapping[Rate, float]
     missing: Mapping[Rate, str] = field(default_factory=dict)
     """Why some were not measured."""
     caches: tuple[CacheLevel, ...] = ()
     """The levels that were read from, without rates."""
+
+
+@dataclass(frozen=True)
+class MeasureRates(Request):
+    """Measure every rate once more. Answered by `RatesMeasured` or `Failed`."""
+
+    STEP: ClassVar[str] = "measuring the processor's limits"
+    REPLY: ClassVar[type] = RatesMeasured
+
+    rate_s: float
+    """Seconds for each rate."""

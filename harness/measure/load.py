@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.workers.cgroup import Groups
 from harness.workers.process import process_clock
+from harness.workers.processors import with_siblings
 
 FOREIGN_SHARE = 0.03
 """Of the machine's processors, from which other processes are mentioned; an idle system's daemons stay below."""
@@ -26,20 +28,22 @@ class Counters:
 
     now_s: float
     busy_s: float
-    """Of all processors, stolen time included (proc(5), stat)."""
+    """Of the processors that are used, stolen time included."""
     stolen_s: float
     throttled: int
-    """How often the control group was throttled (cgroup v2, cpu.stat), and cores for heat."""
+    """How often the control group was throttled, and cores for heat."""
     ours_s: float
     """Processor time of this process and its workers."""
 
 
 class LoadMeter:
-    """Started before something is timed; tells afterwards what was not ours."""
+    """Started before something is timed; tells afterwards what was not ours on the processors that are used."""
 
-    def __init__(self, pids: Iterable[int]):
+    def __init__(self, pids: Iterable[int], cpus: Iterable[int] | None = None):
+        """`cpus` are those that the processes keep to; all that may be used unless given. What shares a core counts too."""
         self._pids = tuple(pids)
-        self._cpus = os.cpu_count() or 1
+        self._used = with_siblings(sorted(cpus or os.sched_getaffinity(0)))
+        self._cpus = len(self._used)
         self._start = self._count()
 
     def foreign_s(self) -> float:
@@ -68,7 +72,7 @@ class LoadMeter:
         return ", ".join(said)
 
     def _count(self) -> Counters:
-        busy_s, stolen_s = _busy_and_stolen_s()
+        busy_s, stolen_s = _busy_and_stolen_s(self._used)
         return Counters(time.perf_counter(), busy_s, stolen_s, _throttled(), self._ours_s())
 
     def _ours_s(self) -> float:
@@ -85,24 +89,23 @@ def _foreign_s(start: Counters, now: Counters) -> float:
     return (now.busy_s - start.busy_s) - (now.stolen_s - start.stolen_s) - (now.ours_s - start.ours_s)
 
 
-def _busy_and_stolen_s() -> tuple[float, float]:
+def _busy_and_stolen_s(cpus: set[int]) -> tuple[float, float]:
+    """Of some processors (proc(5), stat)."""
+    busy = stolen = 0
+    names = {f"cpu{cpu}" for cpu in cpus}
     try:
-        with open("/proc/stat", encoding="utf-8") as lines:
-            fields = [int(n) for n in next(lines).split()[1:9]]
-    except (OSError, ValueError, StopIteration):
+        for line in Path("/proc/stat").read_text(encoding="utf-8").splitlines():
+            name, *fields = line.split()
+            if name in names:
+                user, nice, system, _, _, irq, softirq, steal = map(int, fields[:8])
+                busy, stolen = busy + user + nice + system + irq + softirq + steal, stolen + steal
+    except (OSError, ValueError):
         return 0.0, 0.0
-    user, nice, system, _, _, irq, softirq, steal = fields
-    return (user + nice + system + irq + softirq + steal) * _TICK_S, steal * _TICK_S
+    return busy * _TICK_S, stolen * _TICK_S
 
 
 def _throttled() -> int:
-    count = 0
-    try:
-        for line in Path("/sys/fs/cgroup/cpu.stat").read_text(encoding="utf-8").splitlines():
-            if line.startswith("nr_throttled "):
-                count += int(line.split()[1])
-    except (OSError, ValueError):
-        pass
+    count = Groups().throttled()
     for path in _HEAT:
         try:
             count += int(Path(path).read_text(encoding="utf-8"))

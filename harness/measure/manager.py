@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from harness.analysis.estimates import Estimates, Interval
-from harness.errors import Status
+from harness.errors import Status, describe
 from harness.measure import cells as records
 from harness.measure.answers import Answers
 from harness.measure.blocks import Blocks
@@ -25,6 +25,7 @@ from harness.plugins.contender import Contender
 from harness.plugins.implementation import Implementation
 from harness.records.cell import Cell
 from harness.records.limits import Limits
+from harness.workers.messages import Failed
 from harness.workers.process import Worker
 
 
@@ -111,7 +112,13 @@ class Manager:
         process = 1 + max((number for timing in timings.values() for number in timing.processes), default=-1)
         self._doing(f"{problem.name}: the oracle")
         answers = self._answers(problem)
-        answers.renew()
+        try:
+            answers.renew()
+        except Exception as error:  # It needs more memory than there is, or a plug-in's operator raised it.
+            status = Status.OUT_OF_MEMORY if isinstance(error, MemoryError) else Status.ERROR
+            failed = Failed(status, f"the oracle has no answer to this problem: {describe(error)}")
+            yield from (records.rejected(self._plan, contender, problem, failed, "") for contender in contenders)
+            return
         runnable.sort(key=lambda contender: contender.name != self._plan.baseline)
         found = {}
         for outcome in self._blocks.outcomes(runnable, answers, process):
@@ -154,7 +161,10 @@ class Manager:
         if contender.absent:
             status = Status.ERROR if contender.broken else Status.UNAVAILABLE
             return records.cell(plan, contender, problem, status, reason=contender.absent)
-        unsupported = self._implementations[contender.name].supports_on(contender.device).unsupported_reasons(problem)
+        try:
+            unsupported = self._implementations[contender.name].supports_on(contender.device).unsupported_reasons(problem)
+        except Exception as error:  # Of a plug-in's extra_check.
+            return records.cell(plan, contender, problem, Status.ERROR, reason=f"its extra_check: {describe(error)}")
         if unsupported:
             return records.cell(plan, contender, problem, Status.UNSUPPORTED, reason="; ".join(unsupported))
         over = self._history.over_budget(contender.name, problem)

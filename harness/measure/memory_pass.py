@@ -40,6 +40,7 @@ class MemoryPass:
             if cell.status is Status.OK and cell.memory is None:
                 self._due.setdefault(cell.implementation, []).append(cell)
         self._stopping = False
+        self._alive: set[Worker] = set()
 
     @property
     def total(self) -> int:
@@ -59,6 +60,8 @@ class MemoryPass:
                 yield found.get()
         finally:
             self._stopping = True
+            for worker in list(self._alive):  # Nothing, unless it was stopped early.
+                worker.terminate()
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _at_once(self) -> int:
@@ -77,11 +80,16 @@ class MemoryPass:
                 break
             if worker is None or not worker.alive or keeps:
                 if worker is not None:
-                    worker.close()
+                    self._close(worker)
                 worker = self._launch(contender)
+                self._alive.add(worker)
             found.put((cell, self._ask(worker, contender, problem)))
         if worker is not None:
-            worker.close()
+            self._close(worker)
+
+    def _close(self, worker: Worker) -> None:
+        self._alive.discard(worker)
+        worker.close()
 
     def _ask(self, worker: Worker, contender: Contender, problem: Problem) -> Memory | Failed:
         """By the high-water mark, then by a trace of allocations where it can be had; should that fail, the mark stands."""

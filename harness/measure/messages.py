@@ -12,24 +12,9 @@ from harness.measure.timing import Pace
 from harness.operators.problem import Problem
 from harness.records.accuracy import Accuracy
 from harness.records.cell import Memory
+from harness.records.execution import Execution
 from harness.records.usage import Usage
 from harness.workers.messages import Failed, Request
-
-
-@dataclass(frozen=True)
-class Prepare(Request):
-    """Build for a problem, make the first call, warm up. Answered by `Prepared` or `Failed`."""
-
-    STEP: ClassVar[str] = "building, the first call and warming up"
-
-    problem: Problem
-    seed: int
-    sample_s: float
-    warmup_s: float
-    cold: bool = False
-    """Whether each call is to find its inputs in memory, and not in a cache."""
-    pace: Pace | None = None
-    """As an earlier process has found it, alone on the machine, which this one is not."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +34,20 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Sample(Request):
-    """Take samples for about `turn_s`. Answered by `Sampled` or `Failed`."""
+class Prepare(Request):
+    """Build for a problem, make the first call, warm up. Answered by `Prepared` or `Failed`."""
 
-    STEP: ClassVar[str] = "a round of samples"
+    STEP: ClassVar[str] = "building, the first call and warming up"
+    REPLY: ClassVar[type] = Prepared
 
-    turn_s: float
+    problem: Problem
     seed: int
-    """Of which call's outputs are kept, and of the values of a forward pass before gradients."""
-    known: int | None = None
-    """That call gets values that the parent can make too, from this seed; None to keep nothing."""
+    sample_s: float
+    warmup_s: float
+    cold: bool = False
+    """Whether each call is to find its inputs in memory, and not in a cache."""
+    pace: Pace | None = None
+    """As an earlier process has found it, alone on the machine, which this one is not."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +59,17 @@ class Sampled:
 
 
 @dataclass(frozen=True)
-class Reveal(Request):
-    """Give the outputs that are kept, and drop them. Answered by `Revealed` or `Failed`.
+class Sample(Request):
+    """Take samples for about `turn_s`. Answered by `Sampled` or `Failed`."""
 
-    Which rows are wanted is not known to the worker until then.
-    """
+    STEP: ClassVar[str] = "a round of samples"
+    REPLY: ClassVar[type] = Sampled
 
-    STEP: ClassVar[str] = "giving the outputs"
-
-    rows: Mapping[str, np.ndarray | None]
-    """By output, along the last axis but one; None for all."""
+    turn_s: float
+    seed: int
+    """Of which call's outputs are kept, and of the values of a forward pass before gradients."""
+    known: int | None = None
+    """That call gets values that the parent can make too, from this seed; None to keep nothing."""
 
 
 @dataclass(frozen=True)
@@ -91,20 +81,25 @@ class Revealed:
 
 
 @dataclass(frozen=True)
+class Reveal(Request):
+    """Give the outputs that are kept, and drop them. Answered by `Revealed` or `Failed`.
+
+    Which rows are wanted is not known to the worker until then.
+    """
+
+    STEP: ClassVar[str] = "giving the outputs"
+    REPLY: ClassVar[type] = Revealed
+
+    rows: Mapping[str, np.ndarray | None]
+    """By output, along the last axis but one; None for all."""
+
+
+@dataclass(frozen=True)
 class Observe(Request):
     """Look at how calls run. Answered by `Execution` or `Failed`."""
 
     STEP: ClassVar[str] = "looking at how a call runs"
-
-
-@dataclass(frozen=True)
-class Finish(Request):
-    """Drop the problem, unless it is to be observed. Answered by `Finished` or `Failed`."""
-
-    STEP: ClassVar[str] = "the end of a problem"
-
-    observed: bool = False
-    """Whether `Observe` follows, which drops it."""
+    REPLY: ClassVar[type] = Execution
 
 
 @dataclass(frozen=True)
@@ -116,13 +111,14 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class MeasureMemory(Request):
-    """Measure the memory of a call. Answered by `MemoryMeasured` or `Failed`."""
+class Finish(Request):
+    """Drop the problem, unless it is to be observed. Answered by `Finished` or `Failed`."""
 
-    STEP: ClassVar[str] = "the memory measurement"
+    STEP: ClassVar[str] = "the end of a problem"
+    REPLY: ClassVar[type] = Finished
 
-    problem: Problem
-    seed: int
+    observed: bool = False
+    """Whether `Observe` follows, which drops it."""
 
 
 @dataclass(frozen=True)
@@ -137,10 +133,22 @@ class MemoryMeasured:
 
 
 @dataclass(frozen=True)
+class MeasureMemory(Request):
+    """Measure the memory of a call. Answered by `MemoryMeasured` or `Failed`."""
+
+    STEP: ClassVar[str] = "the memory measurement"
+    REPLY: ClassVar[type] = MemoryMeasured
+
+    problem: Problem
+    seed: int
+
+
+@dataclass(frozen=True)
 class TraceMemory(Request):
     """Measure it again by tracing allocations. Answered by `MemoryMeasured` or `Failed`."""
 
     STEP: ClassVar[str] = "the allocation trace"
+    REPLY: ClassVar[type] = MemoryMeasured
 
     problem: Problem
     seed: int
@@ -148,15 +156,17 @@ class TraceMemory(Request):
 
 
 @dataclass(frozen=True)
-class Rate(Request):
-    """Measure the machine's matrix-product rate in a dtype. Answered by `Rated` or `Failed`."""
-
-    dtype: str
+class Rated:
+    flops_per_s: float
 
 
 @dataclass(frozen=True)
-class Rated:
-    flops_per_s: float
+class Rate(Request):
+    """Measure the machine's matrix-product rate in a dtype. Answered by `Rated` or `Failed`."""
+
+    REPLY: ClassVar[type] = Rated
+
+    dtype: str
 
 
 @dataclass(frozen=True)

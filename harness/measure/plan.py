@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.operators.base import Operator
 from harness.operators.problem import Problem
 from harness.plugins.contender import Contender
 from harness.plugins.origin import Origin
+
+MOST = 1e9
+"""Of seconds, processes and rounds."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +51,15 @@ class Effort:
     """Calls a cell costs beside its rounds: first, warm-up, last verification, memory."""
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.type == "bool":
+        for one in dataclasses.fields(self):
+            value = getattr(self, one.name)
+            if one.type == "bool":
                 if not isinstance(value, bool):
-                    raise ValueError(f"{field.name} must be true or false, not {value!r}")
+                    raise ValueError(f"{one.name} must be true or false, not {value!r}")
                 continue
-            kind, called = (int, "a whole number") if field.type == "int" else (int | float, "a number")
-            if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value < math.inf:
-                raise ValueError(f"{field.name} must be {called} above zero, not {value!r}")
+            kind, called = (int, "a whole number") if one.type == "int" else (int | float, "a number")
+            if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value <= MOST:
+                raise ValueError(f"{one.name} must be {called} above zero and at most {MOST:.0e}, not {reprlib.repr(value)}")
 
     def processes_for(self, call_s: float) -> int:
         """How many processes measure a call of that length at most; one where not each could have a turn."""
@@ -101,6 +104,8 @@ class Plan:
     cache: str = ""
     """What every call finds in the caches: "hot", its inputs, as they have just been written; "cold", none of them. "" for
     what is usual for the problem."""
+    plugins: Mapping[str, str] = field(default_factory=dict)
+    """Files of plug-ins, with the sha256 that they had."""
 
     def is_cold(self, problem: Problem) -> bool:
         """Whether the calls of a problem find their inputs in memory, and not in a cache."""
@@ -108,7 +113,7 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; problems as records hold them."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        values = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
         values["problems"] = [problem.posed(self.operator).to_json() for problem in self.problems]
         values["contenders"] = [dataclasses.asdict(contender) for contender in self.contenders]
         values["effort"] = dataclasses.asdict(self.effort)

@@ -21,25 +21,17 @@ class OfProblem(Request):
 
 
 @dataclass(frozen=True)
-class Generate(OfProblem):
-    """Generate what the problem asks for after its sequences, greedily. Answered by `Generated` or `Failed`."""
-
-    STEP: ClassVar[str] = "generating"
-
-
-@dataclass(frozen=True)
 class Generated:
     tokens: np.ndarray
     """(batch, tokens)"""
 
 
 @dataclass(frozen=True)
-class Ask(Request):
-    """What real weights are for. Answered by `Answered` or `Failed`."""
+class Generate(OfProblem):
+    """Generate what the problem asks for after its sequences, greedily. Answered by `Generated` or `Failed`."""
 
-    STEP: ClassVar[str] = "answering"
-
-    problem: Problem
+    STEP: ClassVar[str] = "generating"
+    REPLY: ClassVar[type] = Generated
 
 
 @dataclass(frozen=True)
@@ -48,10 +40,13 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class Compute(OfProblem):
-    """Run the model in float64, and in the problem's dtype. Answered by `Computed` or `Failed`."""
+class Ask(Request):
+    """What real weights are for. Answered by `Answered` or `Failed`."""
 
-    STEP: ClassVar[str] = "the oracle"
+    STEP: ClassVar[str] = "answering"
+    REPLY: ClassVar[type] = Answered
+
+    problem: Problem
 
 
 @dataclass(frozen=True)
@@ -63,13 +58,11 @@ class Computed:
 
 
 @dataclass(frozen=True)
-class Prefer(OfProblem):
-    """By how much it prefers the last of its `tokens` (batch, any) to the `others` (batch). Answered by `Preferred`."""
+class Compute(OfProblem):
+    """Run the model in float64, and in the problem's dtype. Answered by `Computed` or `Failed`."""
 
     STEP: ClassVar[str] = "the oracle"
-
-    tokens: np.ndarray
-    others: np.ndarray
+    REPLY: ClassVar[type] = Computed
 
 
 @dataclass(frozen=True)
@@ -78,3 +71,14 @@ class Preferred:
     """(batch): differences of logits, in float64."""
     unit: float
     """Root of the mean square of what those in the problem's dtype are off by."""
+
+
+@dataclass(frozen=True)
+class Prefer(OfProblem):
+    """By how much it prefers the last of its `tokens` (batch, any) to the `others` (batch). Answered by `Preferred`."""
+
+    STEP: ClassVar[str] = "the oracle"
+    REPLY: ClassVar[type] = Preferred
+
+    tokens: np.ndarray
+    others: np.ndarray

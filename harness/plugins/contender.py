@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.errors import describe
 from harness.frameworks import adapter
 from harness.operators.attention.operator import ATTENTION
 from harness.plugins.implementation import Implementation, Origin
@@ -49,9 +50,19 @@ def _contender(implementation: Implementation, device: str) -> Contender:
     if not able:
         absent = f"runs on {' and '.join(implementation.devices)} only"
         return Contender(one.name, one.framework, device, one.origin, absent, one.operator.name)
-    reasons = {
-        d: framework.unavailable(d) or (implementation.unavailable_reason(d) if implementation.unavailable_reason else None)
-        for d in able
-    }
+    reasons = {d: framework.unavailable(d) or _own_reason(one, d) for d in able}
     chosen = next((d for d in able if reasons[d] is None), able[-1])
     return Contender(one.name, one.framework, chosen, one.origin, reasons[chosen] or "", one.operator.name)
+
+
+def _own_reason(one: Implementation, device: str) -> str | None:
+    """What its `unavailable_reason` says; that it cannot be asked is a reason."""
+    if one.unavailable_reason is None:
+        return None
+    try:
+        said = one.unavailable_reason(device)
+    except Exception as error:  # A plug-in may raise anything.
+        return f"its unavailable_reason: {describe(error)}"
+    if said is None or isinstance(said, str):
+        return said
+    return f"its unavailable_reason must return a reason or None, and returned {said!r}"

@@ -19,12 +19,25 @@ DEVICES = ("cpu", "cuda")
 DEVICE_WORDS = Words("device", DEVICES, "cpu")
 
 
+_NAME = re.compile(r"\w[\w.+-]*(\[\w+=[^\[\]\s,]+\])?")
+"""Of any script: a name stands in tables, in file names, and after --impl, where commas separate names. With a value of a
+tunable behind it, it is a variant's."""
+
+MOST_LETTERS = 80
+RESERVED = ("all",)
+
+
 def check_name(name: object) -> None:
-    """A name that can be typed after --impl."""
+    """A name that can be typed after --impl, and be part of a table and of a file's name."""
     if not isinstance(name, str) or not name:
-        raise declared_wrongly(
-            "an implementation", f"its name must be a string, not {shown(name)}", '@implementation("NAME")'
-        )
+        wrong = f"its name must be a string, not {shown(name)}"
+    elif not _NAME.fullmatch(name) or len(name) > MOST_LETTERS:
+        wrong = f"its name {shown(name)} must be letters, digits and any of _ . + - behind the first, {MOST_LETTERS} at most"
+    elif name in RESERVED:
+        wrong = f'its name "{name}" means every implementation'
+    else:
+        return
+    raise declared_wrongly("an implementation", wrong, '@implementation("NAME")')
 
 
 def check_factory(owner: str, given: object) -> None:

@@ -16,6 +16,14 @@ from harness.errors import UserError
 BUILT_IN = "attention_harness.implementations"
 """What the folder `impls` beside this package is imported as."""
 
+BUILT_IN_KIND = "built-in"
+
+FILES = ("file", "layer")
+"""Kinds of origins that are a file of the user's."""
+
+FOREIGN = "harness.plugins.foreign"
+"""What imports plug-ins of others, in a process of their own; by name, as that process finds plug-ins too."""
+
 LAYERS = "harness.layers.own"
 """What makes an implementation of a layer of Keras or PyTorch; by name, as it is no part of what finds plug-ins."""
 
@@ -37,6 +45,11 @@ class Origin:
         """Where what is inside a model was found; of any other, itself."""
         kind, _, location = self.location.partition(":")
         return Origin(kind, location) if self.kind == "model" and location else self
+
+    @property
+    def file(self) -> str:
+        """The path of a file; of a layer without its class."""
+        return f"{self.location.partition('.py:')[0]}.py" if self.kind == "layer" else self.location
 
     def load(self) -> ModuleType:
         """Import the plug-in. Whatever it raises goes through."""

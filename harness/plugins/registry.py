@@ -15,7 +15,7 @@ from harness.errors import UserError, describe, unknown_name
 from harness.operators.attention.operator import ATTENTION
 from harness.operators.base import Operator
 from harness.plugins.implementation import Implementation
-from harness.plugins.origin import BUILT_IN, LAYERS, Origin
+from harness.plugins.origin import BUILT_IN, BUILT_IN_KIND, FOREIGN, LAYERS, Origin
 
 ENTRY_POINT_GROUP = "attention_harness.implementations"
 
@@ -113,9 +113,12 @@ class Found:
         return next((one for one in self.registries.values() if one.has(names)), self.of(ATTENTION.name))
 
     def add_origin(self, origin: Origin, name: str) -> None:
-        """Load one plug-in and add what it declares; whatever goes wrong becomes an entry of `broken`."""
+        """Load one plug-in and add what it declares; whatever goes wrong becomes an entry of `broken`.
+
+        One of others is imported in a process of its own, unless it has an operator of its own.
+        """
         try:
-            found = list(declared_in(origin))
+            found = list(declared_in(origin)) if origin.kind == BUILT_IN_KIND else self._foreign(origin)
         except (Exception, SystemExit) as error:  # A plug-in may raise anything; the others must still be found.
             self.broken.append(Broken(name, origin, describe(error)))
             return
@@ -125,27 +128,50 @@ class Found:
     def add(self, one: Implementation, name: str) -> None:
         """Add what the plug-in `name` declares; a name that is taken becomes an entry of `broken`."""
         other = self._registry(one.operator).implementations.setdefault(one.name, one)
-        if other.factory is not one.factory:  # A plug-in may import another's implementation, to build on it.
+        if not _same(other, one):  # A plug-in may import another's implementation, to build on it.
             taken = f"the name {one.name} is already taken by {other.origin.location}"
             self.broken.append(Broken(name, one.origin, taken))
+
+    def _foreign(self, origin: Origin) -> list[Implementation]:
+        foreign = importlib.import_module(FOREIGN)
+        try:
+            return foreign.Foreign(origin, {name: one.operator for name, one in self.registries.items()}).implementations()
+        except foreign.OwnOperator:
+            return list(declared_in(origin))
 
     def _registry(self, operator: Operator) -> Registry:
         return self.registries.setdefault(operator.name, Registry({}, self.broken, operator))
 
 
-def discover(plugins: Sequence[str] = ()) -> Found:
+def _same(one: Implementation, other: Implementation) -> bool:
+    """Whether two declarations are of one factory; of two plug-ins, imported in two processes, by the factory's name."""
+    if one.factory is other.factory:
+        return True
+    if one.origin == other.origin:
+        return False
+    names = [(getattr(f, "__module__", None), getattr(f, "__qualname__", None)) for f in (one.factory, other.factory)]
+    return names[0] == names[1] and None not in names[0]
+
+
+def discover(plugins: Sequence[str] = (), forgiving: bool = False) -> Found:
     """Find the implementations of `impls/`, of installed packages, and of the plug-in files and layers (FILE:CLASS) given.
 
-    Raises `UserError` when a file in `plugins` is missing, raises, or declares nothing: it was asked for by name.
+    Raises `UserError` when a file in `plugins` is missing, raises, or declares nothing: it was asked for by name. Where this
+    is `forgiving`, such a file is an entry of `broken`.
     """
     found = Found()
     for operator in _modules_of(importlib.import_module(BUILT_IN)):
         for name in _modules_of(importlib.import_module(f"{BUILT_IN}.{operator}")):
-            found.add_origin(Origin("built-in", f"{operator}.{name}"), name)
+            found.add_origin(Origin(BUILT_IN_KIND, f"{operator}.{name}"), name)
     for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         found.add_origin(Origin("module", entry.value.partition(":")[0]), entry.name)
     for plugin in plugins:
-        _add_layer(found, plugin) if ".py:" in plugin else _add_file(found, plugin)
+        try:
+            _add_layer(found, plugin) if ".py:" in plugin else _add_file(found, plugin)
+        except UserError as error:
+            if not forgiving:
+                raise
+            found.broken.append(Broken(Path(plugin).stem, Origin("file", plugin), str(error)))
     return found
 
 

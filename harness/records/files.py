@@ -1,10 +1,28 @@
-"""Files of text beside a record, written whole or not at all."""
+"""Files beside a record: written whole or not at all, and read only where they are files."""
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from pathlib import Path
 
 from harness.errors import UserError
+
+MOST_BYTES = 2**30
+"""Of a file that is read whole."""
+
+
+def read_whole(path: Path) -> bytes:
+    """What is in a file. Raises `OSError` where there is none; a device, a pipe or a gigabyte is none."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
+        if status.st_size > MOST_BYTES:
+            raise OSError(errno.EFBIG, f"it is larger than {MOST_BYTES >> 30} GiB", str(path))
+        return file.read()
 
 
 def write_whole(path: Path, text: str) -> Path:

@@ -24,8 +24,12 @@ class Machine:
     """CPUs that this process may use."""
     threads: int | None = None
     """CPU threads of every implementation."""
+    cpu_quota: float | None = None
+    """Processors' time that a container grants; None for no limit."""
     memory_bytes: int = 0
     memory_available_bytes: int = 0
+    memory_limit_bytes: int | None = None
+    """Of a container; None for no limit."""
     virtual_machine: bool = False
     governor: str = ""
     load_average: tuple[float, ...] = ()

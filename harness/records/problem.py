@@ -29,6 +29,11 @@ class PosedProblem:
     least_share: float = 1.0
     """Of `flops` and `bytes`, what no implementation can do without."""
 
+    def __post_init__(self) -> None:
+        for name in ("dtype", *self.columns, *self.more_columns, *self.lengths):
+            if name not in self.fields:
+                raise ValueError(f"a problem has no field {name!r}")
+
     def __hash__(self) -> int:
         return hash((self.operator, self.name))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
@@ -29,11 +30,42 @@ _STYLES = {"incorrect": "bold red", "crashed": "red", "error": "red", "timeout":
 
 
 class Output(Console):
-    """A console that goes on in silence when its reader has left (`| head`): the run matters more than its echo."""
+    """A console that goes on in silence where nothing can be printed any more.
 
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    A reader has left (`| head`), a disk is full, a descriptor was closed: the run matters more than its echo.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(file=_Echo(sys.stdout))  # type: ignore[arg-type]
+
+
+class _Echo:
+    """Standard output, as far as it can be written to."""
+
+    def __init__(self, stream: TextIO | None):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._tried("write", text)
+        return len(text)
+
+    def flush(self) -> None:
+        self._tried("flush")
+
+    def _tried(self, what: str, *arguments: str) -> None:
+        try:
+            if self._stream is not None:
+                getattr(self._stream, what)(*arguments)
+        except (OSError, ValueError):
+            self._stream = None
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # Python flushes it once more in the end.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def isatty(self) -> bool:
+        return self._stream is not None and self._stream.isatty()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.__stdout__, name)
 
 
 class Display:

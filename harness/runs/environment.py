@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from harness.records.machine import Machine
+from harness.workers.cgroup import Groups
 
 DISTRIBUTIONS = (
     "attention-harness", "numpy", "numba", "llvmlite", "scipy", "pandas", "ml_dtypes",
@@ -34,8 +35,10 @@ def machine(threads: int) -> Machine:
         logical_cpus=psutil.cpu_count(),
         usable_cpus=len(os.sched_getaffinity(0)),
         threads=threads,
+        cpu_quota=Groups().cpus(),
         memory_bytes=psutil.virtual_memory().total,
         memory_available_bytes=psutil.virtual_memory().available,
+        memory_limit_bytes=Groups().memory_bytes(),
         virtual_machine="hypervisor" in cpu.get("flags", "").split(),
         governor=_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         load_average=os.getloadavg(),

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UserError
+from harness.errors import UserError, describe
 from harness.measure.plan import Plan
 from harness.operators.base import Operator
-from harness.plugins.origin import Origin
-from harness.records.files import write_whole
+from harness.plugins.origin import FILES, Origin
+from harness.records.files import read_whole, write_whole
 from harness.records.machine import Machine
 from harness.records.problem import PosedProblem
 from harness.records.run import Run
+from harness.records.stored import ENVIRONMENT, machine_of
 from harness.records.strict_json import dumps
+from harness.records.typed import checked
 from harness.runs import old
 from harness.runs.journal import Journal, read
+
+PLAN, JOURNAL = "plan.json", "journal.jsonl"
 
 
 class RunFolder:
@@ -35,33 +40,30 @@ class RunFolder:
         """Start a run in a folder that does not exist or is empty. Raises `UserError` for any other."""
         try:
             if path.is_dir() and any(path.iterdir()):
-                hint = f"; to go on with the run in it: python -m harness run --resume {path}"
-                held = hint if (path / "plan.json").exists() else "; name another folder"
+                hint = f"; to go on with the run in it: python -m harness run --resume {shlex.quote(str(path))}"
+                held = hint if (path / PLAN).exists() else "; name another folder"
                 raise UserError(f"{path} is not empty, and nothing in it will be overwritten{held}")
             path.mkdir(parents=True, exist_ok=True)
             text = dumps(plan.to_json(), indent=1)
-            (path / "plan.json").write_text(text + "\n", encoding="utf-8")
-            (path / "journal.jsonl").touch()
+            (path / JOURNAL).touch()
+            write_whole(path / PLAN, text + "\n")
         except OSError as error:
             raise UserError(f"cannot write the run's folder {path}: {error.strerror}") from None
-        return cls(path, json.loads(text), Journal(path / "journal.jsonl", []))
+        return cls(path, json.loads(text), Journal(path / JOURNAL))
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
         """The run in a folder. Raises `UserError` when there is none that can be read."""
         try:
-            plan = old.plan(json.loads((path / "plan.json").read_text(encoding="utf-8")))
+            plan = old.plan(json.loads(read_whole(path / PLAN)))
             problems = {problem["name"]: problem for problem in plan["problems"]}
+            folder = cls(path, plan, Journal(path / JOURNAL))
+            checked(folder.run())
         except OSError as error:
             raise UserError(f"{path} holds no run: plan.json: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path}/plan.json is not a plan of this version: {error}") from None
-        journal = path / "journal.jsonl"
-        try:
-            lines = [old.line(line, problems) for line in read(journal)]
-        except KeyError as error:
-            raise UserError(f"{journal} speaks of the problem {error}, which is not in the plan") from None
-        return cls(path, plan, Journal(journal, lines))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise UserError(f"{path}/plan.json is not a plan of this version: {describe(error)}") from None
+        return cls(path, plan, read(path / JOURNAL, lambda line: old.line(line, problems)))
 
     @property
     def operator(self) -> str:
@@ -72,7 +74,7 @@ class RunFolder:
     def plugins(self) -> list[str]:
         """The files with implementations, and the layers in files, that the plan names."""
         origins = [Origin(**contender["origin"]).inner for contender in self._plan["contenders"]]
-        return list(dict.fromkeys(origin.location for origin in origins if origin.kind in ("file", "layer")))
+        return list(dict.fromkeys(origin.location for origin in origins if origin.kind in FILES))
 
     def plan(self, operator: Operator) -> Plan:
         """The plan, to be carried out. Raises `UserError` when it cannot be read."""
@@ -101,14 +103,11 @@ class RunFolder:
         first = self.machine()
         if first != Machine():
             machine = dataclasses.replace(first, resumed=(*first.resumed, machine))
-        self.write_text("environment.json", dumps(machine.to_json(), indent=1) + "\n")
+        self.write_text(ENVIRONMENT, dumps(machine.to_json(), indent=1) + "\n")
 
     def machine(self) -> Machine:
         """The machine and the versions as the run found them; empty when that was never written."""
-        try:
-            return Machine.from_json(json.loads((self.path / "environment.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, AttributeError):
-            return Machine()
+        return machine_of(self.path)
 
     def write_text(self, name: str, text: str) -> Path:
         """Write one of the derived files, whole or not at all. Raises `UserError` when it cannot."""

@@ -1,41 +1,50 @@
 """The journal of a run: a line for each thing that was found out, flushed as it is written. Every table is derived from it.
 
-A line is an object with one key, the kind of the line: "machine", "cell", "memory", "generation", "answers" or "warning".
-Readers leave out kinds that they do not know.
+A line is an object with one key beside its checksum, the kind of the line: "machine", "cell", "memory", "generation",
+"answers" or "warning". Readers leave out kinds that they do not know. A damaged line is lost, and no other: what it held is
+measured again.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UserError
+from harness.errors import UserError, describe
 from harness.records.cell import Cell, Memory
+from harness.records.files import read_whole
 from harness.records.generation import Generation
+from harness.records.lines import DamagedError, opened, sealed
 from harness.records.machine import Machine
 from harness.records.real_answers import RealAnswers
-from harness.records.strict_json import dumps
+from harness.records.typed import checked
 
-Lines = list[dict[str, Any]]
+Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
+"""Brings a line of an earlier version into the present form."""
 
 
 class Journal:
     """What is in the file, read when it is opened, and what is added to it."""
 
-    def __init__(self, path: Path, lines: Lines):
+    def __init__(self, path: Path, lines: Sequence[bytes] = (), upgrade: Upgrade = lambda line: line):
         self.path = path
         self.machines: list[Machine] = []
         """Of each session, where they were written down."""
+        self.damage: list[str] = []
+        """What was lost: a sentence for each damaged line."""
         self._cells: dict[tuple[str, str], Cell] = {}
         for number, line in enumerate(lines, 1):
             try:
-                self._take(line)
-            except (ValueError, KeyError, TypeError) as error:
-                raise UserError(f"{path}, line {number}, is not a record of this version: {error}") from None
+                self._take(upgrade(opened(line)))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                if number == len(lines) and not line.endswith(b"\n"):
+                    continue  # Cut off by a kill: it was never finished.
+                why = str(error) if isinstance(error, DamagedError) else f"it is not of this version: {describe(error)}"
+                self.damage.append(f"{path}, line {number}, is lost: {why}")
 
     @property
     def cells(self) -> list[Cell]:
@@ -69,7 +78,7 @@ class Journal:
     def mend(self) -> None:
         """Cut off a last line that a kill left half-written, so that what follows it is readable."""
         try:
-            data = self.path.read_bytes()
+            data = read_whole(self.path)
             whole = data.rfind(b"\n") + 1
             if whole < len(data):
                 with self.path.open("rb+") as file:
@@ -85,10 +94,10 @@ class Journal:
                 taken(self, data)
 
     def _take_machine(self, data: Mapping[str, Any]) -> None:
-        self.machines.append(Machine.from_json(data))
+        self.machines.append(checked(Machine.from_json(data)))
 
     def _take_cell(self, data: Mapping[str, Any]) -> None:
-        cell = Cell.from_json(data)
+        cell = checked(Cell.from_json(data))
         self._cells[cell.key] = cell
 
     def _take_memory(self, data: Mapping[str, Any]) -> None:
@@ -106,7 +115,7 @@ class Journal:
 
     def _change(self, data: Mapping[str, Any], **changes: Any) -> None:
         key = data["implementation"], data["problem"]
-        self._cells[key] = dataclasses.replace(self._cells[key], **changes)
+        self._cells[key] = checked(dataclasses.replace(self._cells[key], **changes))
 
     _TAKEN: dict[str, Callable[[Journal, Any], None]] = {  # noqa: RUF012 - a table of methods
         "machine": _take_machine,
@@ -118,7 +127,7 @@ class Journal:
     }
 
     def _append(self, line: dict[str, Any]) -> None:
-        text = dumps(line)
+        text = sealed(line)
         try:
             with self.path.open("rb+") as file:
                 file.seek(0, os.SEEK_END)
@@ -133,9 +142,9 @@ class Journal:
         except OSError as error:
             raise UserError(
                 f"cannot write {self.path}: {error.strerror}; what was measured before is kept, "
-                f"and `python -m harness run --resume {self.path.parent}` goes on from there"
+                f"and `python -m harness run --resume {shlex.quote(str(self.path.parent))}` goes on from there"
             ) from None
-        self._take(json.loads(text))
+        self._take(opened(text.encode()))
 
 
 def _key(cell: Cell) -> dict[str, str]:
@@ -147,24 +156,9 @@ def _found(data: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in data.items() if name not in ("implementation", "problem")}
 
 
-def read(path: Path) -> Lines:
-    """The lines of a journal.
-
-    A last line that was cut off by a kill is left out; any other damage raises `UserError`.
-    """
+def read(path: Path, upgrade: Upgrade) -> Journal:
+    """The journal in a file. Raises `UserError` where it cannot be read at all."""
     try:
-        lines = path.read_bytes().splitlines(keepends=True)
+        return Journal(path, read_whole(path).splitlines(keepends=True), upgrade)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
-    entries = []
-    for number, line in enumerate(lines, 1):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            if number < len(lines) or line.endswith(b"\n"):
-                raise UserError(f"{path}, line {number}, is not JSON; the file was damaged") from None
-            continue
-        if not isinstance(entry, dict):
-            raise UserError(f"{path}, line {number}, is not a record of this version: {entry!r}")
-        entries.append(entry)
-    return entries

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +14,15 @@ from harness.frameworks import cache_lines
 from harness.frameworks.base import SIMULATOR, simulating
 from harness.measure.plan import Plan
 from harness.plugins.contender import Contender, contenders
+from harness.plugins.origin import FILES
 from harness.plugins.registry import Found, Registry
+from harness.records.files import read_whole
 from harness.runs.presets import Preset, built_in, from_file
+from harness.workers.limits import memory_limit
+from harness.workers.processors import usable
 
 BASELINES = ("torch-sdpa", "torch-module", "numpy")
 """What most people use today; it is steadier than NumPy, which takes its place where it is missing."""
-
-MEMORY_SHARE = 0.8
-"""Of the available memory, what the workers may use unless something else is asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +74,11 @@ def planned(request: Request, preset: Preset, found: Found) -> Plan:
         baseline=_baseline(request.baseline, chosen),
         threads=_threads(request.threads),
         timeout_s=request.timeout_s,
-        memory_bytes=_memory_bytes(request.memory_gib),
+        memory_bytes=memory_limit(request.memory_gib),
         seed=request.seed,
         effort=preset.effort,
         cache=_cache(request.cache, chosen),
+        plugins=digests(chosen),
     )
 
 
@@ -122,18 +125,10 @@ def _cache(asked: str | None, chosen: Sequence[Contender]) -> str:
 
 
 def _threads(asked: int | None) -> int:
-    usable = len(os.sched_getaffinity(0))
-    if asked and asked > usable:
-        raise UserError(f"--threads {asked} is more than the {usable} CPUs that this process may use")
-    return asked or usable
-
-
-def _memory_bytes(gib: float | None) -> int:
-    if gib is not None:
-        return int(gib * 2**30)
-    import psutil
-
-    return int(MEMORY_SHARE * psutil.virtual_memory().available)
+    allowed = len(os.sched_getaffinity(0))
+    if asked and asked > allowed:
+        raise UserError(f"--threads {asked} is more than the {allowed} CPUs that this process may use")
+    return asked or usable()
 
 
 def _never_simulated(contender: Contender) -> Contender:
@@ -141,3 +136,17 @@ def _never_simulated(contender: Contender) -> Contender:
     if contender.framework == "numba-cuda" and not contender.absent and simulating():
         return dataclasses.replace(contender, absent=f"{SIMULATOR} is set, and a simulator is not timed")
     return contender
+
+
+def digests(contenders: Sequence[Contender]) -> dict[str, str]:
+    """The sha256 of each file with a plug-in that takes part; "" where it cannot be read."""
+    origins = (contender.origin.inner for contender in contenders)
+    files = {one.file for one in origins if one.kind in FILES}
+    return {name: _digest(Path(name)) for name in sorted(files)}
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(read_whole(path)).hexdigest()
+    except OSError:
+        return ""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from harness.errors import UserError
+from harness.records.files import read_whole
+from harness.records.lines import add_lines, opened
 
 FILE = "curves.jsonl"
 
@@ -28,25 +27,19 @@ class Point:
 
 def append(folder: Path, name: str, points: Iterable[Point]) -> None:
     """Add points of a training to the journal. Raises `UserError` when it cannot be written."""
-    text = "".join(json.dumps({"name": name, **dataclasses.asdict(point)}) + "\n" for point in points)
-    try:
-        with (folder / FILE).open("a", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-    except OSError as error:
-        raise UserError(f"cannot write {folder / FILE}: {error.strerror}") from None
+    add_lines(folder / FILE, [{"name": name, **dataclasses.asdict(point)} for point in points])
 
 
 def read(folder: Path) -> dict[str, list[Point]]:
-    """The curves by name. A line that was cut off by a kill counts nothing; steps made twice count as they were last."""
+    """The curves by name. A damaged line counts nothing; steps made twice count as they were last."""
     found: dict[str, dict[tuple[int, str], Point]] = {}
     try:
-        lines = (folder / FILE).read_text(encoding="utf-8").splitlines()
+        lines = read_whole(folder / FILE).splitlines()
     except FileNotFoundError:
         return {}
     for line in lines:
         try:
-            values: dict[str, Any] = json.loads(line)
+            values = opened(line)
             name, point = values.pop("name"), Point(**values)
         except (ValueError, TypeError, KeyError):
             continue

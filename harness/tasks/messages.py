@@ -23,19 +23,20 @@ class Opened:
 
 
 @dataclass(frozen=True)
+class Trained:
+    points: tuple[Point, ...]
+    done: bool
+
+
+@dataclass(frozen=True)
 class Train(Request):
     """Make steps for about so many seconds, at most `steps`. Answered by `Trained` or `Failed`."""
 
     STEP: ClassVar[str] = "training"
+    REPLY: ClassVar[type] = Trained
 
     seconds: float
     steps: int
-
-
-@dataclass(frozen=True)
-class Trained:
-    points: tuple[Point, ...]
-    done: bool
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,16 @@ class Save(Request):
     """Write the state to disk. Answered by True or `Failed`."""
 
     STEP: ClassVar[str] = "writing the state"
+    REPLY: ClassVar[type] = bool
+
+
+@dataclass(frozen=True)
+class Finished:
+    scores: Mapping[str, float]
+    """By name: accuracy, loss in nats, and those of the task."""
+    details: Mapping[str, Any]
+    """What else the report shows, such as some translations."""
+    peak_memory_bytes: int
 
 
 @dataclass(frozen=True)
@@ -50,19 +61,11 @@ class Finish(Request):
     """Write the model, and score it on the test part. Answered by `Finished` or `Failed`."""
 
     STEP: ClassVar[str] = "scoring on the test part"
+    REPLY: ClassVar[type] = Finished
 
 
 MOST_SHOWN = 3
 """Labels of which the probability is said."""
-
-
-@dataclass(frozen=True)
-class Predict(Request):
-    """What a trained model says of a text. Answered by `Predicted` or `Failed`."""
-
-    STEP: ClassVar[str] = "predicting"
-
-    text: str
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,10 @@ class Predicted:
 
 
 @dataclass(frozen=True)
-class Finished:
-    scores: Mapping[str, float]
-    """By name: accuracy, loss in nats, and those of the task."""
-    details: Mapping[str, Any]
-    """What else the report shows, such as some translations."""
-    peak_memory_bytes: int
+class Predict(Request):
+    """What a trained model says of a text. Answered by `Predicted` or `Failed`."""
+
+    STEP: ClassVar[str] = "predicting"
+    REPLY: ClassVar[type] = Predicted
+
+    text: str

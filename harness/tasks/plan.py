@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UserError
+from harness.errors import UserError, describe
 from harness.plugins.origin import Origin
-from harness.records.files import write_whole
+from harness.records.files import read_whole, write_whole
+from harness.records.lines import add_lines, opened
 from harness.records.machine import Machine
+from harness.records.stored import ENVIRONMENT, machine_of
 from harness.records.strict_json import dumps
+from harness.records.typed import checked
 from harness.tasks import curves
 from harness.tasks.curves import Point
 from harness.tasks.recipe import Recipe
@@ -21,7 +24,7 @@ from harness.tasks.sameness import SHAKEN
 
 TORCH, KERAS = "torch", "keras"
 
-PLAN, FINISHED, ENVIRONMENT = "plan.json", "finished.jsonl", "environment.json"
+PLAN, FINISHED = "plan.json", "finished.jsonl"
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class TaskFolder:
                 raise UserError(f"{path} is not empty, and nothing in it will be overwritten{held}")
             path.mkdir(parents=True, exist_ok=True)
             plan = {"trainings": [dataclasses.asdict(one) for one in trainings], **notes}
-            (path / PLAN).write_text(dumps(plan, indent=1) + "\n", encoding="utf-8")
+            write_whole(path / PLAN, dumps(plan, indent=1) + "\n")
         except OSError as error:
             raise UserError(f"cannot write the run's folder {path}: {error.strerror}") from None
         return cls(path, trainings, notes)
@@ -95,12 +98,14 @@ class TaskFolder:
     def open(cls, path: Path) -> TaskFolder:
         """The run in a folder. Raises `UserError` when there is none that can be read."""
         try:
-            plan = json.loads((path / PLAN).read_text(encoding="utf-8"))
+            plan = json.loads(read_whole(path / PLAN))
             trainings = [training_of(one) for one in plan.pop("trainings")]
+            if not trainings:
+                raise UserError("there are no trainings in it")
         except OSError as error:
             raise UserError(f"{path} holds no trainings: {PLAN}: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path}/{PLAN} is not a plan of trainings of this version: {error}") from None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise UserError(f"{path}/{PLAN} is not a plan of trainings of this version: {describe(error)}") from None
         return cls(path, trainings, plan)
 
     def folder(self, training: Training) -> Path:
@@ -114,21 +119,21 @@ class TaskFolder:
     def results(self) -> dict[str, Result]:
         """Of trainings that have ended, by name."""
         try:
-            lines = (self.path / FINISHED).read_text(encoding="utf-8").splitlines()
+            lines = read_whole(self.path / FINISHED).splitlines()
         except FileNotFoundError:
             return {}
         found = {}
         for line in lines:
             try:
-                result = Result(**json.loads(line))
-            except (ValueError, TypeError):  # Cut off by a kill: it will be made again.
+                result = Result(**opened(line))
+            except (ValueError, TypeError):  # Cut off by a kill, or damaged: it will be made again.
                 continue
             found[result.name] = result
         return found
 
     def add_result(self, result: Result) -> None:
         """Write down what came of a training. Raises `UserError` when it cannot be written."""
-        self._append(FINISHED, dumps(dataclasses.asdict(result)))
+        add_lines(self.path / FINISHED, [dataclasses.asdict(result)])
 
     def write_machine(self, machine: Machine) -> None:
         """Record the machine."""
@@ -142,23 +147,10 @@ class TaskFolder:
         """Write a file, whole or not at all. Raises `UserError` when it cannot."""
         write_whole(self.path / name, text)
 
-    def _append(self, name: str, line: str) -> None:
-        try:
-            with (self.path / name).open("a", encoding="utf-8") as file:
-                file.write(f"{line}\n")
-        except OSError as error:
-            raise UserError(f"cannot write {self.path / name}: {error.strerror}") from None
-
-
-def machine_of(path: Path) -> Machine:
-    """The machine that is recorded in a folder; an empty one when that was never written."""
-    try:
-        return Machine.from_json(json.loads((path / ENVIRONMENT).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, AttributeError):
-        return Machine()
-
 
 def training_of(values: Mapping[str, Any]) -> Training:
     """What `dataclasses.asdict` gave of one."""
     origin = values["origin"]
-    return Training(**{**values, "recipe": Recipe(**values["recipe"]), "origin": Origin(**origin) if origin else None})
+    return checked(
+        Training(**{**values, "recipe": Recipe(**values["recipe"]), "origin": Origin(**origin) if origin else None})
+    )

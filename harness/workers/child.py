@@ -7,31 +7,39 @@ that the parent opened as standard output; answers go through the socket FD.
 from __future__ import annotations
 
 import importlib
+import socket
 import sys
 import time
-from multiprocessing.connection import Connection
 from typing import Any
 
 from harness.workers.failure import failure
 from harness.workers.limits import die_with_parent, restrict
 from harness.workers.messages import Ready, Request, Session, Start
+from harness.workers.wire import Wire
 
 
 def main() -> None:
     """Answer requests until the parent hangs up."""
     die_with_parent()
-    connection = Connection(int(sys.argv[1]))
+    wire = Wire(socket.socket(fileno=int(sys.argv[1])))
     try:
-        start: Start = connection.recv()
-        restrict(start.threads, start.memory_bytes)
-        session = open_session(start)
-        connection.send(Ready(session.ready, time.process_time()))
-        while True:
-            connection.send(next_answer(session, connection))
+        start: Start = wire.receive()
     except EOFError:
         return
-    except Exception as error:  # Opening failed; whatever it was, the parent gets it in words.
-        connection.send(failure(error))
+    try:
+        restrict(start.threads, start.memory_bytes)
+        session = open_session(start)
+        opened = Ready(session.ready, time.process_time())
+    except BaseException as error:  # Opening failed; whatever it was, the parent gets it in words.
+        send(wire, failure(error))
+        return
+    reply: Any = opened
+    while send(wire, reply):
+        try:
+            request: Request = wire.receive()
+        except EOFError:
+            return
+        reply = answer(session, request)
 
 
 def open_session(start: Start) -> Session:
@@ -40,15 +48,26 @@ def open_session(start: Start) -> Session:
     return getattr(importlib.import_module(module), name)(*start.arguments)
 
 
-def next_answer(session: Session, connection: Connection) -> Any:
-    """The reply to the next request; whatever goes wrong becomes a `Failed`. Raises `EOFError` when there is no more."""
+def answer(session: Session, request: Request) -> Any:
+    """The reply to a request; whatever goes wrong becomes a `Failed`."""
     try:
-        request: Request = connection.recv()
         return session.handlers[type(request)](request)
-    except EOFError:
-        raise
-    except Exception as error:  # A plug-in may raise anything, and its classes may not be found here.
+    except BaseException as error:  # A plug-in may raise anything, and its classes may not be found here.
         return failure(error)
+
+
+def send(wire: Wire, reply: Any) -> bool:
+    """Send a reply, or why it cannot be sent. False when nobody is there to read it."""
+    try:
+        try:
+            wire.send(reply)
+        except OSError:
+            raise
+        except Exception as error:  # It cannot be pickled.
+            wire.send(failure(error))
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
+from harness.workers.cgroup import Groups
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -23,6 +25,20 @@ def restrict(threads: int, memory_bytes: int) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="utf-8")
     except OSError:
         pass
+
+
+MEMORY_SHARE = 0.8
+"""Of the available memory, what the workers may use unless something else is asked for."""
+
+
+def memory_limit(gib: float | None = None) -> int:
+    """Bytes that a worker may allocate: what was asked for, else a share of what is available."""
+    if gib is not None:
+        return int(gib * 2**30)
+    import psutil
+
+    available, left = psutil.virtual_memory().available, Groups().memory_left_bytes()
+    return int(MEMORY_SHARE * (available if left is None else min(available, left)))
 
 
 def die_with_parent() -> None:

@@ -39,6 +39,8 @@ class Request:
 
     STEP: ClassVar[str] = "the request"
     """What is being done meanwhile, for the sentence of a timeout."""
+    REPLY: ClassVar[type] = object
+    """What it is answered by where nothing goes wrong."""
 
 
 @dataclass(frozen=True)

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from harness.errors import Status
+from harness.errors.text import lines, one_line
+from harness.workers import caches, strays
 from harness.workers.failure import OUT_OF_MEMORY
 from harness.workers.messages import Failed, Ready, Request, Start
+from harness.workers.watch import OverLimitError, Watch
+from harness.workers.wire import GarbledError, Wire
 
 MOST_PRINTED = 2000
 """Characters of what a process has printed that a record keeps."""
@@ -27,6 +33,11 @@ LAST_LINES, LAST_CHARACTERS = 5, 400
 
 QUIET_SHARE = 0.05
 """A worker counts as asleep when it uses less than this share of one core."""
+
+_ALIVE: set[int] = set()
+"""The numbers of the workers of this process."""
+_STARTING = threading.Lock()
+"""Held while one is started: until its number is known it would be taken for a stray."""
 
 _QUIET_WINDOW_S = 0.005
 _QUIET_PATIENCE_S = 0.5
@@ -42,37 +53,43 @@ class Worker:
         """
         paths = os.pathsep.join(dict.fromkeys([*_own_paths(), os.environ.get("PYTHONPATH", "")]))
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
+        # It is cut while it is written to, and what follows belongs to its end.
+        fcntl.fcntl(self._log, fcntl.F_SETFL, fcntl.fcntl(self._log, fcntl.F_GETFL) | os.O_APPEND)
+        self._mark = strays.new_mark()
         self._read_to = 0
         self._unread = ""
         self._kernel_kills = _kernel_kills()
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, _STARTING:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "harness.workers.child", str(theirs.fileno())],
-                env={**os.environ, "PYTHONPATH": paths, **environment},
+                env={**os.environ, **caches.environment(), "PYTHONPATH": paths, **environment, strays.MARK: self._mark},
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=subprocess.STDOUT,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # Ctrl-C is the parent's to handle, and a kill reaches the whole group.
             )
-        self._connection = Connection(ours.detach())
-        self.pid = self._process.pid
+            self.pid = self._process.pid
+            _ALIVE.add(self.pid)
+        self._wire = Wire(ours, os.pidfd_open(self.pid))
+        self._watch = Watch(self.pid, start.memory_bytes, self._log.fileno())
         self._timeout_s = timeout_s
         self._ready: Ready | Failed | None = None
         self._paused = False
-        self._connection.send(start)
+        with contextlib.suppress(OSError):  # Where it is gone already, or stuck: `wait_until_ready` says so.
+            self._wire.send(start, timeout_s)
 
     def __enter__(self) -> Worker:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close() if kind is None else self.kill()
 
     def wait_until_ready(self) -> Ready | Failed:
         """What came of opening the session."""
         if self._ready is None:
-            self._ready = self._answer("loading", self._timeout_s)
+            self._ready = self._answer("loading", Ready, self._timeout_s)
         return self._ready
 
     @property
@@ -83,7 +100,7 @@ class Worker:
     @property
     def alive(self) -> bool:
         """Whether the worker can still be asked."""
-        return not self._connection.closed
+        return not self._wire.closed
 
     def resident_bytes(self) -> int:
         """Resident memory of the process; 0 once it is gone."""
@@ -95,12 +112,14 @@ class Worker:
     def printed(self) -> str:
         """The last of what the process has printed since this was asked before."""
         if not self._log.closed:
-            # Not by its own file position, which the process shares.
+            # Not by its own file position, which the process shares. It was cut where it is shorter than what was read.
+            if os.fstat(self._log.fileno()).st_size < self._read_to:
+                self._read_to = 0
             text = os.pread(self._log.fileno(), 2**20, self._read_to)
             self._read_to += len(text)
             self._unread += text.decode(errors="replace")
-        unread, self._unread = self._unread[-MOST_PRINTED:].strip(), ""
-        return unread
+        unread, self._unread = self._unread[-MOST_PRINTED:], ""
+        return "\n".join(line for line in lines(unread) if line)
 
     def ask(self, request: Request, timeout_s: float) -> Any:
         """Send a request and wait for the reply. A worker that is late is killed; one that died is a `Failed` too."""
@@ -108,20 +127,39 @@ class Worker:
         if isinstance(ready, Failed):
             return ready
         self._continue()
+        self._watch.begin()
         try:
-            self._connection.send(request)
+            self._wire.send(request, timeout_s)
+        except TimeoutError:
+            return self._late(request.STEP, timeout_s)
         except OSError:
             return self._exit_reason()
-        return self._answer(request.STEP, timeout_s)
+        return self._answer(request.STEP, request.REPLY, timeout_s)
 
-    def _answer(self, step: str, timeout_s: float) -> Any:
+    def _answer(self, step: str, kind: type, timeout_s: float) -> Any:
         try:
-            if not self._connection.poll(timeout_s):
-                self.kill()
-                return Failed(Status.TIMEOUT, f"no answer within {timeout_s:g} s; {step} was stopped")
-            return self._connection.recv()
+            reply = self._wire.receive(timeout_s, self._watch.look)
+            self._watch.look()
+        except OverLimitError as error:
+            self.kill()
+            return Failed(Status.OUT_OF_MEMORY, str(error))
+        except TimeoutError:
+            return self._late(step, timeout_s)
+        except GarbledError as error:
+            self.kill()
+            return Failed(Status.CRASHED, f"{step}: {error}; something wrote into the socket of the process")
         except (EOFError, OSError):
             return self._exit_reason()
+        if isinstance(reply, Failed):
+            return dataclasses.replace(reply, status=Status(reply.status), reason=one_line(str(reply.reason)))
+        if not isinstance(reply, kind):
+            self.kill()
+            return Failed(Status.CRASHED, f"{step} was answered by a {type(reply).__name__} in place of a {kind.__name__}")
+        return reply
+
+    def _late(self, step: str, timeout_s: float) -> Failed:
+        self.kill()
+        return Failed(Status.TIMEOUT, f"no answer within {timeout_s:g} s; {step} was stopped")
 
     def wait_until_idle(self) -> bool:
         """Wait until the worker has stopped using the processor, thread pools included; False if it never does.
@@ -165,20 +203,28 @@ class Worker:
     def close(self) -> None:
         """Hang up, and end the process if it does not end by itself."""
         self._continue()
-        if not self._connection.closed:
-            self._connection.close()
+        self._wire.close()
         try:
             self._process.wait(timeout=2)
         except subprocess.TimeoutExpired:
             pass
         self.kill()
 
+    def terminate(self) -> None:
+        """End the process, from another thread than the one that asks it: that one is told how it ended."""
+        self._signal(signal.SIGKILL)
+
     def kill(self) -> None:
         """End the worker and whatever it started, at once."""
+        if self._log.closed:
+            return
         self._signal(signal.SIGKILL)
         self._process.wait()
-        if not self._connection.closed:
-            self._connection.close()
+        with _STARTING:
+            _ALIVE.discard(self.pid)
+            strays.end(self._mark, _ALIVE)
+        self._watch.tidy()
+        self._wire.close()
         self._unread = self.printed()
         self._log.close()
 
@@ -198,8 +244,8 @@ class Worker:
 
     def _last_lines(self) -> str:
         size = os.fstat(self._log.fileno()).st_size
-        lines = os.pread(self._log.fileno(), 4096, max(0, size - 4096)).decode(errors="replace").split("\n")
-        said = " / ".join([line.strip() for line in lines if line.strip()][-LAST_LINES:])
+        last = lines(os.pread(self._log.fileno(), 4096, max(0, size - 4096)).decode(errors="replace"))
+        said = " / ".join([line.strip() for line in last if line.strip()][-LAST_LINES:])
         return said if len(said) <= LAST_CHARACTERS else "…" + said[-LAST_CHARACTERS:]
 
 

@@ -159,10 +159,7 @@ def test_a_folder_without_permission(harness, tiny):
 
 def test_a_missing_command_or_option_is_explained(harness):
     for arguments in ([], ["rum"], ["run", "--timeout", "-1"], ["run", "--dtype", "float8"], ["run", "--threads", "0"]):
-        done = harness(*arguments)
-        assert done.returncode == 2
-        assert "usage: python -m harness" in done.stderr
-        assert "Traceback" not in done.stderr
+        assert "--help` shows what there is" in complaint(harness(*arguments))
 
 
 def test_plugins_of_the_suite_are_loadable(harness):

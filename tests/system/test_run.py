@@ -136,7 +136,7 @@ def stuck_run(harness):
     )  # fmt: skip
     journal = harness.folder / "out/journal.jsonl"
     deadline = time.monotonic() + PATIENCE_S
-    while not (journal.exists() and journal.read_text().count('{"cell"') == 2):
+    while not (journal.exists() and journal.read_text().count('"cell": {') == 2):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -21,7 +21,7 @@ ROOMS = {
     "conformance": ENGINE,
     "analysis": {"errors", "records"},
     "report": {"errors", "records", "analysis"},
-    "data": {"errors"},
+    "data": {"errors", "records"},
     "models": ENGINE | {"measure", "data", "layers"},
     "runs": ENGINE | {"measure", "models", "analysis"},
     "tasks": ENGINE | {"data", "layers", "report"},
@@ -31,7 +31,7 @@ ROOMS = {
 
 FILES = {
     "__main__": {"cli"},
-    "cli": {"commands", "errors", ""},
+    "cli": {"commands", "errors", "workers", ""},
     "masks": {"problem"},
     "multi_head": {"operators"},
     "problem": {"operators"},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,15 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError, unknown_name
+from harness.errors.text import said_by
 from harness.measure.plan import Effort
 from harness.operators.attention.operator import ATTENTION
 from harness.operators.base import Operator
 from harness.operators.multi_head.operator import MULTI_HEAD
 from harness.operators.problem import Problem
+from harness.records.files import read_whole
 
 OPERATORS = {operator.name: operator for operator in (ATTENTION, MULTI_HEAD)}
 BUILT_IN = {name: Path(__file__).with_name(f"{name}.toml") for name in OPERATORS}
 """Files of presets, by the operator whose problems they hold."""
+
+MOST_PROBLEMS = 10_000
+"""Of a set: a run of more would take weeks."""
+
+_NAME = re.compile(r"\w[\w.+-]{0,79}")
 
 
 @dataclass(frozen=True)
@@ -76,17 +85,18 @@ def from_file(path: Path, operators: Sequence[Operator] = (ATTENTION,), default:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(read_whole(path).decode())
     except OSError as error:
         raise UserError(f"cannot read the problems in {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # Numbers of thousands of digits, and tables in a thousand tables, too.
+        raise UserError(f"{path} is not TOML: {said_by(error)}") from None
 
 
 def _preset(
     name: str, table: Any, where: str, operators: Sequence[Operator] = (ATTENTION,), default: Operator = ATTENTION
 ) -> Preset:
+    if not _NAME.fullmatch(name):  # A folder is called by it.
+        raise UserError(f"{where}: a set of problems is called by letters, digits and any of _ . + -, not {name!r}")
     entries = table.get("problems") if isinstance(table, dict) else None
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise UserError(f"{where}, [{name}]: needs problems, each as [[{name}.problems]]")
@@ -95,6 +105,9 @@ def _preset(
         keys = "description, source, operator, effort, problems"
         raise UserError(f"{where}, [{name}]: unknown key {min(unknown)}; known are {keys}")
     operator = _operator(table.get("operator", default.name), operators, f"{where}, [{name}]")
+    for key in ("description", "source"):
+        if not isinstance(table.get(key, ""), str):
+            raise UserError(f"{where}, [{name}]: {key} must be a text, not {table[key]!r}")
     given = table.get("effort", {})
     if not isinstance(given, dict):
         raise UserError(f"{where}, [{name}], effort: must be a table such as {{ rounds = 10 }}, not {given!r}")
@@ -113,6 +126,8 @@ def _preset(
         except UserError as error:
             raise UserError(f"{where}, [{name}], problem {number}: {error}") from None
     distinct = tuple(dict.fromkeys(problems))
+    if len(distinct) > MOST_PROBLEMS:
+        raise UserError(f"{where}, [{name}]: {len(distinct):,} problems, and a set may have {MOST_PROBLEMS:,}")
     return Preset(name, table.get("description", ""), table.get("source", ""), distinct, effort, operator)
 
 
@@ -135,6 +150,8 @@ def _expand(entry: dict[str, Any], operator: Operator) -> list[Problem]:
         if value == []:
             raise UserError(f"{key} is an empty list, which stands for no problem at all")
     varied = {key: value if _is_sweep(key, value, operator) else [value] for key, value in entry.items()}
+    if (count := math.prod(map(len, varied.values()))) > MOST_PROBLEMS:
+        raise UserError(f"its lists stand for {count:,} problems, and a set may have {MOST_PROBLEMS:,}")
     return [_problem(dict(zip(varied, values, strict=True)), operator) for values in itertools.product(*varied.values())]
 
 

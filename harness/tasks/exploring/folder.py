@@ -6,13 +6,14 @@ import dataclasses
 import json
 from pathlib import Path
 
-from harness.errors import UserError
-from harness.records.files import write_whole
+from harness.errors import UserError, describe
+from harness.records.files import read_whole, write_whole
 from harness.records.machine import Machine
+from harness.records.stored import ENVIRONMENT, machine_of
 from harness.records.strict_json import dumps
 from harness.tasks.catalogue import RECALL, task
 from harness.tasks.exploring.space import Space
-from harness.tasks.plan import ENVIRONMENT, Training, machine_of, training_of
+from harness.tasks.plan import Training, training_of
 from harness.tasks.recipe import Recipe
 
 SPACE = "space.json"
@@ -40,7 +41,7 @@ class ExploreFolder:
                 "sampler": sampler,
                 "halving": halving,
             }
-            (path / SPACE).write_text(dumps(text, indent=1) + "\n", encoding="utf-8")
+            write_whole(path / SPACE, dumps(text, indent=1) + "\n")
         except OSError as error:
             raise UserError(f"cannot write the folder {path}: {error.strerror}") from None
         return cls(path, attention, space, sampler, halving)
@@ -49,13 +50,13 @@ class ExploreFolder:
     def open(cls, path: Path) -> ExploreFolder:
         """The search in a folder. Raises `UserError` when there is none that can be read."""
         try:
-            read = json.loads((path / SPACE).read_text(encoding="utf-8"))
+            read = json.loads(read_whole(path / SPACE))
             space = Space(Recipe.from_json(read["recipe"]), read["values"], read["seeds"])
             return cls(path, training_of(read["attention"]), space, read["sampler"], read["halving"])
         except OSError as error:
             raise UserError(f"{path} holds no search: {SPACE}: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path / SPACE} is not of this version: {error}") from None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise UserError(f"{path / SPACE} is not of this version: {describe(error)}") from None
 
     @property
     def compares_lengths(self) -> bool:

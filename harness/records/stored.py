@@ -1,0 +1,20 @@
+"""The machine that is recorded in a folder, of a run, of trainings or of a search."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from harness.records.files import read_whole
+from harness.records.machine import Machine
+from harness.records.typed import checked
+
+ENVIRONMENT = "environment.json"
+
+
+def machine_of(path: Path) -> Machine:
+    """The machine and the versions as they were found; an empty one when that was never written, or is damaged."""
+    try:
+        return checked(Machine.from_json(json.loads(read_whole(path / ENVIRONMENT))))
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        return Machine()

@@ -1,0 +1,60 @@
+"""Carries out attacks for some time, prints what got through, and writes docs/reliability.md where that is asked for."""
+
+import argparse
+import random
+import sys
+import time
+
+from tests.attacks.kind import ROOT, Kind, scene
+from tests.attacks.kinds import KINDS
+
+PAGE = ROOT / "docs" / "reliability.md"
+BEGIN, END = "<!-- attacks -->", "<!-- end of attacks -->"
+
+
+def carried_out(kind: Kind, number: int) -> str:
+    """One attack: the number decides what it does, so that it can be repeated."""
+    with scene() as found:
+        try:
+            return kind.attack(found, random.Random(f"{kind.name} {number}"))
+        except Exception as error:  # An attack that breaks the attacker got through, too.
+            return f"{type(error).__name__}: {error}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.attacks", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0, help="in all (10)")
+    parser.add_argument("--kind", action="append", help="only this kind; may be repeated")
+    parser.add_argument("--number", type=int, help="only this attack of it")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first attack (0)")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/reliability.md")
+    given = parser.parse_args()
+    kinds = [kind for kind in KINDS if not given.kind or kind.name in given.kind]
+    rows, failed = [], 0
+    for kind in kinds:
+        seconds = 60 * given.minutes * kind.share / sum(one.share for one in kinds)
+        tried = passed = 0
+        until = time.monotonic() + seconds
+        number = given.first if given.number is None else given.number
+        while time.monotonic() < until or not tried:
+            said = carried_out(kind, number)
+            tried, passed = tried + 1, passed + (not said)
+            if said:
+                print(f"{kind.name}, number {number}: {said}", flush=True)
+            if given.number is not None:
+                break
+            number += 1
+        failed += tried - passed
+        rows.append((kind, tried, passed))
+        print(f"{kind.name}: {passed} of {tried}", flush=True)
+    if given.write:
+        lines = ["| attack | tried | passed | what holds |", "|:--|--:|--:|:--|"]
+        lines += [f"| {kind.name} | {tried:,} | {passed:,} | {kind.promise} |" for kind, tried, passed in rows]
+        head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+        tail = rest.partition(END)[2]
+        PAGE.write_text(head + BEGIN + "\n" + "\n".join(lines) + "\n" + END + tail, encoding="utf-8")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

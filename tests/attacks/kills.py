@@ -1,0 +1,101 @@
+"""Kills at any moment: of the command, of a worker, or of both. Going on loses nothing and measures nothing twice."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+from tests.attacks.folders import PROBLEMS
+from tests.attacks.kind import Scene, orderly
+
+IMPLEMENTATIONS = ("numpy", "numpy-online", "naive-loops")
+
+LONGEST_S = 6.0
+"""A run takes about so long."""
+
+_SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGSEGV)
+
+
+def resumed(scene: Scene, draw: random.Random) -> str:
+    """A run is killed once or twice, somewhere, and gone on with."""
+    scene.write("tiny.toml", PROBLEMS.replace("memory = false", "memory = true"))
+    command: tuple[object, ...] = ("run", "--impl", ",".join(IMPLEMENTATIONS), "--problems", "tiny.toml", "--out", "run")
+    finished: list[dict] = []
+    for _ in range(draw.choice((1, 1, 2))):
+        if said := _killed(scene, command, draw):
+            return said
+        before, finished = finished, _cells(scene.folder / "run")
+        if finished[: len(before)] != before:
+            return "a record that was finished has changed"
+        if (scene.folder / "run" / "plan.json").exists():
+            command = ("run", "--resume", "run")
+    done = scene.run(*command)
+    if said := orderly(done):
+        return said
+    cells = _cells(scene.folder / "run")
+    if cells[: len(finished)] != finished:
+        return "a record that was finished has changed"
+    wanted = {(name, f"b1h1q{n}k{n}d8-f32") for name in IMPLEMENTATIONS for n in (8, 16)}
+    counts = Counter((cell["implementation"], cell["problem"]["name"]) for cell in cells)
+    statuses = {cell["status"] for cell in cells} - {"ok", "crashed"}
+    if set(counts) != wanted or max(counts.values()) > 1 or statuses:
+        return f"not every cell was measured once: {counts}, {statuses}; {done.whole}"
+    return left(scene)
+
+
+def _killed(scene: Scene, command: tuple[object, ...], draw: random.Random) -> str:
+    """Start it, and send signals to it or its workers after some time. Says what was wrong with how it ended."""
+    process = scene.start(*command)
+    time.sleep(draw.random() * LONGEST_S)
+    who, number = draw.choice(("command", "worker", "both", "group")), draw.choice(_SIGNALS)
+    workers = _workers(process.pid)
+    if who in ("worker", "both") and workers:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(draw.choice(workers), signal.SIGKILL)
+    if who in ("command", "both", "group"):
+        for _ in range(draw.choice((1, 1, 2, 8))):
+            with contextlib.suppress(ProcessLookupError):
+                (os.killpg if who == "group" else os.kill)(process.pid, number)
+    start = time.monotonic()
+    out, err = process.communicate(timeout=120)
+    took = time.monotonic() - start
+    orderly_end = number not in (signal.SIGKILL, signal.SIGSEGV) and who != "worker"
+    if orderly_end and process.returncode == 128 + number:
+        if took > 2.5:
+            return f"{number.name} to the {who} took {took:.1f} s"
+        if (scene.folder / "run" / "plan.json").exists() and "--resume" not in out and "run's folder" in out:
+            return f"{number.name} to the {who}: the way to go on was not said: {out[-300:]!r} {err[-300:]!r}"
+    if "Traceback" in out + err:
+        return f"{number.name} to the {who}: {out[-300:]!r} {err[-900:]!r}"
+    return ""
+
+
+def _workers(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
+    return []
+
+
+def _cells(folder: Path) -> list[dict]:
+    """The records of cells in the journal that are whole, memory and warnings apart."""
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for line in (folder / "journal.jsonl").read_bytes().splitlines():
+            with contextlib.suppress(ValueError):
+                found += [entry["cell"]] if "cell" in (entry := json.loads(line)) else []
+    return found
+
+
+def left(scene: Scene) -> str:
+    """Processes that were started in the scene's folder and are still there."""
+    time.sleep(0.05)
+    here, left = str(scene.folder), []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/{name}/cwd") == here:
+                left.append(Path(f"/proc/{name}/cmdline").read_bytes().replace(b"\0", b" ").decode()[:80])
+    return f"left behind: {left}" if left else ""

@@ -1,0 +1,24 @@
+"""Every kind of attack."""
+
+from tests.attacks import folders, kills, nonsense, plugins, surroundings
+from tests.attacks.kind import Kind
+
+SENTENCE = "one sentence, exit status 2, nothing made"
+
+KINDS = (
+    Kind("nonsense options", SENTENCE, nonsense.option, share=0.5, in_ci=150),
+    Kind("nonsense problems", SENTENCE, nonsense.problems, share=0.5, in_ci=150),
+    Kind(
+        "a journal with a flipped bit", "no other number is reported, and the other lines are", folders.flipped_bit, 0.5, 40
+    ),
+    Kind("a journal that ends anywhere", "what was whole is reported", folders.cut_journal, 0.5, 40),
+    Kind("damaged folders", "a report or one sentence, never a traceback", folders.damaged, 1.0, 60),
+    Kind("kills", "gone on with, every cell once, nothing left behind", kills.resumed, 4.0, 4),
+    Kind("plug-ins that misbehave", "a status with a reason; the others are measured", plugins.behaviour, 3.0, 6),
+    Kind("plug-ins that misbehave when imported", "one sentence, or a row", plugins.importing, 1.0, 4),
+    Kind("declarations that say nonsense", "one sentence, or a row with a reason", plugins.declaration, 1.0, 4),
+    Kind("names", SENTENCE, plugins.name, 0.5, 4),
+    Kind("terminals and locales", "nothing measured is lost", surroundings.output, 1.0, 4),
+    Kind("full disks", "one sentence; goes on when there is room", surroundings.full_disk, 1.0, 3),
+    Kind("users without a place to write", "what can run runs", surroundings.poor, 1.0, 1),
+)

@@ -1,0 +1,12 @@
+"""Some attacks of every kind; `python -m tests.attacks` carries out as many as one likes."""
+
+import pytest
+
+from tests.attacks.__main__ import carried_out
+from tests.attacks.kinds import KINDS
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_nothing_gets_through(kind):
+    found = [said for number in range(kind.in_ci) if (said := carried_out(kind, number))]
+    assert not found, "\n".join(found)
