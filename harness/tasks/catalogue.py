@@ -58,7 +58,7 @@ _SENTENCES = _recipe(
     layers=1, width=128, heads=4, batch=64, steps=1000, longest=64, vocabulary=8000, learning_rate=2e-3, dropout=0.4
 )
 _RECALL = _recipe(
-    layers=2, width=64, heads=1, inner=0, batch=64, steps=1500, longest=64, vocabulary=128, learning_rate=3e-3, dropout=0.0,
+    layers=2, width=64, heads=1, inner=0, batch=64, steps=2000, longest=32, vocabulary=128, learning_rate=3e-3, dropout=0.0,
     smoothing=0.0, patience=10,
 )  # fmt: skip
 
@@ -141,7 +141,10 @@ TASKS = {
             data=recall.KINDS,
             recipe=_RECALL,
             recipes=(
-                (recall.ZOOLOGY, dataclasses.replace(_RECALL, batch=128, steps=4000, vocabulary=8192, weight_decay=0.1)),
+                (
+                    recall.ZOOLOGY,
+                    dataclasses.replace(_RECALL, batch=128, steps=4000, longest=64, vocabulary=8192, weight_decay=0.1),
+                ),
             ),
         ),
         Task(

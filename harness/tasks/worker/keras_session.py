@@ -45,7 +45,7 @@ class Positions(keras.layers.Layer):
         self.longest = longest
 
     def build(self, shape: Any) -> None:
-        self.positions = self.add_weight(shape=(self.longest, shape[-1]), initializer="random_normal", name="positions")
+        self.positions = self.add_weight(shape=(self.longest, shape[-1]), initializer=_normal(shape[-1]), name="positions")
 
     def call(self, x: Any) -> Any:
         return x + self.positions[: keras.ops.shape(x)[1]]
@@ -77,7 +77,7 @@ def classifier(recipe: Recipe, tokens: int, classes: int) -> keras.Model:
     keras.utils.set_random_seed(recipe.seed)
     words = keras.Input((None,), dtype="int32")
     seen = Seen()(words)
-    x = keras.layers.Embedding(tokens, recipe.width)(words)
+    x = keras.layers.Embedding(tokens, recipe.width, embeddings_initializer=_normal(recipe.width))(words)
     x = keras.layers.Dropout(recipe.dropout)(Positions(-(-recipe.longest // STEP) * STEP)(x))
     for _ in range(recipe.layers):
         y = keras.layers.LayerNormalization()(x)
@@ -88,6 +88,11 @@ def classifier(recipe: Recipe, tokens: int, classes: int) -> keras.Model:
             x = x + keras.layers.Dropout(recipe.dropout)(keras.layers.Dense(recipe.width)(y))
     x = MeanOfTokens()([keras.layers.LayerNormalization()(x), seen])
     return keras.Model(words, keras.layers.Dense(classes)(keras.layers.Dropout(recipe.dropout)(x)))
+
+
+def _normal(width: int) -> keras.initializers.Initializer:
+    """As in `networks.Embedding`; what Keras draws unless told otherwise is three times as small."""
+    return keras.initializers.RandomNormal(stddev=width**-0.5)
 
 
 class KerasSession:
