@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.commands import options
 from harness.errors import UserError
 from harness.plugins.registry import discover
+from harness.records.lock import owned
 from harness.workers.processors import usable
 
 if TYPE_CHECKING:
@@ -109,31 +110,36 @@ def _fitting(recipe: Any, fixed: dict[str, Any], values: dict[str, list[Any]]) -
 
 
 def _carry_out(folder: ExploreFolder, given: argparse.Namespace) -> bool:
+    import shlex
     import time
 
     from harness.report.terminal import Output
     from harness.runs.environment import machine
     from harness.tasks.exploring import report
     from harness.tasks.exploring.display import Display
+    from harness.tasks.exploring.folder import SPACE
     from harness.tasks.exploring.search import Search
 
     threads, console = given.threads or usable(), Output()
     minutes = given.minutes or 10.0
-    search = Search(folder)
-    folder.write_machine(machine(threads))
-    console.print(
-        f"{folder.space.combinations} combinations, {folder.space.seeds} seeds, {minutes:g} minutes at most; "
-        f"the folder is {folder.path}",
-        soft_wrap=True,
-    )
-    try:
-        with Display(console, folder.space, minutes * 60) as display:
-            search.run(folder.attention, threads, time.monotonic() + minutes * 60, display.tried)
-    except KeyboardInterrupt:
-        console.print(f"Interrupted. To go on: python -m harness explore --resume {folder.path}", soft_wrap=True)
-        raise
-    finally:
-        report.write(folder, search.study)
+    resume = f"python -m harness explore --resume {shlex.quote(str(folder.path))}"
+    with owned(folder.path / SPACE):
+        search = Search(folder)
+        folder.write_machine(machine(threads))
+        console.print(
+            f"{folder.space.combinations} combinations, {folder.space.seeds} seeds, {minutes:g} minutes at most; "
+            f"the folder is {folder.path}",
+            soft_wrap=True,
+        )
+        try:
+            with Display(console, folder.space, minutes * 60) as display:
+                search.run(folder.attention, threads, time.monotonic() + minutes * 60, display.tried)
+        except BaseException as stop:
+            ended = "Interrupted" if isinstance(stop, KeyboardInterrupt) else "Ended early"
+            console.print(f"{ended}. To go on: {resume}", soft_wrap=True, highlight=False)
+            raise
+        finally:
+            report.write(folder, search.study)
     report.print_to(console, folder, search.study)
     console.print(f"\nThe report is in {folder.path}: report.md, results.csv", soft_wrap=True)
     return bool(search.study.get_trials(states=(report.COMPLETE,)))

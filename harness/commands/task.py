@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.commands import options
 from harness.errors import UserError
 from harness.plugins.registry import discover
+from harness.records.lock import owned
 from harness.workers.processors import usable
 
 if TYPE_CHECKING:
@@ -200,17 +202,21 @@ def _carry_out(folder: TaskFolder, given: argparse.Namespace) -> bool:
     from harness.runs.environment import machine
     from harness.tasks import report, summary
     from harness.tasks.display import Display
+    from harness.tasks.plan import PLAN
     from harness.tasks.training import train
 
     threads, console = _threads(given), Output()
-    folder.write_machine(machine(threads))
-    console.print(f"{len(folder.trainings)} trainings; the run's folder is {folder.path}", soft_wrap=True)
-    try:
-        with Display(console) as display:
-            train(folder, threads, display)
-    except KeyboardInterrupt:
-        console.print(f"Interrupted. To go on: python -m harness task --resume {folder.path}", soft_wrap=True)
-        raise
+    resume = f"python -m harness task --resume {shlex.quote(str(folder.path))}"
+    with owned(folder.path / PLAN):
+        folder.write_machine(machine(threads))
+        console.print(f"{len(folder.trainings)} trainings; the run's folder is {folder.path}", soft_wrap=True)
+        try:
+            with Display(console) as display:
+                train(folder, threads, display)
+        except BaseException as stop:
+            ended = "Interrupted" if isinstance(stop, KeyboardInterrupt) else "Ended early"
+            console.print(f"{ended}. To go on: {resume}", soft_wrap=True, highlight=False)
+            raise
     found = summary.table(folder)
     folder.write_text(report.TABLE, found.to_csv(index=False))
     folder.write_text(report.REPORT, report.markdown(folder))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,7 +86,11 @@ class TaskFolder:
         """Start a run in a folder that does not exist or is empty. Raises `UserError` for any other."""
         try:
             if path.is_dir() and any(path.iterdir()):
-                held = f"; to go on: python -m harness task --resume {path}" if (path / PLAN).exists() else "; name another"
+                held = (
+                    f"; to go on: python -m harness task --resume {shlex.quote(str(path))}"
+                    if (path / PLAN).exists()
+                    else "; name another"
+                )
                 raise UserError(f"{path} is not empty, and nothing in it will be overwritten{held}")
             path.mkdir(parents=True, exist_ok=True)
             plan = {"trainings": [dataclasses.asdict(one) for one in trainings], **notes}

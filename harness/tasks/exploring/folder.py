@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 
 from harness.errors import UserError, describe
@@ -30,7 +31,11 @@ class ExploreFolder:
         """Start a search in a folder that does not exist or is empty. Raises `UserError` for any other."""
         try:
             if path.is_dir() and any(path.iterdir()):
-                held = f"; to go on: python -m harness explore --resume {path}" if (path / SPACE).exists() else ""
+                held = (
+                    f"; to go on: python -m harness explore --resume {shlex.quote(str(path))}"
+                    if (path / SPACE).exists()
+                    else ""
+                )
                 raise UserError(f"{path} is not empty, and nothing in it will be overwritten{held}")
             path.mkdir(parents=True, exist_ok=True)
             text = {
