@@ -39,7 +39,7 @@ class Torch(Framework):
 
     def settings(self) -> dict[str, str]:
         found = {
-            "torch": self._torch.__version__,
+            "torch": str(self._torch.__version__),  # It is of a class of its own.
             "threads": str(self._torch.get_num_threads()),
             "float32_matmul_precision": self._torch.get_float32_matmul_precision(),
             "vectors": self._torch.backends.cpu.get_cpu_capability(),

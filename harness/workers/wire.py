@@ -21,6 +21,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from harness.errors.text import said_by
+
 MOST_BYTES = 2**32
 """Of a message: more than the outputs of any problem that is verified whole."""
 
@@ -98,7 +100,7 @@ class Wire:
         try:
             return _Replies(io.BytesIO(data)).load()
         except Exception as error:  # Of pickle's, and of the constructors of what it was given.
-            raise GarbledError(f"what it sent cannot be read: {type(error).__name__}") from None
+            raise GarbledError(f"what it sent cannot be read: {said_by(error) or type(error).__name__}") from None
 
     def _read(self, count: int, until: float | None) -> bytes:
         data = bytearray()  # Grows with what comes, and not with what was announced.

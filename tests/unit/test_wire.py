@@ -52,6 +52,7 @@ class Calls:
         b"x" * 10**6,
         True,
     ],
+    ids=["ready", "accuracy", "arrays", "long", "true"],
 )
 def test_replies_come_through(ends, reply):
     wire, theirs, _ = ends
