@@ -63,7 +63,7 @@ def block() -> str:
 def same_curve() -> str:
     """The run with a wrong kernel: its picture, and what its report says in words."""
     folder = TaskFolder.open(RUNS / SAME_CURVE)
-    said = words(over_seeds(table(folder)), folder.trainings[0].subject)
+    said = words(over_seeds(table(folder)), folder)
     link = f"results/tasks/{SAME_CURVE}"
     return "\n".join(
         [f"![Loss over steps]({link}/{PICTURE})", "", f"[The run]({link}/report.md):", "", *(f"- {one}" for one in said)]

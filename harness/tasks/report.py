@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def markdown(folder: TaskFolder) -> str:
     lines = [f"# {recipe.task}: {recipe.data}", "", sizes(folder), ""]
     if len(found):
         lines += [shown(found).to_markdown(index=False, disable_numparse=True), ""]
-    lines += [f"- {line}" for line in words(found, folder.trainings[0].subject)]
+    lines += [f"- {line}" for line in words(found, folder)]
     lines += ["", f"![Loss over steps]({PICTURE})", "", "Recipe:", ""]
     lines += [f"- {name}: {value}" for name, value in recipe.to_json().items()]
     return "\n".join(lines) + "\n"
@@ -97,8 +98,10 @@ def sizes(folder: TaskFolder) -> str:
     )
 
 
-def words(found: pd.DataFrame, first: str) -> list[str]:
-    """What the table says, in sentences; `first` is what others are compared with."""
+def words(found: pd.DataFrame, folder: TaskFolder) -> list[str]:
+    """What the table of `over_seeds` says, in sentences; others are compared with the first training."""
+    first = folder.trainings[0].subject
+    plugins = {one.subject: one.origin.location for one in folder.trainings if one.origin and one.origin.kind == "file"}
     measured, floors = found[found.status == "ok"], found[found.status == BASELINE]
     said = []
     for name in scores(found):
@@ -106,10 +109,11 @@ def words(found: pd.DataFrame, first: str) -> list[str]:
             said.append(_beside(name, measured, floors))
     said += _between(measured, first)
     for row in measured[measured.apart_roundings > ADMITTED].itertuples():
+        plugin = f" --plugin {shlex.quote(plugins[row.name])}" if row.name in plugins else ""
         said.append(
             f"{row.name} learns along another curve, {row.apart_nats:.2g} nats apart within {STEPS} steps: more than "
             "rounding explains. Its scores do not tell whether it is right; "
-            f"`python -m harness check --impl {row.name}` does."
+            f"`python -m harness check --impl {row.name}{plugin}` does."
         )
     return said + [f"{row.name}: {row.reason}" for row in found.itertuples() if isinstance(row.reason, str) and row.reason]
 
@@ -181,5 +185,5 @@ def print_to(console: Console, folder: TaskFolder) -> None:
         for row in rows.itertuples(index=False):
             drawn.add_row(*map(str, row))
         console.print(drawn)
-    for line in words(found, folder.trainings[0].subject):
+    for line in words(found, folder):
         console.print(line, soft_wrap=True, highlight=False)
