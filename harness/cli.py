@@ -32,7 +32,7 @@ from harness.commands import (
 )
 from harness.errors import UserError
 from harness.errors.text import one_line
-from harness.workers import strays
+from harness.workers import scratch, strays
 
 MOST_SAID = 2000
 """Characters of a sentence for the terminal."""
@@ -58,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(words)
     strays.adopt()
     strays.sweep()
+    scratch.sweep()
     for number in STOPPING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # As nohup(1) has it.
             signal.signal(number, _stop)

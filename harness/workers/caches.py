@@ -6,8 +6,9 @@ from __future__ import annotations
 import functools
 import os
 import pwd
-import tempfile
 from pathlib import Path
+
+from harness.workers import scratch
 
 FOLDER = "attention-harness"
 
@@ -64,6 +65,4 @@ def _writable_place() -> Path:
                 continue
             if os.access(path, os.W_OK):
                 return path
-    path = Path(tempfile.gettempdir()) / f"{FOLDER}-{os.getuid()}"
-    path.mkdir(mode=0o700, exist_ok=True)
-    return path
+    return scratch.of_user()

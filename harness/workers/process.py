@@ -19,7 +19,7 @@ from typing import Any
 
 from harness.errors import Status
 from harness.errors.text import lines, one_line
-from harness.workers import caches, strays
+from harness.workers import caches, scratch, strays
 from harness.workers.failure import OUT_OF_MEMORY
 from harness.workers.messages import Failed, Ready, Request, Start
 from harness.workers.watch import OverLimitError, Watch
@@ -63,7 +63,14 @@ class Worker:
         with theirs, _STARTING:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "harness.workers.child", str(theirs.fileno())],
-                env={**os.environ, **caches.environment(), "PYTHONPATH": paths, **environment, strays.MARK: self._mark},
+                env={
+                    **os.environ,
+                    **caches.environment(),
+                    **scratch.environment(self._mark),
+                    "PYTHONPATH": paths,
+                    **environment,
+                    strays.MARK: self._mark,
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=subprocess.STDOUT,
@@ -224,6 +231,7 @@ class Worker:
             _ALIVE.discard(self.pid)
             strays.end(self._mark, _ALIVE)
         self._watch.tidy()
+        scratch.remove(self._mark)
         self._wire.close()
         self._unread = self.printed()
         self._log.close()

@@ -6,10 +6,10 @@ import contextlib
 import fcntl
 import math
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from harness.workers import scratch
 from harness.workers.cgroup import Groups
 
 
@@ -72,7 +72,7 @@ def claimed(threads: int) -> Iterator[str]:
 def _is_taken(cpu: int) -> bool:
     lock = _lock(cpu)
     if lock is None:
-        return _path(cpu).exists()
+        return _exists(cpu)
     os.close(lock)
     return False
 
@@ -80,8 +80,7 @@ def _is_taken(cpu: int) -> bool:
 def _lock(cpu: int) -> int | None:
     """A descriptor that holds the lock of a CPU; None where another process holds it, or no lock can be had."""
     try:
-        _path(cpu).parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(_path(cpu), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(scratch.of_user() / _name(cpu), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:
         return None
     try:
@@ -92,5 +91,12 @@ def _lock(cpu: int) -> int | None:
     return descriptor
 
 
-def _path(cpu: int) -> Path:
-    return Path(tempfile.gettempdir()) / f"attention-harness-{os.getuid()}" / f"cpu-{cpu}.lock"
+def _name(cpu: int) -> str:
+    return f"cpu-{cpu}.lock"
+
+
+def _exists(cpu: int) -> bool:
+    try:
+        return (scratch.of_user() / _name(cpu)).exists()
+    except OSError:
+        return False

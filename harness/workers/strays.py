@@ -55,9 +55,14 @@ def end(mark: str, own: Collection[int]) -> None:
 def sweep() -> None:
     """End what the workers of commands that were killed have left behind."""
     for pid, mark in _marked():
-        pid_of_owner = mark.partition(".")[0]
-        if pid_of_owner.isdigit() and not mark.startswith(f"{_owner_or_none(int(pid_of_owner))}."):
+        if is_gone(mark):
             _kill(pid)
+
+
+def is_gone(mark: str) -> bool:
+    """Whether the command with a worker of that mark has ended."""
+    pid = mark.partition(".")[0]
+    return pid.isdigit() and not mark.startswith(f"{_owner_or_none(int(pid))}.")
 
 
 def _owner_or_none(pid: int) -> str | None:

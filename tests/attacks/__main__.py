@@ -38,7 +38,7 @@ def main() -> int:
         number = given.first if given.number is None else given.number
         while time.monotonic() < until or not tried:
             said = carried_out(kind, number)
-            tried, passed = tried + 1, passed + (not said)
+            tried, passed = tried + kind.each, passed + (0 if said else kind.each)
             if said:
                 print(f"{kind.name}, number {number}: {said}", flush=True)
             if given.number is not None:

@@ -7,9 +7,12 @@ import random
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from harness.runs.folder import RunFolder
 from tests.attacks.kind import Scene, orderly
+
+GONE = object()
 
 PROBLEMS = """[tiny]
 [tiny.effort]
@@ -119,7 +122,12 @@ def _gone(folder: Path, draw: random.Random) -> str:
 
 
 def _member(folder: Path, draw: random.Random) -> str:
-    """One member of the plan, the machine or a record, at any depth, is of another type, or gone."""
+    value = draw.choice([None, 3, -1, 1.5, "x", "", [], {}, True, [1, 2], {"a": 1}, 10**400, "nan", "\udc80", GONE])
+    return changed_member(folder, draw, value)
+
+
+def changed_member(folder: Path, draw: random.Random, value: Any) -> str:
+    """One member of the plan, the machine or a record, at any depth, has another value, or is `GONE`."""
     name = draw.choice(["plan.json", "environment.json", "journal.jsonl"])
     path = folder / name
     lines = path.read_text(encoding="utf-8").splitlines() if name.endswith("l") else [path.read_text(encoding="utf-8")]
@@ -127,8 +135,7 @@ def _member(folder: Path, draw: random.Random) -> str:
     data = json.loads(lines[number])
     data.pop("crc32", None)  # As in runs that were written before there was one.
     at, key = _place(data, draw)
-    value = draw.choice([None, 3, -1, 1.5, "x", "", [], {}, True, [1, 2], {"a": 1}, 10**400, "nan", "\udc80", "GONE"])
-    if value == "GONE":
+    if value is GONE:
         del at[key]
     else:
         at[key] = value

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -98,4 +99,10 @@ def left(scene: Scene) -> str:
         with contextlib.suppress(OSError):
             if os.readlink(f"/proc/{name}/cwd") == here:
                 left.append(Path(f"/proc/{name}/cmdline").read_bytes().replace(b"\0", b" ").decode()[:80])
-    return f"left behind: {left}" if left else ""
+    if left:
+        return f"left behind: {left}"
+    mine = Path(tempfile.gettempdir()) / f"attention-harness-{os.getuid()}"
+    gone = [
+        name for name in os.listdir(mine) if name.count(".") == 2 and not Path(f"/proc/{name.partition('.')[0]}").exists()
+    ]
+    return f"left among temporary files: {gone}" if gone else ""

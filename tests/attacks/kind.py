@@ -146,6 +146,8 @@ class Kind:
     """Of the time that all kinds have."""
     in_ci: int = 5
     """How many the suite carries out."""
+    each: int = 1
+    """What one of them counts for: how much it tries."""
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """Every kind of attack."""
 
-from tests.attacks import folders, kills, nonsense, plugins, surroundings
+from tests.attacks import folders, fuzz, kills, nonsense, plugins, surroundings
 from tests.attacks.kind import Kind
 
 SENTENCE = "one sentence, exit status 2, nothing made"
@@ -8,11 +8,21 @@ SENTENCE = "one sentence, exit status 2, nothing made"
 KINDS = (
     Kind("nonsense options", SENTENCE, nonsense.option, share=0.5, in_ci=150),
     Kind("nonsense problems", SENTENCE, nonsense.problems, share=0.5, in_ci=150),
+    Kind("any text for an option", SENTENCE, fuzz.fuzzed(fuzz.OPTIONS, fuzz.option), 0.5, 5, fuzz.EXAMPLES),
+    Kind("any value for a size", SENTENCE, fuzz.fuzzed(fuzz.PROBLEMS, fuzz.problem), 0.5, 5, fuzz.EXAMPLES),
     Kind(
         "a journal with a flipped bit", "no other number is reported, and the other lines are", folders.flipped_bit, 0.5, 40
     ),
     Kind("a journal that ends anywhere", "what was whole is reported", folders.cut_journal, 0.5, 40),
     Kind("damaged folders", "a report or one sentence, never a traceback", folders.damaged, 1.0, 60),
+    Kind(
+        "any value in a run's files",
+        "a report or one sentence",
+        fuzz.fuzzed(fuzz.FOLDERS, fuzz.folder),
+        0.5,
+        3,
+        fuzz.EXAMPLES,
+    ),
     Kind("kills", "gone on with, every cell once, nothing left behind", kills.resumed, 4.0, 4),
     Kind("plug-ins that misbehave", "a status with a reason; the others are measured", plugins.behaviour, 3.0, 6),
     Kind("plug-ins that misbehave when imported", "one sentence, or a row", plugins.importing, 1.0, 4),
