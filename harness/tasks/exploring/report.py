@@ -14,10 +14,9 @@ from rich.table import Table
 from harness.report.format import seconds, size
 from harness.tasks.exploring import findings, lengths
 from harness.tasks.exploring.folder import ExploreFolder
-from harness.tasks.exploring.search import TEST
+from harness.tasks.exploring.search import REASON, TEST, seed_of
 from harness.tasks.exploring.space import SEED
 
-COMPLETE = optuna.trial.TrialState.COMPLETE
 COSTS = ("seconds", "peak_memory_bytes")
 COORDINATES, FRONT = "parallel-coordinates.png", "front.png"
 
@@ -27,10 +26,10 @@ def trials(study: optuna.Study) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for trial in study.trials:
         if trial.params:
-            attributes = {name: trial.user_attrs.get(name) for name in ("seconds", "peak_memory_bytes", "parameters")}
-            tested = trial.user_attrs.get(f"{TEST}accuracy")
-            rows.append({**trial.params, "state": trial.state.name.lower(), "accuracy": trial.value, "test": tested,
-                         **attributes, "reason": trial.user_attrs.get("reason", "")})  # fmt: skip
+            names = ("seconds", "peak_memory_bytes", "parameters")
+            found = {"accuracy": trial.value, "test": trial.user_attrs.get(f"{TEST}accuracy")}
+            found |= {name: trial.user_attrs.get(name) for name in names} | {REASON: trial.user_attrs.get(REASON, "")}
+            rows.append({**trial.params, SEED: seed_of(trial), "state": trial.state.name.lower(), **found})
     return pd.DataFrame(rows)
 
 
@@ -64,7 +63,8 @@ def markdown(folder: ExploreFolder, found: pd.DataFrame) -> str:
         if not folder.compares_lengths:
             lines += ["On the front: no other recipe is as good, as fast and as small, and better in one of these.", ""]
             lines += [f"![Accuracy against time]({FRONT})", ""]
-        lines += [f"![Every training]({COORDINATES})", ""]
+        if len(best) > 1:
+            lines += [f"![Every training]({COORDINATES})", ""]
     lines += ["Recipe:", "", *(f"- {name}: {value}" for name, value in recipe.to_json().items())]
     return "\n".join(lines) + "\n"
 
@@ -107,7 +107,8 @@ def write(folder: ExploreFolder, study: optuna.Study) -> None:
     matplotlib.use("Agg")
     best = recipes(folder, found)
     if len(best):
-        _draw_coordinates(folder, study)
+        if len(best) > 1:
+            _draw_coordinates(folder, study)
         if folder.compares_lengths:
             recipe = folder.space.recipe
             lengths.draw(lengths.best(best, recipe), lengths.chance(recipe), folder.path / lengths.PICTURE)
