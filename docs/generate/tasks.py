@@ -1,4 +1,4 @@
-"""The table of tasks in the README and docs/tasks.md, from results/tasks: `python -m docs.generate.tasks`."""
+"""Tables and pictures of tasks in the README and docs/tasks.md, from results/tasks: `python -m docs.generate.tasks`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,11 +7,14 @@ import pandas as pd
 
 from docs.generate.pages import README, RESULTS, ROOT, where, write, written
 from harness.report.format import seconds
+from harness.tasks.exploring import lengths
+from harness.tasks.exploring.folder import ExploreFolder
+from harness.tasks.exploring.report import recipes, said
 from harness.tasks.plan import TaskFolder
 from harness.tasks.report import ERRORS, HEADINGS, PICTURE, shown_score, words
 from harness.tasks.summary import BASELINE, DEVIATION, PUBLISHED, over_seeds, table
 
-SAME_CURVE = "same-curve"
+SAME_CURVE, OVER_LENGTH = "same-curve", "recall-over-length"
 
 PAGE = ROOT / "docs" / "tasks.md"
 RUNS = RESULTS / "tasks"
@@ -70,12 +73,24 @@ def same_curve() -> str:
     )
 
 
+def remembering() -> str:
+    """The picture of accuracy over length, and what it says."""
+    folder = ExploreFolder.open(RUNS / OVER_LENGTH)
+    best = recipes(folder, pd.read_csv(folder.path / "results.csv"))
+    link = f"results/tasks/{OVER_LENGTH}"
+    seeds = f"the mean of {folder.space.seeds} seeds and their standard deviation"
+    return (
+        f"![Right answers over length]({link}/{lengths.PICTURE})\n\n{said(folder, best)}\n\n"
+        f"(Each model at its best of [what was tried]({link}/report.md), by the validation part; {seeds}. "
+        f"{where(folder.machine())}.)"
+    )
+
+
 def pages() -> dict[Path, str]:
     """The README and the page as they should be."""
-    blocks = {"tasks": block()}
-    below = {
-        name: text.replace("](results/", "](../results/") for name, text in {**blocks, "same curve": same_curve()}.items()
-    }
+    blocks = {"tasks": block(), "recall": remembering()}
+    longer = {**blocks, "same curve": same_curve()}
+    below = {name: text.replace("](results/", "](../results/") for name, text in longer.items()}
     return {README: written(README, blocks), PAGE: written(PAGE, below)}
 
 

@@ -118,7 +118,7 @@ def _carry_out(folder: ExploreFolder, given: argparse.Namespace) -> bool:
     from harness.tasks.exploring import report
     from harness.tasks.exploring.display import Display
     from harness.tasks.exploring.folder import SPACE
-    from harness.tasks.exploring.search import Search
+    from harness.tasks.exploring.search import COMPLETE, Search
 
     threads, console = given.threads or usable(), Output()
     minutes = given.minutes or 10.0
@@ -142,4 +142,4 @@ def _carry_out(folder: ExploreFolder, given: argparse.Namespace) -> bool:
             report.write(folder, search.study)
     report.print_to(console, folder, search.study)
     console.print(f"\nThe report is in {folder.path}: report.md, results.csv", soft_wrap=True)
-    return bool(search.study.get_trials(states=(report.COMPLETE,)))
+    return bool(search.study.get_trials(states=(COMPLETE,)))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.data import catalogue, store, user
-from harness.data.examples import PARTS, TRAIN, VALIDATION, Example, of_part, part_of, read
+from harness.data.examples import PARTS, TRAIN, Example, of_part, part_of, read
 from harness.errors import UserError, unknown_name
 from harness.tasks import catalogue as tasks
 from harness.tasks import listops, made
@@ -71,18 +71,21 @@ def _of_the_hub(name: str) -> list[Example]:
         loaded = datasets.load_dataset(name)
     except Exception as error:  # Of its many kinds; the network among them.
         raise UserError(f"{name} could not be loaded from the hub: {error}") from None
-    found, divided = [], VALIDATION not in loaded
-    for part in PARTS:
-        if part not in loaded:
-            continue
+    found, there = [], [part for part in PARTS if part in loaded]
+    for part in there:
         labels = loaded[part].features.get("label")
         for row in loaded[part]:
             if "text" not in row or "label" not in row:
                 raise UserError(f"{name} has no columns text and label; it has {', '.join(row)}")
             label = labels.int2str(row["label"]) if hasattr(labels, "int2str") else str(row["label"])
-            held = divided and part == TRAIN and part_of(row["text"]) == VALIDATION
-            found.append(Example(row["text"], label, VALIDATION if held else part))
+            found.append(Example(row["text"], label, _part(row["text"], part, there)))
     return found
+
+
+def _part(text: str, part: str, there: Sequence[str]) -> str:
+    """Of a text of the hub. Parts that a data set has not come out of what it has to train on, by the hash of the text."""
+    divided = part_of(text) if part == TRAIN else part
+    return part if divided in there else divided
 
 
 def _checked(name: str, examples: Sequence[Example], translates: bool) -> None:

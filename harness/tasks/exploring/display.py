@@ -7,7 +7,8 @@ import time
 import optuna
 from rich.console import Console
 
-from harness.tasks.exploring.space import Space
+from harness.tasks.exploring.search import COMPLETE, REASON, seed_of
+from harness.tasks.exploring.space import SEED, Space
 
 
 class Display:
@@ -25,9 +26,11 @@ class Display:
 
     def tried(self, trial: optuna.trial.FrozenTrial) -> None:
         """A trial has ended."""
-        chosen = ", ".join(f"{name} {value}" for name, value in trial.params.items())
+        chosen = ", ".join(f"{name} {value}" for name, value in {**trial.params, SEED: seed_of(trial)}.items())
         left = max(0.0, self._until - time.monotonic())
-        said = f"accuracy {trial.value:.3f}" if trial.value is not None else trial.user_attrs.get("reason", "ended early")
+        said = trial.user_attrs.get(REASON, "ended early")
+        if trial.value is not None:
+            said = f"accuracy {trial.value:.3f}" + ("" if trial.state == COMPLETE else f", {said}")
         self._console.print(
             f"{trial.number + 1}: {chosen}: {said}; {left / 60:.0f} min left", soft_wrap=True, highlight=False
         )

@@ -67,10 +67,8 @@ def paragraph(recipes: pd.DataFrame, fields: Sequence[str]) -> str:
     """What was found, in sentences; a difference smaller than the noise between seeds is not called one."""
     best = recipes.iloc[0]
     on_test = "" if pd.isna(best.test) else f", and of {best.test:.3f} on the test part, which did not choose"
-    said = [
-        f"The best of {len(recipes)} recipes is {_named(best, fields)}, with an accuracy of {best.accuracy:.3f} on the "
-        f"validation part{on_test}."
-    ]
+    which = f"The best of {len(recipes)} recipes" if len(recipes) > 1 else "The only recipe that came to its end"
+    said = [f"{which} is {_named(best, fields)}, with an accuracy of {best.accuracy:.3f} on the validation part{on_test}."]
     between = noise(recipes)
     degrees = int((recipes[recipes.seeds > 1].seeds - 1).sum())
     if math.isnan(between):

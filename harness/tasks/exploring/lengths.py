@@ -80,7 +80,7 @@ def draw(top: pd.DataFrame, guessing: float, path: Path) -> None:
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.set(xlabel="tokens from the keys to the questions", ylabel="right answers", ylim=(0, 1.05))
     axes.set_title("How far back a model remembers, each at its best")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

@@ -30,7 +30,7 @@ class Space:
     def __post_init__(self) -> None:
         if not self.values:
             raise UserError(f"nothing to explore; give several values of {', '.join(FIELDS)}, such as --heads 1,2,4")
-        if not any(self.recipes()):
+        if not any(self.fitting()):
             raise UserError("no combination of these values is a model: heads must share the width")
 
     @property
@@ -42,10 +42,12 @@ class Space:
         """The recipe with values in place of its own. Raises `UserError` for a combination that no recipe has."""
         return checked(dataclasses.replace(self.recipe, **chosen))
 
-    def recipes(self) -> Iterator[Recipe]:
-        """Those of every combination that is one."""
+    def fitting(self) -> Iterator[dict[str, Any]]:
+        """The combinations that are recipes."""
         for values in itertools.product(*self.values.values()):
+            chosen = dict(zip(self.values, values, strict=True))
             try:
-                yield self.recipe_of(dict(zip(self.values, values, strict=True)))
+                self.recipe_of(chosen)
             except UserError:
                 continue
+            yield chosen
