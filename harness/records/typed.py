@@ -18,7 +18,8 @@ def checked(value: Record) -> Record:
 
     A whole number will do for a float. Of mappings and tuples the items are looked at, too.
     """
-    for name, kind in _fields(type(value)):
+    of: type = type(value)
+    for name, kind in _fields(of):
         if not _is(getattr(value, name), kind):
             raise TypeError(f"{name} is {reprlib.repr(getattr(value, name))}")
     return value
