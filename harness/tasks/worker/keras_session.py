@@ -28,7 +28,7 @@ from harness.tasks.batches import PADDING, STEP, Sample, Shuffled, collated
 from harness.tasks.curves import Point
 from harness.tasks.messages import MOST_SHOWN, Finish, Finished, Opened, Predict, Predicted, Save, Train, Trained
 from harness.tasks.plan import TaskFolder
-from harness.tasks.recipe import Recipe
+from harness.tasks.recipe import CLIP, WARM, Recipe
 from harness.tasks.worker import material
 from harness.tasks.worker.vocabulary import Vocabulary
 from harness.workers.messages import Request
@@ -102,12 +102,12 @@ def _dense(width: int, activation: str | None = None) -> keras.layers.Dense:
 
 
 def _optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Optimizer:
-    """As `learner` has it: a tenth of the steps to warm up, all gradients clipped together, decay of matrices only."""
-    warming = max(1, recipe.steps // 10)
+    """As `learner` has it: the same warming up, all gradients clipped together, decay of matrices only."""
+    warming = max(1, int(WARM * recipe.steps))
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, max(1, recipe.steps - warming), warmup_target=recipe.learning_rate, warmup_steps=warming
     )
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, global_clipnorm=1.0)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, global_clipnorm=CLIP)
     optimizer.exclude_from_weight_decay([one for one in model.trainable_variables if len(one.shape) <= 1])
     return optimizer
 
