@@ -9,12 +9,12 @@ from docs.generate.pages import README, RESULTS, ROOT, where, write, written
 from harness.report.format import seconds
 from harness.tasks.exploring import lengths
 from harness.tasks.exploring.folder import ExploreFolder
-from harness.tasks.exploring.report import recipes, said
+from harness.tasks.exploring.report import COORDINATES, FRONT, recipes, said
 from harness.tasks.plan import TaskFolder
 from harness.tasks.report import ERRORS, HEADINGS, PICTURE, shown_score, words
 from harness.tasks.summary import BASELINE, DEVIATION, PUBLISHED, over_seeds, table
 
-SAME_CURVE, OVER_LENGTH = "same-curve", "recall-over-length"
+SAME_CURVE, OVER_LENGTH, EXPLORED = "same-curve", "recall-over-length", "explore-sentiment"
 
 PAGE = ROOT / "docs" / "tasks.md"
 RUNS = RESULTS / "tasks"
@@ -86,10 +86,22 @@ def remembering() -> str:
     )
 
 
+def explored() -> str:
+    """A search on real text: what it says, and its pictures."""
+    folder = ExploreFolder.open(RUNS / EXPLORED)
+    best = recipes(folder, pd.read_csv(folder.path / "results.csv"))
+    link = f"results/tasks/{EXPLORED}"
+    return (
+        f"[A search of heads, width and layers]({link}/report.md) on film reviews: {said(folder, best)}\n\n"
+        f"![Accuracy against time]({link}/{FRONT})\n\n![Every training]({link}/{COORDINATES})\n\n"
+        f"({where(folder.machine())}.)"
+    )
+
+
 def pages() -> dict[Path, str]:
     """The README and the page as they should be."""
     blocks = {"tasks": block(), "recall": remembering()}
-    longer = {**blocks, "same curve": same_curve()}
+    longer = {**blocks, "same curve": same_curve(), "explored": explored()}
     below = {name: text.replace("](results/", "](../results/") for name, text in longer.items()}
     return {README: written(README, blocks), PAGE: written(PAGE, below)}
 

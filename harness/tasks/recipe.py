@@ -12,6 +12,12 @@ from harness.errors import UserError
 
 TRANSFORMER, LSTM, GRU = MODELS = ("transformer", "lstm", "gru")
 
+CLIP = 1.0
+"""Gradients longer than this are shortened to it: Pascanu et al. 2013, arXiv 1211.5063."""
+
+WARM = 0.1
+"""The share of steps in which the learning rate rises."""
+
 
 @dataclass(frozen=True)
 class Recipe:

@@ -36,7 +36,7 @@ def test_noise_is_pooled_over_recipes():
 def test_a_difference_within_the_noise_is_not_called_one():
     said = findings.paragraph(trials([(0.80, 0.84, 0.82), (0.81, 0.85, 0.83)]), ["layers"])
     assert "1 of the others cannot be told apart" in said and "the fastest of them all is layers 1" in said
-    assert "layers makes no difference beyond the noise" in said
+    assert "layers makes no difference among them beyond the noise" in said
 
 
 def test_a_difference_beyond_the_noise_is():

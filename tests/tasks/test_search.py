@@ -9,7 +9,7 @@ import pytest
 from harness.tasks.catalogue import task
 from harness.tasks.curves import Point
 from harness.tasks.exploring.folder import ExploreFolder
-from harness.tasks.exploring.report import trials
+from harness.tasks.exploring.report import recipes, trials
 from harness.tasks.exploring.search import GRID, TPE, Search
 from harness.tasks.exploring.space import Space
 from harness.tasks.messages import Finish, Finished, Opened, Trained
@@ -122,10 +122,12 @@ def test_what_time_ended_is_tried_again(tmp_path, clock, started):
 
 
 def test_a_sampler_leaves_a_third_of_the_time_to_other_seeds(tmp_path, clock, started):
-    searched(tmp_path / "out", 3, seconds=200, sampler=TPE, halving=False)
+    found = searched(tmp_path / "out", 3, seconds=400, sampler=TPE, halving=False)
     firsts = [seed == 0 for _, seed in started]
     assert 0.5 < sum(firsts) / len(firsts) < 0.8
     assert not any(firsts[sum(firsts) :]), "first the search, then the other seeds"
+    counted = recipes(ExploreFolder.open(tmp_path / "out"), found)
+    assert found.duplicated(["learning_rate", "seed"]).any() and counted.seeds.max() <= 3, "one training is no two seeds"
 
 
 def test_a_grid_has_the_combinations_that_are_recipes_only(tmp_path):

@@ -67,7 +67,11 @@ def paragraph(recipes: pd.DataFrame, fields: Sequence[str]) -> str:
     """What was found, in sentences; a difference smaller than the noise between seeds is not called one."""
     best = recipes.iloc[0]
     on_test = "" if pd.isna(best.test) else f", and of {best.test:.3f} on the test part, which did not choose"
-    which = f"The best of {len(recipes)} recipes" if len(recipes) > 1 else "The only recipe that came to its end"
+    which = (
+        f"The best of {len(recipes)} recipes that came to their end"
+        if len(recipes) > 1
+        else "The only recipe that came to its end"
+    )
     said = [f"{which} is {_named(best, fields)}, with an accuracy of {best.accuracy:.3f} on the validation part{on_test}."]
     between = noise(recipes)
     degrees = int((recipes[recipes.seeds > 1].seeds - 1).sum())
@@ -97,7 +101,7 @@ def _effect(field: str, means: pd.Series, recipes: pd.DataFrame, between: float,
     counts = tuple(int(recipes[recipes[field] == value].seeds.sum()) for value in (high, low))
     if told_apart(means[high] - means[low], between, counts, degrees):  # type: ignore[arg-type]
         return f"{field} {high} is better than {low} on average, {means[high]:.3f} against {means[low]:.3f}."
-    return f"{field} makes no difference beyond the noise."
+    return f"{field} makes no difference among them beyond the noise."
 
 
 def _named(row: pd.Series, fields: Sequence[str]) -> str:

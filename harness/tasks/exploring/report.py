@@ -41,6 +41,8 @@ def recipes(folder: ExploreFolder, found: pd.DataFrame) -> pd.DataFrame:
     whole = found[found.state == "complete"] if len(found) else found
     if not len(whole):
         return pd.DataFrame()
+    # A sampler may choose a recipe twice; trained again with its seed it is the same model, and says nothing of the noise.
+    whole = whole.drop_duplicates([*folder.space.values, SEED])
     of = findings.of_seeds(whole, list(folder.space.values))
     if folder.compares_lengths:
         return of

@@ -28,7 +28,7 @@ from harness.tasks.batches import PADDING, STEP, Sample, Shuffled, collated
 from harness.tasks.curves import Point
 from harness.tasks.messages import MOST_SHOWN, Finish, Finished, Opened, Predict, Predicted, Save, Train, Trained
 from harness.tasks.plan import TaskFolder
-from harness.tasks.recipe import Recipe
+from harness.tasks.recipe import CLIP, WARM, Recipe
 from harness.tasks.worker import material
 from harness.tasks.worker.vocabulary import Vocabulary
 from harness.workers.messages import Request
@@ -80,14 +80,36 @@ def classifier(recipe: Recipe, tokens: int, classes: int) -> keras.Model:
     x = keras.layers.Embedding(tokens, recipe.width, embeddings_initializer=_normal(recipe.width))(words)
     x = keras.layers.Dropout(recipe.dropout)(Positions(-(-recipe.longest // STEP) * STEP)(x))
     for _ in range(recipe.layers):
-        y = keras.layers.LayerNormalization()(x)
+        y = _normalised(x)
         mask = keras.layers.Reshape((1, 1, -1))(seen)
         x = x + keras.layers.Dropout(recipe.dropout)(MultiHeadAttention(num_heads=recipe.heads)(y, attention_mask=mask))
         if recipe.inner:
-            y = keras.layers.Dense(recipe.inner * recipe.width, "gelu")(keras.layers.LayerNormalization()(x))
-            x = x + keras.layers.Dropout(recipe.dropout)(keras.layers.Dense(recipe.width)(y))
-    x = MeanOfTokens()([keras.layers.LayerNormalization()(x), seen])
-    return keras.Model(words, keras.layers.Dense(classes)(keras.layers.Dropout(recipe.dropout)(x)))
+            y = _dense(recipe.inner * recipe.width, "gelu")(_normalised(x))
+            x = x + keras.layers.Dropout(recipe.dropout)(_dense(recipe.width)(y))
+    x = MeanOfTokens()([_normalised(x), seen])
+    return keras.Model(words, _dense(classes)(keras.layers.Dropout(recipe.dropout)(x)))
+
+
+def _normalised(x: Any) -> Any:
+    """With PyTorch's epsilon: Keras's is a hundred times as large, and embeddings begin small."""
+    return keras.layers.LayerNormalization(epsilon=1e-5)(x)
+
+
+def _dense(width: int, activation: str | None = None) -> keras.layers.Dense:
+    """With the weights that PyTorch's begins with: uniform up to the square root of one over the inputs."""
+    first = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+    return keras.layers.Dense(width, activation, kernel_initializer=first)
+
+
+def _optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Optimizer:
+    """As `learner` has it: the same warming up, all gradients clipped together, decay of matrices only."""
+    warming = max(1, int(WARM * recipe.steps))
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, recipe.steps - warming), warmup_target=recipe.learning_rate, warmup_steps=warming
+    )
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, global_clipnorm=CLIP)
+    optimizer.exclude_from_weight_decay([one for one in model.trainable_variables if len(one.shape) <= 1])
+    return optimizer
 
 
 def _normal(width: int) -> keras.initializers.Initializer:
@@ -106,11 +128,8 @@ class KerasSession:
         self._batches = Shuffled(self._material.samples[TRAIN], self._recipe.batch, self._recipe.seed)
         self._step, self._seconds = 0, 0.0
         self._model = classifier(self._recipe, self._material.tokens, len(self._material.labels))
-        schedule = keras.optimizers.schedules.CosineDecay(
-            0.0, self._recipe.steps, warmup_target=self._recipe.learning_rate, warmup_steps=max(1, self._recipe.steps // 10)
-        )
         self._model.compile(
-            keras.optimizers.AdamW(schedule, weight_decay=self._recipe.weight_decay, clipnorm=1.0),
+            _optimizer(self._recipe, self._model),
             keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=self._recipe.smoothing),
             metrics=["accuracy"],
         )

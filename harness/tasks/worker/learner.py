@@ -16,14 +16,8 @@ from torch import nn
 from harness.errors import UserError
 from harness.tasks.batches import IGNORED, Sample, Shuffled
 from harness.tasks.curves import Point
-from harness.tasks.recipe import Recipe
+from harness.tasks.recipe import CLIP, WARM, Recipe
 from harness.tasks.worker.tensors import Tensors, in_order, tensors
-
-CLIP = 1.0
-"""Gradients longer than this are shortened to it: Pascanu et al. 2013, arXiv 1211.5063."""
-
-WARM = 0.1
-"""The share of steps in which the learning rate rises."""
 
 
 @dataclass(frozen=True)
