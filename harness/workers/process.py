@@ -134,7 +134,6 @@ class Worker:
         if isinstance(ready, Failed):
             return ready
         self._continue()
-        self._watch.begin()
         try:
             self._wire.send(request, timeout_s)
         except TimeoutError:

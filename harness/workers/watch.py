@@ -6,7 +6,8 @@ The parent looks between requests, and while one takes long: a short one that is
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 SHARED = Path("/dev/shm")
@@ -14,6 +15,9 @@ SHARED = Path("/dev/shm")
 MOST_PRINTED_BYTES = 2**24
 KEPT_BYTES = 2**16
 """Of what a process prints: beyond the first, no more than the last is kept."""
+
+_OF_LIBRARIES = re.compile(r"psm_|pym-|sem\.|torch_")
+"""How names in shared memory begin that Python's multiprocessing and PyTorch make up. Other names are somebody's own."""
 
 _GIB = 2**30
 
@@ -27,24 +31,20 @@ class Watch:
 
     def __init__(self, pid: int, memory_bytes: int, log: int):
         self._pid, self._memory_bytes, self._log = pid, memory_bytes, log
-        self._before: set[str] = set()
+        self._judged = _names()
         self._files: set[Path] = set()
-
-    def begin(self) -> None:
-        """A request is about to be made: files in shared memory that appear from now on are the worker's."""
-        self._before = _names()
 
     def look(self) -> None:
         """Keep what it prints within bounds. Raises `OverLimitError` where it uses too much memory."""
-        self._files |= {SHARED / name for name in _names() - self._before}
+        self._claim()
         _shorten(self._log)
         if not self._memory_bytes:
             return
         pids = [self._pid, *_descendants(self._pid)]
-        used = sum(map(_resident_bytes, pids))
-        if used + self._shared_bytes() > self._memory_bytes and len(pids) > 1:  # Pages that they share count once.
-            used = sum(map(_proportional_bytes, pids))
-        if (used := used + self._shared_bytes()) > self._memory_bytes:
+        used = sum(map(_resident_bytes, pids)) + self._shared_bytes()
+        if used > self._memory_bytes:  # Pages that two share, or that are of a file too, have been counted twice.
+            used = sum(map(_proportional_bytes, pids)) + self._shared_bytes()
+        if used > self._memory_bytes:
             raise OverLimitError(
                 f"{used / _GIB:.3g} GiB were in use, with shared memory and children, "
                 f"and {self._memory_bytes / _GIB:.3g} GiB were allowed"
@@ -52,14 +52,31 @@ class Watch:
 
     def tidy(self) -> None:
         """The worker has ended: remove what it has left in shared memory, unless somebody else has it open."""
+        self._claim()
         left = {path for path in self._files if path.exists()}
         if left:
-            for path in left - _in_use(left):
+            for path in left - _held(_processes()):
                 try:
                     if path.stat().st_uid == os.getuid():
                         path.unlink()
                 except OSError:
                     continue
+
+    def _claim(self) -> None:
+        """Files in shared memory that have appeared are the worker's where it has them open, or by their names.
+
+        Others may use that folder at the same time, and what is theirs is neither counted nor removed.
+        """
+        new = _names() - self._judged
+        if new:
+            self._judged |= new
+            pids = [self._pid, *_descendants(self._pid)]
+            held, numbers = _held(pids), {str(pid) for pid in pids}
+            self._files |= {
+                SHARED / name
+                for name in new
+                if SHARED / name in held or _OF_LIBRARIES.match(name) or numbers & set(re.findall(r"\d+", name))
+            }
 
     def _shared_bytes(self) -> int:
         total = 0
@@ -109,8 +126,24 @@ def _resident_bytes(pid: int) -> int:
 
 
 def _proportional_bytes(pid: int) -> int:
-    """The same with every page divided by the processes that have it (proc(5), smaps_rollup)."""
-    return _kilobytes(Path(f"/proc/{pid}/smaps_rollup"), ("Pss_Anon:", "Pss_Shmem:"))
+    """The same with every page divided by the processes that have it, and without files (proc(5), smaps)."""
+    process = Path(f"/proc/{pid}")
+    return _kilobytes(process / "smaps_rollup", ("Pss_Anon:", "Pss_Shmem:")) - _of_files(process / "smaps")
+
+
+def _of_files(path: Path) -> int:
+    """How much of a process's memory is of files in shared memory, which are counted as files."""
+    total, counts = 0, False
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if not line[0].isupper():  # The first line of a mapping: its addresses, and its file.
+                    counts = f" {SHARED}/" in line and not line.endswith("(deleted)\n")
+                elif counts and line.startswith("Pss:"):
+                    total += 1024 * int(line.split()[1])
+    except OSError:
+        pass
+    return total
 
 
 def _kilobytes(path: Path, names: tuple[str, ...]) -> int:
@@ -121,17 +154,20 @@ def _kilobytes(path: Path, names: tuple[str, ...]) -> int:
     return sum(1024 * int(line.split()[1]) for line in lines if line.startswith(names))
 
 
-def _in_use(paths: set[Path]) -> set[Path]:
-    """Those that a process has open or mapped."""
-    wanted, found = {str(path): path for path in paths}, set()
-    for process in Path("/proc").iterdir():
-        if not process.name.isdigit():
-            continue
+def _processes() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _held(pids: Iterable[int]) -> set[Path]:
+    """Files in shared memory that a process has open or mapped."""
+    found: set[Path] = set()
+    for pid in pids:
+        process = Path(f"/proc/{pid}")
         try:
-            mapped = {line.split(maxsplit=5)[5] for line in (process / "maps").read_text(errors="replace").splitlines()
-                      if "/dev/shm/" in line}  # fmt: skip
-            opened = {os.readlink(link) for link in (process / "fd").iterdir()}
-        except OSError:
+            lines = (process / "maps").read_text(encoding="utf-8", errors="replace").splitlines()
+            mapped = {Path(line.split(maxsplit=5)[5]) for line in lines if f" {SHARED}/" in line}
+            opened = {Path(os.readlink(link)) for link in (process / "fd").iterdir()}
+        except OSError:  # It has ended, or is another user's.
             continue
-        found |= {wanted[name] for name in (mapped | opened) & wanted.keys()}
+        found |= {path for path in mapped | opened if SHARED in path.parents}
     return found
