@@ -80,11 +80,11 @@ def test_children_count_and_what_they_share_counts_once():
         "if not os.fork():\n    {}\n    os.write(done, b'.')\n    os.read(0, 1)\n    os._exit(0)\n"
         "os.read(ready, 1)"
     )
-    with watched(body.format("pass"), limit_mib=160) as (process, watch, _):
+    with watched(body.format("pass"), limit_mib=160) as (_, watch, _):
         watch.look()
-    with watched(body.format("more = b'x' * (96 * MIB)"), limit_mib=160) as (process, watch, _):
-        with pytest.raises(OverLimitError):
-            watch.look()
+    more = body.format("more = b'x' * (96 * MIB)")
+    with watched(more, limit_mib=160) as (_, watch, _), pytest.raises(OverLimitError):
+        watch.look()
 
 
 def test_what_it_leaves_in_shared_memory_is_removed():
@@ -105,14 +105,16 @@ def test_a_file_that_it_was_seen_to_have_open_is_removed():
 
 
 def test_files_of_others_are_neither_counted_nor_removed():
-    with watched("", limit_mib=64) as (process, watch, _):
-        with tempfile.NamedTemporaryFile(dir=SHARED, prefix="somebodys-") as file:
-            file.write(bytes(96 * MIB))
-            file.flush()
-            watch.look()
-            ended(process)
-            watch.tidy()
-            assert os.path.exists(file.name)
+    with (
+        watched("", limit_mib=64) as (process, watch, _),
+        tempfile.NamedTemporaryFile(dir=SHARED, prefix="somebodys-") as file,
+    ):
+        file.write(bytes(96 * MIB))
+        file.flush()
+        watch.look()
+        ended(process)
+        watch.tidy()
+        assert os.path.exists(file.name)
 
 
 def test_a_segment_that_another_process_has_open_stays():
