@@ -18,6 +18,12 @@ CLIP = 1.0
 WARM = 0.1
 """The share of steps in which the learning rate rises."""
 
+RISE, FALL = 25.0, 1e4
+"""It begins at the highest divided by the one, and ends at its beginning divided by the other."""
+
+EPSILON = 1e-8
+"""Of AdamW: what libraries have of their own accord differs by a factor of ten."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -49,6 +55,11 @@ class Recipe:
     patience: int = 4
     """It ends early after so many validations without a better loss."""
     seed: int = 0
+
+    @property
+    def warming(self) -> float:
+        """The share of the steps in which the learning rate rises; two of them at least."""
+        return max(WARM, 2 / (self.steps + 1))
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:

@@ -28,7 +28,7 @@ from harness.tasks.batches import PADDING, STEP, Sample, Shuffled, collated
 from harness.tasks.curves import Point
 from harness.tasks.messages import MOST_SHOWN, Finish, Finished, Opened, Predict, Predicted, Save, Train, Trained
 from harness.tasks.plan import TaskFolder
-from harness.tasks.recipe import CLIP, WARM, Recipe
+from harness.tasks.recipe import CLIP, EPSILON, FALL, RISE, Recipe
 from harness.tasks.worker import material
 from harness.tasks.worker.vocabulary import Vocabulary
 from harness.workers.messages import Request
@@ -72,22 +72,72 @@ class Seen(keras.layers.Layer):
         return keras.ops.not_equal(tokens, PADDING)
 
 
+@keras.saving.register_keras_serializable("attention_harness")
+class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
+    """Learning rates as PyTorch's `OneCycleLR` has them: two halves of cosines, which meet at the step `peak`."""
+
+    def __init__(self, highest: float, peak: float, steps: int):
+        super().__init__()
+        self.highest, self.peak, self.steps = highest, peak, steps
+
+    def __call__(self, step: Any) -> Any:
+        first, at = self.highest / RISE, keras.ops.cast(step, "float32")
+        rising = _between(first, self.highest, at / self.peak)
+        falling = _between(self.highest, first / FALL, (at - self.peak) / max(1.0, self.steps - self.peak))
+        return keras.ops.where(at <= self.peak, rising, falling)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"highest": self.highest, "peak": self.peak, "steps": self.steps}
+
+
+def _between(start: float, end: float, share: Any) -> Any:
+    return end + (start - end) / 2 * (1 + keras.ops.cos(math.pi * share))
+
+
+@tf.custom_gradient
+def _summed(table: Any) -> Any:
+    """The same. A token's gradients are one where it stands in a batch several times: Keras's Adam, which is given them one
+    by one, adds their squares, where it should square their sum."""
+    return tf.identity(table), tf.convert_to_tensor
+
+
+@keras.saving.register_keras_serializable("attention_harness")
+class Tokens(keras.layers.Embedding):
+    """(batch, length) -> (batch, length, width)."""
+
+    def call(self, tokens: Any) -> Any:
+        return keras.ops.take(_summed(keras.ops.convert_to_tensor(self.embeddings)), tokens, axis=0)
+
+
 def classifier(recipe: Recipe, tokens: int, classes: int) -> keras.Model:
     """The model of a recipe: logits (batch, classes)."""
     keras.utils.set_random_seed(recipe.seed)
     words = keras.Input((None,), dtype="int32")
     seen = Seen()(words)
-    x = keras.layers.Embedding(tokens, recipe.width, embeddings_initializer=_normal(recipe.width))(words)
+    x = Tokens(tokens, recipe.width, embeddings_initializer=_normal(recipe.width))(words)
     x = keras.layers.Dropout(recipe.dropout)(Positions(-(-recipe.longest // STEP) * STEP)(x))
     for _ in range(recipe.layers):
         y = _normalised(x)
         mask = keras.layers.Reshape((1, 1, -1))(seen)
         x = x + keras.layers.Dropout(recipe.dropout)(MultiHeadAttention(num_heads=recipe.heads)(y, attention_mask=mask))
         if recipe.inner:
-            y = _dense(recipe.inner * recipe.width, "gelu")(_normalised(x))
-            x = x + keras.layers.Dropout(recipe.dropout)(_dense(recipe.width)(y))
+            inner = recipe.inner * recipe.width
+            y = _dense(recipe.width, inner, "gelu")(_normalised(x))
+            x = x + keras.layers.Dropout(recipe.dropout)(_dense(inner, recipe.width)(y))
     x = MeanOfTokens()([_normalised(x), seen])
-    return keras.Model(words, _dense(classes)(keras.layers.Dropout(recipe.dropout)(x)))
+    return keras.Model(words, _dense(recipe.width, classes)(keras.layers.Dropout(recipe.dropout)(x)))
+
+
+def compiled(recipe: Recipe, tokens: int, classes: int) -> keras.Model:
+    """The same, ready for `fit` with targets (batch, classes)."""
+    model = classifier(recipe, tokens, classes)
+    model.compile(
+        _optimizer(recipe, model),
+        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.smoothing),
+        metrics=["accuracy"],
+    )
+    model.optimizer.build(model.trainable_variables)
+    return model
 
 
 def _normalised(x: Any) -> Any:
@@ -95,19 +145,17 @@ def _normalised(x: Any) -> Any:
     return keras.layers.LayerNormalization(epsilon=1e-5)(x)
 
 
-def _dense(width: int, activation: str | None = None) -> keras.layers.Dense:
-    """With the weights that PyTorch's begins with: uniform up to the square root of one over the inputs."""
-    first = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
-    return keras.layers.Dense(width, activation, kernel_initializer=first)
+def _dense(inputs: int, outputs: int, activation: str | None = None) -> keras.layers.Dense:
+    """With the weights and biases that PyTorch's begins with: uniform up to the square root of one over the inputs."""
+    most = inputs**-0.5
+    first = [keras.initializers.RandomUniform(-most, most) for _ in range(2)]
+    return keras.layers.Dense(outputs, activation, kernel_initializer=first[0], bias_initializer=first[1])
 
 
 def _optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Optimizer:
-    """As `learner` has it: the same warming up, all gradients clipped together, decay of matrices only."""
-    warming = max(1, int(WARM * recipe.steps))
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, recipe.steps - warming), warmup_target=recipe.learning_rate, warmup_steps=warming
-    )
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, global_clipnorm=CLIP)
+    """As `learner` has it: the same rates and epsilon, all gradients clipped together, decay of matrices only."""
+    rate = OneCycle(recipe.learning_rate, recipe.warming * (recipe.steps + 1) - 1, recipe.steps)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, epsilon=EPSILON, global_clipnorm=CLIP)
     optimizer.exclude_from_weight_decay([one for one in model.trainable_variables if len(one.shape) <= 1])
     return optimizer
 
@@ -127,13 +175,7 @@ class KerasSession:
         self._material = material.of_texts(self._recipe, sources.of_recipe(self._recipe), self._folder.parent)
         self._batches = Shuffled(self._material.samples[TRAIN], self._recipe.batch, self._recipe.seed)
         self._step, self._seconds = 0, 0.0
-        self._model = classifier(self._recipe, self._material.tokens, len(self._material.labels))
-        self._model.compile(
-            _optimizer(self._recipe, self._model),
-            keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=self._recipe.smoothing),
-            metrics=["accuracy"],
-        )
-        self._model.optimizer.build(self._model.trainable_variables)
+        self._model = compiled(self._recipe, self._material.tokens, len(self._material.labels))
         self._best_loss, self._worse, self._best = math.inf, 0, self._model.get_weights()
         if (self._folder / STATE).is_file():
             self._load()

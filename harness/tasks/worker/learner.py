@@ -16,7 +16,7 @@ from torch import nn
 from harness.errors import UserError
 from harness.tasks.batches import IGNORED, Sample, Shuffled
 from harness.tasks.curves import Point
-from harness.tasks.recipe import CLIP, WARM, Recipe
+from harness.tasks.recipe import CLIP, EPSILON, FALL, RISE, Recipe
 from harness.tasks.worker.tensors import Tensors, in_order, tensors
 
 
@@ -39,9 +39,16 @@ class Learner:
         self._batches = Shuffled(train, recipe.batch, recipe.seed)
         self._validation = validation
         self._loss = nn.CrossEntropyLoss(label_smoothing=recipe.smoothing)
-        self._optimizer = torch.optim.AdamW(_groups(network, recipe.weight_decay), lr=recipe.learning_rate)
+        groups = _groups(network, recipe.weight_decay)
+        self._optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, eps=EPSILON)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimizer, recipe.learning_rate, total_steps=recipe.steps + 1, pct_start=WARM, cycle_momentum=False
+            self._optimizer,
+            recipe.learning_rate,
+            total_steps=recipe.steps + 1,
+            pct_start=recipe.warming,
+            cycle_momentum=False,
+            div_factor=RISE,
+            final_div_factor=FALL,
         )
 
     @property
