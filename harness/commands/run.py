@@ -16,7 +16,7 @@ from harness.commands import options
 from harness.errors import UserError
 from harness.operators.dtypes import DIRECTIONS, DTYPES
 from harness.plugins.registry import discover
-from harness.records.lock import Occupied, owned
+from harness.records.lock import owned
 from harness.workers.limits import memory_limit
 from harness.workers.processors import claimed
 
@@ -109,13 +109,20 @@ def carry_out(folder: RunFolder, found: Found, given: argparse.Namespace, plan: 
     Without a plan it is the folder's, which is gone on with. With --wait-for-idle it begins when nothing else uses the
     machine; else it says what does.
     """
+    from harness.runs.folder import PLAN, RunFolder
+
+    with owned(folder.path / PLAN):
+        # Read again: until now somebody else may have owned it, and gone on with it.
+        return _carry_out(RunFolder.open(folder.path), found, given, plan)
+
+
+def _carry_out(folder: RunFolder, found: Found, given: argparse.Namespace, plan: Plan | None) -> bool:
     from harness.measure.idle import busy, wait_for_idle
     from harness.models.operator import MODEL
     from harness.models.registry import add_models
     from harness.report.format import nothing_measured
     from harness.report.terminal import Display, Output, print_results
     from harness.runs.execute import execute
-    from harness.runs.folder import PLAN
 
     if folder.operator == MODEL.name and not plan:
         add_models(found)
@@ -131,14 +138,12 @@ def carry_out(folder: RunFolder, found: Found, given: argparse.Namespace, plan: 
     for lost in folder.journal.damage:
         display.say(f"{lost}; what it held is measured again")
     try:
-        with owned(folder.path / PLAN), claimed(plan.threads) as disturbed, display:
+        with claimed(plan.threads) as disturbed, display:
             if disturbed:
                 display.say(disturbed)
             if given.wait_for_idle:
                 wait_for_idle(display.doing)
             execute(plan, folder, registry.implementations, display)
-    except Occupied:
-        raise
     except BaseException as stop:  # Whatever it is, the tables of what was measured are written.
         with contextlib.suppress(UserError):
             _write_tables(folder)

@@ -193,7 +193,6 @@ def _notes(chosen: Task, recipe: Recipe) -> tuple[dict[str, Any], list[bool] | N
 
 
 def _threads(given: argparse.Namespace) -> int:
-
     return given.threads or usable()
 
 
