@@ -11,15 +11,11 @@ from pathlib import Path
 from harness.errors import UserError
 
 
-class Occupied(UserError):
-    """Another process holds the lock."""
-
-
 @contextlib.contextmanager
 def owned(path: Path) -> Iterator[None]:
     """Hold the lock on a file that is never replaced (flock(2)); it ends with the process, whatever ends that.
 
-    Raises `Occupied` when another process holds it, and `UserError` when it cannot be had.
+    Raises `UserError` when another process holds it, or it cannot be had.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -29,7 +25,7 @@ def owned(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Occupied(f"{path.parent} is in use by {_owner(descriptor)}; wait until it has ended") from None
+            raise UserError(f"{path.parent} is in use by {_owner(descriptor)}; wait until it has ended") from None
         except OSError as error:
             raise UserError(f"cannot lock {path}: {error.strerror}") from None
         yield

@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.attacks.folders import PROBLEMS
-from tests.attacks.kind import Scene, orderly
+from tests.attacks.kind import Done, Scene, orderly
 
 IMPLEMENTATIONS = ("numpy", "numpy-online", "naive-loops")
 
@@ -37,15 +37,42 @@ def resumed(scene: Scene, draw: random.Random) -> str:
     done = scene.run(*command)
     if said := orderly(done):
         return said
-    cells = _cells(scene.folder / "run")
-    if cells[: len(finished)] != finished:
+    if _cells(scene.folder / "run")[: len(finished)] != finished:
         return "a record that was finished has changed"
+    said = _measured_once(scene)
+    return f"{said}; {done.whole}" if said else left(scene)
+
+
+def owned(scene: Scene, draw: random.Random) -> str:
+    """Two or three go on with one run at the same time: one of them does, and the others say that it does."""
+    scene.write("tiny.toml", PROBLEMS)
+    process = scene.start("run", "--impl", ",".join(IMPLEMENTATIONS), "--problems", "tiny.toml", "--out", "run")
+    time.sleep(draw.random() * LONGEST_S)
+    process.kill()
+    process.communicate(timeout=120)
+    if not (scene.folder / "run" / "plan.json").exists():
+        return ""
+    at_once = [scene.start("run", "--resume", "run") for _ in range(draw.choice((2, 3)))]
+    ended = [(one.communicate(timeout=120), one.returncode) for one in at_once]
+    done = [Done(status, out, err) for (out, err), status in ended]
+    for one in done:
+        if said := orderly(one):
+            return said
+        if one.status == 2 and "in use by process" not in one.err:
+            return f"it does not say who has the folder: {one.whole}"
+    if not any(one.status == 0 for one in done):
+        return f"none went on: {[one.whole for one in done]}"
+    return _measured_once(scene) or left(scene)
+
+
+def _measured_once(scene: Scene) -> str:
+    """Says which cells were not measured once, whatever came between."""
     wanted = {(name, f"b1h1q{n}k{n}d8-f32") for name in IMPLEMENTATIONS for n in (8, 16)}
+    cells = _cells(scene.folder / "run")
     counts = Counter((cell["implementation"], cell["problem"]["name"]) for cell in cells)
     statuses = {cell["status"] for cell in cells} - {"ok", "crashed"}
-    if set(counts) != wanted or max(counts.values()) > 1 or statuses:
-        return f"not every cell was measured once: {counts}, {statuses}; {done.whole}"
-    return left(scene)
+    wrong = set(counts) != wanted or max(counts.values()) > 1 or statuses
+    return f"not every cell was measured once: {counts}, {statuses}" if wrong else ""
 
 
 def _killed(scene: Scene, command: tuple[object, ...], draw: random.Random) -> str:
