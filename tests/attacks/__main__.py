@@ -5,7 +5,7 @@ import random
 import sys
 import time
 
-from tests.attacks.kind import ROOT, Kind, scene
+from tests.attacks.kind import ROOT, Kind, NotHereError, scene
 from tests.attacks.kinds import KINDS
 
 PAGE = ROOT / "docs" / "reliability.md"
@@ -13,10 +13,12 @@ BEGIN, END = "<!-- attacks -->", "<!-- end of attacks -->"
 
 
 def carried_out(kind: Kind, number: int) -> str:
-    """One attack: the number decides what it does, so that it can be repeated."""
+    """One attack: the number decides what it does, so that it can be repeated. Raises `NotHereError`."""
     with scene() as found:
         try:
             return kind.attack(found, random.Random(f"{kind.name} {number}"))
+        except NotHereError:
+            raise
         except Exception as error:  # An attack that breaks the attacker got through, too.
             return f"{type(error).__name__}: {error}"
 
@@ -37,7 +39,11 @@ def main() -> int:
         until = time.monotonic() + seconds
         number = given.first if given.number is None else given.number
         while time.monotonic() < until or not tried:
-            said = carried_out(kind, number)
+            try:
+                said = carried_out(kind, number)
+            except NotHereError as reason:
+                print(f"{kind.name}: {reason}", flush=True)
+                break
             tried, passed = tried + kind.each, passed + (0 if said else kind.each)
             if said:
                 print(f"{kind.name}, number {number}: {said}", flush=True)

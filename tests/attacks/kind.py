@@ -130,6 +130,10 @@ def _waited(pid: int) -> int:
     return -1
 
 
+class NotHereError(Exception):
+    """The attack cannot be carried out on this machine; the message says why."""
+
+
 Attack = Callable[[Scene, random.Random], str]
 """Carries out one attack, drawn at random, and says what got through; "" where nothing did."""
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from tests.attacks.folders import PROBLEMS
-from tests.attacks.kind import ROOT, Done, Scene, orderly
+from tests.attacks.kind import ROOT, Done, NotHereError, Scene, orderly
 
 NOBODY = 65534
 
@@ -82,7 +82,7 @@ def full_disk(scene: Scene, draw: random.Random) -> str:
 def poor(scene: Scene, draw: random.Random) -> str:
     """A user without a home, a name, or a place to write but one; a checkout that cannot be written."""
     if os.getuid():
-        return ""  # Only root may become another user.
+        raise NotHereError("only root may become another user")
     source = scene.folder / "checkout"
     shutil.copytree(ROOT / "harness", source / "harness", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("impls", "attention_harness"):
@@ -104,7 +104,7 @@ def poor(scene: Scene, draw: random.Random) -> str:
         user=NOBODY - 7, group=NOBODY - 7, extra_groups=[],
     )  # fmt: skip
     if done.returncode == 1 and "No module named" in done.stderr:
-        return ""  # The interpreter itself lies where this user may not look.
+        raise NotHereError("the interpreter lies where another user may not look")
     found = Done(done.returncode, done.stdout, done.stderr)
     said = orderly(found)
     with contextlib.suppress(OSError):

@@ -3,10 +3,14 @@
 import pytest
 
 from tests.attacks.__main__ import carried_out
+from tests.attacks.kind import NotHereError
 from tests.attacks.kinds import KINDS
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_nothing_gets_through(kind):
-    found = [said for number in range(kind.in_ci) if (said := carried_out(kind, number))]
+    try:
+        found = [said for number in range(kind.in_ci) if (said := carried_out(kind, number))]
+    except NotHereError as reason:
+        pytest.skip(str(reason))
     assert not found, "\n".join(found)
