@@ -53,6 +53,23 @@ class Machine:
         """What records call it: the processor, the GPU where there is one, and the threads."""
         return ", ".join(filter(None, [self.processor, *self.gpus[:1], f"{self.threads} threads" if self.threads else ""]))
 
+    @property
+    def told(self) -> str:
+        """The same as a sentence, which says where a later session was on another machine or with other versions."""
+        elsewhere = ["; ".join(differ) for one in self.resumed if (differ := self.differences(one))]
+        return ". ".join([self.name, *(f"Gone on with elsewhere: {one}" for one in elsewhere)]) + "."
+
+    def differences(self, later: Machine) -> list[str]:
+        """What tells a later session's machine and versions from this one's, in words; none where this one is not known."""
+        if self == Machine():
+            return []
+        differ = [f"{self.name} then, and {later.name} now"] if self.name != later.name else []
+        now = {"Python": later.python, **later.versions}
+        for name, version in {"Python": self.python, **self.versions}.items():
+            if version and now.get(name) != version:
+                differ.append(f"{name} {version} then, and {now.get(name) or 'none'} now")
+        return differ
+
     def rate(self, device: str, dtype: str) -> float | None:
         """FLOP/s of a large matrix product, where it was measured."""
         return self.matmul_flops_per_s.get(f"{device} {dtype}")

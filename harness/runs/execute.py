@@ -38,7 +38,8 @@ def execute(
     Whatever ends it, `KeyboardInterrupt` too, the workers are ended, and what was measured is in the journal. Raises
     `UserError` when that cannot be written, and for a folder that another machine, or other versions, have begun.
     """
-    _same_machine(folder.machine(), machine(plan.threads))
+    if differ := folder.machine().differences(machine(plan.threads)):
+        raise UserError(f"this run was begun elsewhere, and times could not be compared: {'; '.join(differ)}; begin another")
     folder.journal.mend()
     finished = folder.journal.cells
     manager = Manager(plan, implementations, listener.doing, launcher)
@@ -59,19 +60,6 @@ def execute(
         _measure_memory(plan, folder, listener, launcher)
     if plan.operator == MODEL.name:
         _answer(plan, folder, listener, launcher)
-
-
-def _same_machine(first: Machine, here: Machine) -> None:
-    """Raise `UserError` where what is measured now could not stand beside what was measured first."""
-    if first == Machine():
-        return
-    differ = [f"{first.name} then, and {here.name} now"] if first.name != here.name else []
-    now = {"Python": here.python, **here.versions}
-    for name, version in {"Python": first.python, **first.versions}.items():
-        if version and now.get(name) != version:
-            differ.append(f"{name} {version} then, and {now.get(name) or 'none'} now")
-    if differ:
-        raise UserError(f"this run was begun elsewhere, and times could not be compared: {'; '.join(differ)}; begin another")
 
 
 def _machine(plan: Plan, manager: Manager, listener: Listener, launcher: Launcher) -> Machine:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shlex
 from pathlib import Path
@@ -16,7 +15,7 @@ from harness.records.files import read_whole, write_whole
 from harness.records.machine import Machine
 from harness.records.problem import PosedProblem
 from harness.records.run import Run
-from harness.records.stored import ENVIRONMENT, machine_of
+from harness.records.stored import machine_of, store_machine
 from harness.records.strict_json import dumps
 from harness.records.typed import checked
 from harness.runs import old
@@ -100,10 +99,7 @@ class RunFolder:
 
     def write_machine(self, machine: Machine) -> None:
         """Record the machine of this session; that of each later session of a resumed run is kept beside the first."""
-        first = self.machine()
-        if first != Machine():
-            machine = dataclasses.replace(first, resumed=(*first.resumed, machine))
-        self.write_text(ENVIRONMENT, dumps(machine.to_json(), indent=1) + "\n")
+        store_machine(self.path, machine)
 
     def machine(self) -> Machine:
         """The machine and the versions as the run found them; empty when that was never written."""

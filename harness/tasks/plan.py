@@ -15,7 +15,7 @@ from harness.plugins.origin import Origin
 from harness.records.files import read_whole, write_whole
 from harness.records.lines import add_lines, opened
 from harness.records.machine import Machine
-from harness.records.stored import ENVIRONMENT, machine_of
+from harness.records.stored import machine_of, store_machine
 from harness.records.strict_json import dumps
 from harness.records.typed import checked
 from harness.tasks import curves
@@ -141,8 +141,8 @@ class TaskFolder:
         add_lines(self.path / FINISHED, [dataclasses.asdict(result)])
 
     def write_machine(self, machine: Machine) -> None:
-        """Record the machine."""
-        self.write_text(ENVIRONMENT, dumps(machine.to_json(), indent=1) + "\n")
+        """Record the machine of this session; that of each later session is kept beside the first."""
+        store_machine(self.path, machine)
 
     def machine(self) -> Machine:
         """The machine of the run; empty when that was never written."""

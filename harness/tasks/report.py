@@ -90,12 +90,7 @@ def sizes(folder: TaskFolder) -> str:
     """What is learnt from, in a sentence."""
     parts = folder.notes.get("parts", {})
     of = ", ".join(f"{count:,} to {part if part != 'train' else 'train on'}" for part, count in parts.items())
-    machine = folder.machine()
-    return (
-        f"{of}. {machine.processor}, {machine.threads} threads."
-        if of
-        else f"{machine.processor}, {machine.threads} threads."
-    )
+    return f"{of}. {folder.machine().told}" if of else folder.machine().told
 
 
 def words(found: pd.DataFrame, folder: TaskFolder) -> list[str]:

@@ -1,5 +1,6 @@
 """A run's folder: what is in it survives kills, full disks and mistakes, or says that it did not."""
 
+import dataclasses
 import errno
 import json
 import math
@@ -20,6 +21,7 @@ from harness.records.accuracy import Accuracy
 from harness.records.cell import Cell
 from harness.records.lock import owned
 from harness.records.machine import Machine
+from harness.runs.execute import execute
 from harness.runs.folder import RunFolder
 from tests.unit.factories import OTHER_PROBLEM, PROBLEM, absent, measured, memory, plan
 
@@ -313,6 +315,22 @@ def test_the_first_session_s_machine_is_kept(folder):
     assert (kept.processor, kept.threads, kept.name) == ("one", 2, "one, 2 threads")
     assert [session.processor for session in kept.resumed] == ["two", "three"]
     assert kept.resumed[1].rate("cpu", "float32") == 1e9 and kept.rate("cpu", "float32") is None
+
+
+def test_a_run_is_not_gone_on_with_elsewhere(folder):
+    folder.write_machine(Machine(processor="another", python="2.7"))
+    with pytest.raises(UserError, match="another then, and .* now; Python 2.7 then, and 3.* now; begin another"):
+        execute(plan(), folder, {})
+
+
+def test_a_session_on_another_machine_is_told():
+    first = Machine(processor="one", threads=2, versions={"torch": "2.12", "jax": "0.9"})
+    same, later = dataclasses.replace(first), dataclasses.replace(first, processor="two", versions={"torch": "2.13"})
+    told = dataclasses.replace(first, resumed=(same, later)).told
+    assert told == (
+        "one, 2 threads. Gone on with elsewhere: one, 2 threads then, and two, 2 threads now; "
+        "torch 2.12 then, and 2.13 now; jax 0.9 then, and none now."
+    )
 
 
 def test_what_is_written_is_json_for_every_parser(folder):

@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.errors import UserError, describe
 from harness.records.files import read_whole, write_whole
 from harness.records.machine import Machine
-from harness.records.stored import ENVIRONMENT, machine_of
+from harness.records.stored import machine_of, store_machine
 from harness.records.strict_json import dumps
 from harness.tasks.catalogue import RECALL, task
 from harness.tasks.exploring.space import Space
@@ -69,8 +69,8 @@ class ExploreFolder:
         return task(self.space.recipe.task).kind == RECALL and len(self.space.values.get("longest", ())) > 1
 
     def write_machine(self, machine: Machine) -> None:
-        """Record the machine."""
-        self.write_text(ENVIRONMENT, dumps(machine.to_json(), indent=1) + "\n")
+        """Record the machine of this session; that of each later session is kept beside the first."""
+        store_machine(self.path, machine)
 
     def machine(self) -> Machine:
         """The machine of the search; empty when that was never written."""
