@@ -319,7 +319,7 @@ def test_the_first_session_s_machine_is_kept(folder):
 
 def test_a_run_is_not_gone_on_with_elsewhere(folder):
     folder.write_machine(Machine(processor="another", python="2.7"))
-    with pytest.raises(UserError, match="another then, and .* now; Python 2.7 then, and 3.* now; begin another"):
+    with pytest.raises(UserError, match=r"another then, and .* now; Python 2.7 then, and 3.* now; begin another"):
         execute(plan(), folder, {})
 
 

@@ -54,10 +54,8 @@ def markdown(folder: ExploreFolder, found: pd.DataFrame) -> str:
     recipe, best = folder.space.recipe, recipes(folder, found)
     ended = int((found.state != "complete").sum()) if len(found) else 0
     lines = [f"# Exploring {recipe.task}: {recipe.data}", ""]
-    lines += [
-        f"{len(found)} trainings with {folder.attention.attention}, {ended} of them ended early. {folder.machine().told}",
-        "",
-    ]
+    trained = f"{len(found)} trainings with {folder.attention.attention}, {ended} of them ended early."
+    lines += [f"{trained} {folder.machine().told}", ""]
     if len(best):
         lines += [said(folder, best), ""]
         if folder.compares_lengths:
