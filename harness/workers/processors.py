@@ -50,31 +50,29 @@ def claimed(threads: int) -> Iterator[str]:
     Yields what is to be said where there are not, or "". The claim is a lock that ends with the process.
     """
     before = os.sched_getaffinity(0)
-    taken = {cpu for cpu in before if _is_taken(cpu)}
-    free = before - taken
+    locks: dict[int, int] = {}
+    taken = set()
+    for cpu in sorted(before):
+        if len(locks) < threads:
+            lock = _lock(cpu)
+            if lock is not None:
+                locks[cpu] = lock
+            elif _exists(cpu):
+                taken.add(cpu)
     said = ""
-    if taken and len(free) >= threads:
-        os.sched_setaffinity(0, free)
+    if taken and len(locks) == threads:
+        os.sched_setaffinity(0, before - taken)
     elif taken:
         said = (
             f"Another run measures on {len(taken)} of the {len(before)} CPUs, and each will disturb the other: "
             "wait until it has ended, or give each fewer with --threads"
         )
-    locks = [lock for cpu in of_workers(threads) if (lock := _lock(cpu)) is not None]
     try:
         yield said
     finally:
-        for lock in locks:
+        for lock in locks.values():
             os.close(lock)
         os.sched_setaffinity(0, before)
-
-
-def _is_taken(cpu: int) -> bool:
-    lock = _lock(cpu)
-    if lock is None:
-        return _exists(cpu)
-    os.close(lock)
-    return False
 
 
 def _lock(cpu: int) -> int | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.workers import strays
 
-_OF_A_WORKER = re.compile(r"\d+\.\d+\.\d+")
+_OF_A_WORKER = re.compile(r"\d+(\.\d+){3}")
 
 
 def of_user() -> Path:

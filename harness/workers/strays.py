@@ -26,8 +26,8 @@ _adopting = False
 
 
 def new_mark() -> str:
-    """A mark for a worker of this process: who owns it, and which of its workers it is."""
-    return f"{owner(os.getpid())}.{next(_COUNT)}"
+    """A mark for a worker of this process: who owns it, where its number counts, and which of its workers it is."""
+    return f"{owner(os.getpid())}.{_namespace()}.{next(_COUNT)}"
 
 
 def owner(pid: int) -> str:
@@ -36,9 +36,12 @@ def owner(pid: int) -> str:
 
 
 def adopt() -> None:
-    """Become the parent of what workers orphan. For a command, whose children are all its own."""
+    """Become the parent of what workers orphan. For a command, whose children are all its own.
+
+    Where a shell has started others and then become this command, they are not, and nothing is adopted.
+    """
     global _adopting
-    if sys.platform == "linux":
+    if sys.platform == "linux" and not _children():
         _adopting = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
 
 
@@ -60,9 +63,20 @@ def sweep() -> None:
 
 
 def is_gone(mark: str) -> bool:
-    """Whether the command with a worker of that mark has ended."""
-    pid = mark.partition(".")[0]
-    return pid.isdigit() and not mark.startswith(f"{_owner_or_none(int(pid))}.")
+    """Whether the command with a worker of that mark has ended. Of one in another container nobody here can tell."""
+    pid, _, rest = mark.partition(".")
+    namespace = rest.partition(".")[2].partition(".")[0]
+    if not pid.isdigit() or namespace != str(_namespace()):
+        return False
+    return not mark.startswith(f"{_owner_or_none(int(pid))}.")
+
+
+def _namespace() -> int:
+    """Of this process's numbers (pid_namespaces(7)): in another one the same number is another process."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return 0
 
 
 def _owner_or_none(pid: int) -> str | None:

@@ -130,6 +130,6 @@ def left(scene: Scene) -> str:
         return f"left behind: {left}"
     mine = Path(tempfile.gettempdir()) / f"attention-harness-{os.getuid()}"
     gone = [
-        name for name in os.listdir(mine) if name.count(".") == 2 and not Path(f"/proc/{name.partition('.')[0]}").exists()
+        name for name in os.listdir(mine) if name.count(".") == 3 and not Path(f"/proc/{name.partition('.')[0]}").exists()
     ]
     return f"left among temporary files: {gone}" if gone else ""
