@@ -1,7 +1,6 @@
 """What workers leave behind is ended, and nothing else is."""
 
 import os
-import signal
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -29,7 +28,7 @@ def sleeper(mark):
 
 def gone():
     """The owner of a mark whose process has ended."""
-    ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    ended = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
     owner = strays.owner(ended.pid)
     ended.communicate()
     return owner
@@ -43,14 +42,14 @@ def test_a_worker_s_are_ended_and_those_of_another_are_not():
     mark = strays.new_mark()
     with sleeper(mark) as its, sleeper(strays.new_mark()) as another:
         strays.end(mark, ())
-        assert its.wait(timeout=10) == -signal.SIGKILL
+        its.wait(timeout=10)
         assert another.poll() is None
 
 
 def test_what_a_killed_command_has_left_is_swept():
     with sleeper(f"{gone()}.{namespace()}.0") as left, sleeper(strays.new_mark()) as mine:
         strays.sweep()
-        assert left.wait(timeout=10) == -signal.SIGKILL
+        left.wait(timeout=10)
         assert mine.poll() is None
 
 
