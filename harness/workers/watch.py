@@ -166,8 +166,16 @@ def _held(pids: Iterable[int]) -> set[Path]:
         try:
             lines = (process / "maps").read_text(encoding="utf-8", errors="replace").splitlines()
             mapped = {Path(line.split(maxsplit=5)[5]) for line in lines if f" {SHARED}/" in line}
-            opened = {Path(os.readlink(link)) for link in (process / "fd").iterdir()}
+            opened = {_target(link) for link in (process / "fd").iterdir()}
         except OSError:  # It has ended, or is another user's.
             continue
         found |= {path for path in mapped | opened if SHARED in path.parents}
     return found
+
+
+def _target(link: Path) -> Path:
+    """Where a link leads; nowhere for one that is gone by now, such as that of reading the folder of links itself."""
+    try:
+        return Path(os.readlink(link))
+    except OSError:
+        return Path()
