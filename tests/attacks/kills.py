@@ -8,6 +8,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 from tests.attacks.folders import PROBLEMS
@@ -65,14 +66,29 @@ def owned(scene: Scene, draw: random.Random) -> str:
     return _measured_once(scene) or left(scene)
 
 
-def _measured_once(scene: Scene) -> str:
+def beside(scene: Scene, draw: random.Random) -> str:
+    """A run beside one that is killed, and beside what comes after that: nobody ends, removes or counts what is another's."""
+    scene.write("tiny.toml", PROBLEMS)
+    command = ("run", "--impl", ",".join(IMPLEMENTATIONS), "--problems", "tiny.toml", "--threads", "1", "--out")
+    runs = [scene.start(*command, name) for name in ("run", "killed")]
+    time.sleep(draw.random() * LONGEST_S / 2)
+    runs[1].send_signal(draw.choice(_SIGNALS))
+    after = scene.run(draw.choice(("presets", "list")))
+    ended = [(one.communicate(timeout=120), one.returncode) for one in runs]
+    done = Done(ended[0][1], *ended[0][0])
+    if said := orderly(after) or orderly(done):
+        return said
+    return _measured_once(scene, {"ok"}) or left(scene)
+
+
+def _measured_once(scene: Scene, statuses: Collection[str] = ("ok", "crashed")) -> str:
     """Says which cells were not measured once, whatever came between."""
     wanted = {(name, f"b1h1q{n}k{n}d8-f32") for name in IMPLEMENTATIONS for n in (8, 16)}
     cells = _cells(scene.folder / "run")
     counts = Counter((cell["implementation"], cell["problem"]["name"]) for cell in cells)
-    statuses = {cell["status"] for cell in cells} - {"ok", "crashed"}
-    wrong = set(counts) != wanted or max(counts.values()) > 1 or statuses
-    return f"not every cell was measured once: {counts}, {statuses}" if wrong else ""
+    others = {cell["status"] for cell in cells} - set(statuses)
+    wrong = set(counts) != wanted or max(counts.values()) > 1 or others
+    return f"not every cell was measured once: {counts}, {others}" if wrong else ""
 
 
 def _killed(scene: Scene, command: tuple[object, ...], draw: random.Random) -> str:

@@ -25,6 +25,7 @@ KINDS = (
     ),
     Kind("kills", "gone on with, every cell once, nothing left behind", kills.resumed, 4.0, 4),
     Kind("several that go on with one run", "one does, the others say so; every cell once", kills.owned, 0.5, 1),
+    Kind("a run beside one that is killed", "nothing of the other is ended, removed or counted", kills.beside, 0.5, 1),
     Kind("plug-ins that misbehave", "a status with a reason; the others are measured", plugins.behaviour, 3.0, 6),
     Kind("plug-ins that misbehave when imported", "one sentence, or a row", plugins.importing, 1.0, 4),
     Kind("declarations that say nonsense", "one sentence, or a row with a reason", plugins.declaration, 1.0, 4),
