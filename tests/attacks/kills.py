@@ -67,7 +67,7 @@ def owned(scene: Scene, draw: random.Random) -> str:
 
 
 def beside(scene: Scene, draw: random.Random) -> str:
-    """A run beside one that is killed, and beside what comes after that: nobody ends, removes or counts what is another's."""
+    """A run beside one that is killed, and beside what comes after: nobody ends, removes or counts what is another's."""
     scene.write("tiny.toml", PROBLEMS)
     command = ("run", "--impl", ",".join(IMPLEMENTATIONS), "--problems", "tiny.toml", "--threads", "1", "--out")
     runs = [scene.start(*command, name) for name in ("run", "killed")]
