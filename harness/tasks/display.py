@@ -9,20 +9,23 @@ from harness.tasks.curves import Point
 from harness.tasks.messages import Opened
 from harness.tasks.plan import Result, Training
 
+WIDE = 110
+"""Columns of a terminal that has room for the bar itself, and for all that is known."""
+
 
 class Display:
     """The bar of a training; a line for each validation where nobody watches a terminal."""
 
     def __init__(self, console: Console):
-        self._console = console
+        self._console, self._wide = console, console.width >= WIDE
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=12),
+            *([BarColumn(bar_width=12)] if self._wide else []),
             MofNCompleteColumn(),
             TextColumn("{task.fields[scores]}"),
-            TimeElapsedColumn(),
+            *([TimeElapsedColumn()] if self._wide else []),
+            TimeRemainingColumn(compact=True),
             TextColumn("left"),
-            TimeRemainingColumn(),
             console=console,
             auto_refresh=False,
             transient=True,
@@ -52,7 +55,8 @@ class Display:
                     said = f"{training.name}  step {point.step}  {self._held}  {point.seconds:.0f} s"
                     self._console.print(said, soft_wrap=True, highlight=False)
             else:
-                scores = f"loss {point.loss:.3f} {point.accuracy:.1%}  {self._held}"
+                accuracy = f" {point.accuracy:.1%}" if self._wide else ""
+                scores = f"loss {point.loss:.3f}{accuracy}  {self._held}"
                 self._progress.update(self._task, completed=point.step, scores=scores)
         self._progress.refresh()
 
