@@ -80,8 +80,9 @@ def _namespace() -> int:
 
 
 def _owner_or_none(pid: int) -> str | None:
+    """The owner that has this number; one that has ended and that nobody has waited for is none any more."""
     try:
-        return owner(pid)
+        return None if _stat(pid)[0] in "ZX" else owner(pid)
     except OSError:
         return None
 

@@ -59,6 +59,14 @@ def test_a_number_that_another_process_has_by_now_is_gone():
     assert not strays.is_gone(f"{pid}.{start}.{namespace()}.0")
 
 
+def test_a_command_that_nobody_has_waited_for_is_gone():
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    owner = strays.owner(ended.pid)
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    assert strays.is_gone(f"{owner}.{namespace()}.0")
+    ended.wait()
+
+
 def test_another_container_s_are_left_alone():
     """Its numbers mean other processes here."""
     with sleeper(f"{gone()}.{namespace() + 1}.0") as another:
