@@ -8,7 +8,7 @@ import dataclasses
 import datetime
 import itertools
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from harness.measure.plan import Plan
     from harness.plugins.contender import Contender
     from harness.plugins.registry import Found, Registry
+    from harness.report.terminal import Display
     from harness.runs.folder import RunFolder
     from harness.runs.request import Request
 
@@ -117,12 +118,10 @@ def carry_out(folder: RunFolder, found: Found, given: argparse.Namespace, plan: 
 
 
 def _carry_out(folder: RunFolder, found: Found, given: argparse.Namespace, plan: Plan | None) -> bool:
-    from harness.measure.idle import busy, wait_for_idle
     from harness.models.operator import MODEL
     from harness.models.registry import add_models
     from harness.report.format import nothing_measured
     from harness.report.terminal import Display, Output, print_results
-    from harness.runs.execute import execute
 
     if folder.operator == MODEL.name and not plan:
         add_models(found)
@@ -132,25 +131,8 @@ def _carry_out(folder: RunFolder, found: Found, given: argparse.Namespace, plan:
     plan = plan or _resumed(folder, registry, given, display.say)
     for contender in plan.contenders:
         registry.add_variant(contender.name)
-    display.say(f"{len(plan.contenders)} implementations, {len(plan.problems)} problems; the run's folder is {folder.path}")
-    if not given.wait_for_idle and (said := busy()):
-        display.say(f"The machine is busy: {said}. Times will be noisy; --wait-for-idle begins when it is idle.")
-    for lost in folder.journal.damage:
-        display.say(f"{lost}; what it held is measured again")
-    try:
-        with claimed(plan.threads) as disturbed, display:
-            if disturbed:
-                display.say(disturbed)
-            if given.wait_for_idle:
-                wait_for_idle(display.doing)
-            execute(plan, folder, registry.implementations, display)
-    except BaseException as stop:  # Whatever it is, the tables of what was measured are written.
-        with contextlib.suppress(UserError):
-            _write_tables(folder)
-        ended = "Interrupted" if isinstance(stop, KeyboardInterrupt) else "Ended early"
-        resume = f"python -m harness run --resume {shlex.quote(str(folder.path))}"
-        display.say(f"{ended}; nothing measured is lost. To go on: {resume}")
-        raise
+    with _tables_whatever_ends_it(folder, display.say):
+        _measure(plan, folder, registry, given.wait_for_idle, display)
     table = _write_tables(folder)
     print_results(console, folder.run(), table)
     display.say(f"\nThe report and the tables are in {folder.path}: report.md, results.csv, samples.csv")
@@ -158,6 +140,37 @@ def _carry_out(folder: RunFolder, found: Found, given: argparse.Namespace, plan:
         display.say(nothing_measured(table))
         return False
     return not table.status.isin(["incorrect", "crashed", "error", "impossible"]).any()
+
+
+def _measure(plan: Plan, folder: RunFolder, registry: Registry, waits: bool, display: Display) -> None:
+    from harness.measure.idle import busy, wait_for_idle
+    from harness.runs.execute import execute
+
+    display.say(f"{len(plan.contenders)} implementations, {len(plan.problems)} problems; the run's folder is {folder.path}")
+    if not waits and (said := busy()):
+        display.say(f"The machine is busy: {said}. Times will be noisy; --wait-for-idle begins when it is idle.")
+    for lost in folder.journal.damage:
+        display.say(f"{lost}; what it held is measured again")
+    with claimed(plan.threads) as disturbed, display:
+        if disturbed:
+            display.say(disturbed)
+        if waits:
+            wait_for_idle(display.doing)
+        execute(plan, folder, registry.implementations, display)
+
+
+@contextlib.contextmanager
+def _tables_whatever_ends_it(folder: RunFolder, say: Callable[[str], None]) -> Iterator[None]:
+    """Write the tables of what was measured, and say how to go on, where it does not come to its end."""
+    try:
+        yield
+    except BaseException as stop:
+        with contextlib.suppress(UserError):
+            _write_tables(folder)
+        ended = "Interrupted" if isinstance(stop, KeyboardInterrupt) else "Ended early"
+        resume = f"python -m harness run --resume {shlex.quote(str(folder.path))}"
+        say(f"{ended}; nothing measured is lost. To go on: {resume}")
+        raise
 
 
 def _write_tables(folder: RunFolder) -> Any:
@@ -180,10 +193,16 @@ def _refuse(given: argparse.Namespace) -> None:
 
 
 def _resumed(folder: RunFolder, registry: Registry, given: argparse.Namespace, say: Callable[[str], None]) -> Plan:
-    """The folder's plan, with the limits that were given again, as far as its implementations are still there."""
+    """The folder's plan, with the limits that were given again, as far as its implementations are still there.
+
+    Raises `UserError` for a run that another machine, or other versions, have begun.
+    """
+    from harness.runs.environment import machine
     from harness.runs.request import digests
 
     plan = folder.plan(registry.operator)
+    if differ := folder.machine().differences(machine(plan.threads)):
+        raise UserError(f"this run was begun elsewhere, and times could not be compared: {'; '.join(differ)}; begin another")
     for contender in plan.contenders:
         registry.add_variant(contender.name)
     contenders = tuple(_still_there(contender, registry) for contender in plan.contenders)

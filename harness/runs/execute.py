@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from harness.errors import UserError
 from harness.measure.limits import measure_limits
 from harness.measure.manager import Manager
 from harness.measure.memory_pass import MemoryPass
@@ -36,10 +35,8 @@ def execute(
     """Carry out what the folder's journal does not hold yet.
 
     Whatever ends it, `KeyboardInterrupt` too, the workers are ended, and what was measured is in the journal. Raises
-    `UserError` when that cannot be written, and for a folder that another machine, or other versions, have begun.
+    `UserError` when that cannot be written.
     """
-    if differ := folder.machine().differences(machine(plan.threads)):
-        raise UserError(f"this run was begun elsewhere, and times could not be compared: {'; '.join(differ)}; begin another")
     folder.journal.mend()
     finished = folder.journal.cells
     manager = Manager(plan, implementations, listener.doing, launcher)

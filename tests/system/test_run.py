@@ -189,6 +189,15 @@ def test_a_stopped_run_leaves_no_worker_and_goes_on_where_it_was(stuck_run, how)
     assert len(json.loads((harness.folder / "out/environment.json").read_text())["resumed"]) == 1
 
 
+def test_a_run_is_not_gone_on_with_by_other_versions(harness, tiny):
+    harness("run", "--impl", "numpy", "--problems", tiny, "--out", "out")
+    path = harness.folder / "out/environment.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "python": "2.7"}))
+    done = harness("run", "--resume", "out")
+    assert done.returncode == 2 and "begun elsewhere" in done.stderr and "Python 2.7 then, and 3." in done.stderr
+    assert done.stderr.count("\n") == 1 and "To go on" not in done.stdout
+
+
 def test_a_half_written_line_is_measured_again(harness, tiny):
     harness("run", "--impl", "numpy", "--problems", tiny, "--out", "out")
     journal = harness.folder / "out/journal.jsonl"

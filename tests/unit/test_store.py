@@ -21,7 +21,6 @@ from harness.records.accuracy import Accuracy
 from harness.records.cell import Cell
 from harness.records.lock import owned
 from harness.records.machine import Machine
-from harness.runs.execute import execute
 from harness.runs.folder import RunFolder
 from tests.unit.factories import OTHER_PROBLEM, PROBLEM, absent, measured, memory, plan
 
@@ -315,12 +314,6 @@ def test_the_first_session_s_machine_is_kept(folder):
     assert (kept.processor, kept.threads, kept.name) == ("one", 2, "one, 2 threads")
     assert [session.processor for session in kept.resumed] == ["two", "three"]
     assert kept.resumed[1].rate("cpu", "float32") == 1e9 and kept.rate("cpu", "float32") is None
-
-
-def test_a_run_is_not_gone_on_with_elsewhere(folder):
-    folder.write_machine(Machine(processor="another", python="2.7"))
-    with pytest.raises(UserError, match=r"another then, and .* now; Python 2.7 then, and 3.* now; begin another"):
-        execute(plan(), folder, {})
 
 
 def test_a_session_on_another_machine_is_told():
