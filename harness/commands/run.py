@@ -165,11 +165,11 @@ def _tables_whatever_ends_it(folder: RunFolder, say: Callable[[str], None]) -> I
     try:
         yield
     except BaseException as stop:
-        with contextlib.suppress(UserError):
-            _write_tables(folder)
         ended = "Interrupted" if isinstance(stop, KeyboardInterrupt) else "Ended early"
         resume = f"python -m harness run --resume {shlex.quote(str(folder.path))}"
         say(f"{ended}; nothing measured is lost. To go on: {resume}")
+        with contextlib.suppress(UserError):
+            _write_tables(folder)
         raise
 
 
