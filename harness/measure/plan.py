@@ -12,6 +12,7 @@ from harness.operators.base import Operator
 from harness.operators.problem import Problem
 from harness.plugins.contender import Contender
 from harness.plugins.origin import Origin
+from harness.records.typed import checked
 
 MOST = 1e9
 """Of seconds, processes and rounds."""
@@ -126,4 +127,4 @@ class Plan:
         values["problems"] = tuple(operator.problem(**posed["fields"]) for posed in values["problems"])
         values["contenders"] = tuple(Contender(**{**c, "origin": Origin(**c["origin"])}) for c in values["contenders"])
         values["effort"] = Effort(**values["effort"])
-        return cls(**values)
+        return checked(cls(**values))

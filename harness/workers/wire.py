@@ -38,11 +38,11 @@ _PLAIN = {
 } | {
     ("collections", "OrderedDict"), ("collections", "deque"),
     ("pathlib", "Path"), ("pathlib", "PosixPath"), ("pathlib._local", "PosixPath"),
-    ("numpy", "ndarray"), ("numpy", "dtype"),
+    ("numpy", "ndarray"), ("numpy", "dtype"), ("ml_dtypes", "bfloat16"),
     *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
     *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
 }  # fmt: skip
-"""What makes Python's own values and NumPy's arrays, and does nothing else."""
+"""What makes Python's own values and NumPy's arrays, those of bfloat16 too, and does nothing else."""
 
 
 class GarbledError(Exception):

@@ -51,8 +51,9 @@ class Scene:
         return path
 
     def names(self) -> list[str]:
-        """Everything that is in it."""
-        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*"))
+        """Everything that is in it, but for what Python itself keeps of a file that it has imported."""
+        found = (path.relative_to(self.folder) for path in self.folder.rglob("*"))
+        return sorted(str(path) for path in found if "__pycache__" not in path.parts)
 
     def start(self, *arguments: object, **options: object) -> subprocess.Popen:
         """Start the command as a user does."""

@@ -23,7 +23,7 @@ KINDS = (
         3,
         fuzz.EXAMPLES,
     ),
-    Kind("kills", "gone on with, every cell once, nothing left behind", kills.resumed, 4.0, 4),
+    Kind("kills", "gone on with, every cell once, nothing left behind", kills.resumed, 22.0, 4),
     Kind("several that go on with one run", "one does, the others say so; every cell once", kills.owned, 0.5, 1),
     Kind("a run beside one that is killed", "nothing of the other is ended, removed or counted", kills.beside, 0.5, 1),
     Kind("plug-ins that misbehave", "a status with a reason; the others are measured", plugins.behaviour, 3.0, 6),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -48,7 +49,7 @@ class Calls:
     [
         Ready({"a": (1, 2.5, None)}, 0.5),
         Accuracy(0.1, 0.2, 3),
-        {"x": np.arange(5.0), "y": np.float32(2)},
+        {"x": np.arange(5.0), "y": np.float32(2), "z": np.ones(3, ml_dtypes.bfloat16)},
         b"x" * 10**6,
         True,
     ],
