@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.commands import options
+from harness.commands.going_on import told_how_to_go_on
 from harness.errors import UserError
 from harness.plugins.registry import discover
 from harness.records.lock import owned
@@ -110,7 +112,6 @@ def _fitting(recipe: Any, fixed: dict[str, Any], values: dict[str, list[Any]]) -
 
 
 def _carry_out(folder: ExploreFolder, given: argparse.Namespace) -> bool:
-    import shlex
     import time
 
     from harness.report.terminal import Output
@@ -122,7 +123,6 @@ def _carry_out(folder: ExploreFolder, given: argparse.Namespace) -> bool:
 
     threads, console = given.threads or usable(), Output()
     minutes = given.minutes or 10.0
-    resume = f"python -m harness explore --resume {shlex.quote(str(folder.path))}"
     with owned(folder.path / SPACE):
         search = Search(folder)
         folder.write_machine(machine(threads))
@@ -132,14 +132,14 @@ def _carry_out(folder: ExploreFolder, given: argparse.Namespace) -> bool:
             soft_wrap=True,
         )
         try:
-            with Display(console, folder.space, minutes * 60) as display:
-                search.run(folder.attention, threads, time.monotonic() + minutes * 60, display.tried)
-        except BaseException as stop:
-            ended = "Interrupted" if isinstance(stop, KeyboardInterrupt) else "Ended early"
-            console.print(f"{ended}. To go on: {resume}", soft_wrap=True, highlight=False)
+            with told_how_to_go_on("explore", folder.path, console.say):
+                with Display(console, folder.space, minutes * 60) as display:
+                    search.run(folder.attention, threads, time.monotonic() + minutes * 60, display.tried)
+                report.write(folder, search.study)
+        except BaseException:  # Of what was tried there is a report, whatever has ended it.
+            with contextlib.suppress(UserError):
+                report.write(folder, search.study)
             raise
-        finally:
-            report.write(folder, search.study)
     report.print_to(console, folder, search.study)
     console.print(f"\nThe report is in {folder.path}: report.md, results.csv", soft_wrap=True)
     return bool(search.study.get_trials(states=(COMPLETE,)))

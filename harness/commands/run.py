@@ -7,12 +7,12 @@ import contextlib
 import dataclasses
 import datetime
 import itertools
-import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.commands import options
+from harness.commands.going_on import told_how_to_go_on
 from harness.errors import UserError
 from harness.operators.dtypes import DIRECTIONS, DTYPES
 from harness.plugins.registry import discover
@@ -131,10 +131,15 @@ def _carry_out(folder: RunFolder, found: Found, given: argparse.Namespace, plan:
     plan = plan or _resumed(folder, registry, given, display.say)
     for contender in plan.contenders:
         registry.add_variant(contender.name)
-    with _tables_whatever_ends_it(folder, display.say):
-        _measure(plan, folder, registry, given.wait_for_idle, display)
-    table = _write_tables(folder)
-    print_results(console, folder.run(), table)
+    try:
+        with told_how_to_go_on("run", folder.path, console.say):
+            _measure(plan, folder, registry, given.wait_for_idle, display)
+            table = _write_tables(folder)
+            print_results(console, folder.run(), table)
+    except BaseException:  # Of what was measured there are tables, whatever has ended it.
+        with contextlib.suppress(UserError):
+            _write_tables(folder)
+        raise
     display.say(f"\nThe report and the tables are in {folder.path}: report.md, results.csv, samples.csv")
     if not (table.status == "ok").any():
         display.say(nothing_measured(table))
@@ -157,20 +162,6 @@ def _measure(plan: Plan, folder: RunFolder, registry: Registry, waits: bool, dis
         if waits:
             wait_for_idle(display.doing)
         execute(plan, folder, registry.implementations, display)
-
-
-@contextlib.contextmanager
-def _tables_whatever_ends_it(folder: RunFolder, say: Callable[[str], None]) -> Iterator[None]:
-    """Write the tables of what was measured, and say how to go on, where it does not come to its end."""
-    try:
-        yield
-    except BaseException as stop:
-        ended = "Interrupted" if isinstance(stop, KeyboardInterrupt) else "Ended early"
-        resume = f"python -m harness run --resume {shlex.quote(str(folder.path))}"
-        say(f"{ended}; nothing measured is lost. To go on: {resume}")
-        with contextlib.suppress(UserError):
-            _write_tables(folder)
-        raise
 
 
 def _write_tables(folder: RunFolder) -> Any:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.commands import options
+from harness.commands.going_on import told_how_to_go_on
 from harness.errors import UserError
 from harness.plugins.registry import discover
 from harness.records.lock import owned
@@ -205,21 +205,16 @@ def _carry_out(folder: TaskFolder, given: argparse.Namespace) -> bool:
     from harness.tasks.training import train
 
     threads, console = _threads(given), Output()
-    resume = f"python -m harness task --resume {shlex.quote(str(folder.path))}"
     with owned(folder.path / PLAN):
         folder.write_machine(machine(threads))
         console.print(f"{len(folder.trainings)} trainings; the run's folder is {folder.path}", soft_wrap=True)
-        try:
+        with told_how_to_go_on("task", folder.path, console.say):
             with Display(console) as display:
                 train(folder, threads, display)
-        except BaseException as stop:
-            ended = "Interrupted" if isinstance(stop, KeyboardInterrupt) else "Ended early"
-            console.print(f"{ended}. To go on: {resume}", soft_wrap=True, highlight=False)
-            raise
-    found = summary.table(folder)
-    folder.write_text(report.TABLE, found.to_csv(index=False))
-    folder.write_text(report.REPORT, report.markdown(folder))
-    drawn = _drawn(folder)
+            found = summary.table(folder)
+            folder.write_text(report.TABLE, found.to_csv(index=False))
+            folder.write_text(report.REPORT, report.markdown(folder))
+            drawn = _drawn(folder)
     if (tried := found[found.seed.notna()]).status.eq(summary.FAILED).all():
         raise UserError(f"nothing was trained: {tried.reason.iloc[0]}")
     report.print_to(console, folder)

@@ -38,6 +38,10 @@ class Output(Console):
     def __init__(self) -> None:
         super().__init__(file=_Echo(sys.stdout))  # type: ignore[arg-type]
 
+    def say(self, line: str) -> None:
+        """A line as it is, however long."""
+        self.print(line, highlight=False, markup=False, soft_wrap=True)
+
 
 class _Echo:
     """Standard output, as far as it can be written to."""

@@ -13,7 +13,7 @@ import pytest
 
 from harness.analysis.table import columns
 from harness.problem import Problem
-from tests.system.conftest import PATIENCE_S, TINY_PROBLEMS
+from tests.system.conftest import PATIENCE_S, ROOT, TINY_PROBLEMS
 
 
 def test_a_run_from_one_line(harness):
@@ -187,6 +187,33 @@ def test_a_stopped_run_leaves_no_worker_and_goes_on_where_it_was(stuck_run, how)
     assert set(table.status) == {"ok"}
     assert table.workspace_bytes.notna().all()
     assert len(json.loads((harness.folder / "out/environment.json").read_text())["resumed"]) == 1
+
+
+STOPPED_AT_THE_TABLES = """
+import os, signal, sys
+from harness.cli import main
+from harness.commands import run
+
+write = run._write_tables
+
+def stopped(folder):
+    run._write_tables = write
+    os.kill(os.getpid(), signal.SIGTERM)
+    return write(folder)
+
+run._write_tables = stopped
+sys.exit(main(["run", "--resume", "out"]))
+"""
+
+
+def test_a_run_that_is_stopped_when_it_writes_its_tables_has_them_and_says_how_to_go_on(harness, tiny):
+    harness("run", "--impl", "numpy", "--problems", tiny, "--out", "out")
+    (harness.folder / "out/results.csv").unlink()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", STOPPED_AT_THE_TABLES]
+    done = subprocess.run(command, cwd=harness.folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 128 + signal.SIGTERM and "run --resume out" in done.stdout and "Traceback" not in done.stderr
+    assert set(pd.read_csv(harness.folder / "out/results.csv").status) == {"ok"}
 
 
 def test_a_run_is_not_gone_on_with_by_other_versions(harness, tiny):
