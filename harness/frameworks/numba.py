@@ -34,6 +34,10 @@ class Numba(Framework):
         return {**super().settings(), "threading_layer": layer, "compiled_for": processor}
 
 
+def _nothing(_: Any) -> None:
+    """A kernel, to see whether any can be compiled."""
+
+
 class NumbaCuda(Framework):
     """CUDA kernels written in Python; `NUMBA_ENABLE_CUDASIM=1` runs them in the simulator, for checking only."""
 
@@ -55,6 +59,11 @@ class NumbaCuda(Framework):
 
         if not cuda.is_available():
             raise Unavailable("numba finds no CUDA device or no CUDA toolkit; install 'attention-harness[cuda]'")
+        try:
+            cuda.jit(_nothing)[1, 1](cuda.to_device(np.zeros(1, np.float32)))
+        except AttributeError as error:  # numba-cuda 0.30 asks NumPy 2.5 for what it has no more.
+            reason = f"numba-cuda does not work with NumPy {np.__version__}: {error}; install 'attention-harness[cuda]'"
+            raise Unavailable(reason) from None
         self._cuda = cuda
 
     def from_numpy(self, array: np.ndarray) -> Any:

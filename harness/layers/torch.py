@@ -129,7 +129,7 @@ class MultiHeadAttention(nn.Module):
     def _sdpa(
         self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None, dropout: float
     ) -> torch.Tensor:
-        """PyTorch's own, which gives zero to a query that may attend to nothing."""
+        """PyTorch's own; zero for a query that may attend to nothing."""
         length, keys = q.shape[2], k.shape[2]
         flag = self.causal == "top-left" or (self.causal is not None and length == keys)
         flag = flag and self.window is None and mask is None
@@ -141,9 +141,14 @@ class MultiHeadAttention(nn.Module):
             band = band & (distance >= -left) if left >= 0 else band
             band = band & (distance <= right) if right >= 0 else band
             mask = band if mask is None else band & mask
-        return nn.functional.scaled_dot_product_attention(
+        if mask is not None and mask.is_cuda and mask.shape[-1] != keys:  # The fused kernels refuse it.
+            mask = mask.expand(*mask.shape[:-1], keys).contiguous()
+        o = nn.functional.scaled_dot_product_attention(
             q, k, v, mask, dropout, flag, scale=self.scale, enable_gqa=self.heads != self.kv_heads
         )
+        if mask is not None and mask.is_cuda and q.dtype in (torch.bfloat16, torch.float16):
+            return o.masked_fill(~mask.any(dim=-1, keepdim=True), 0)  # cuDNN leaves something else there.
+        return o
 
 
 def _split(x: torch.Tensor, heads: int) -> torch.Tensor:

@@ -7,6 +7,7 @@ from harness.problem import Problem
 from harness.registry import EVERYTHING, implementation
 
 from ._toolchain import needs_cxx
+from ._torch_cuda import loses_the_lowest
 
 _CPU = replace(
     EVERYTHING,
@@ -14,6 +15,7 @@ _CPU = replace(
     gradients=False,
     reasons={"gradients": "flex_attention has no backward pass on the CPU", "dtypes": "no float64 kernel"},
 )
+_CUDA = replace(EVERYTHING, dtypes=_CPU.dtypes, reasons={"dtypes": "no float64 kernel"}, extra_check=loses_the_lowest)
 
 
 def _bare():
@@ -39,7 +41,7 @@ def _bare():
     "torch-flex",
     framework="torch",
     devices=("cpu", "cuda"),
-    supports={"cpu": _CPU, "cuda": replace(EVERYTHING, dtypes=_CPU.dtypes, reasons={"dtypes": "no float64 kernel"})},
+    supports={"cpu": _CPU, "cuda": _CUDA},
     unavailable_reason=needs_cxx,
     slow_build=True,
     library_call=_bare,

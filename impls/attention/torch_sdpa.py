@@ -8,6 +8,17 @@ from harness.masks import causal_flag, combined_mask, four_axes
 from harness.problem import Problem
 from harness.registry import EVERYTHING, implementation
 
+from ._torch_cuda import (
+    HALVES,
+    LOSES_LARGE_SCORES,
+    OVERFLOWS,
+    loses_the_lowest,
+    refused_by_cudnn,
+    refused_by_efficient,
+    whole_rows,
+    zeros_in_empty_rows,
+)
+
 _NO_SOFTCAP = {"softcap": "scaled_dot_product_attention has no softcap"}
 _ANY = replace(EVERYTHING, softcap=False, reasons=_NO_SOFTCAP)
 _ONE_NUMBER = (
@@ -60,14 +71,19 @@ _FLASH_CUDA = replace(
         "v_head_dim": "the kernel wants values as wide as keys",
     },
 )
+_UNPINNED_CUDA = replace(_ANY, extra_check=loses_the_lowest)
 _EFFICIENT = replace(
     _ANY,
     dtypes=("float32", "bfloat16", "float16"),
     grouped_heads=False,
     reasons={**_NO_SOFTCAP, "grouped_heads": "the memory-efficient kernel does not group heads"},
+    extra_check=refused_by_efficient,
 )
 _CUDNN = replace(
-    _ANY, dtypes=("bfloat16", "float16"), reasons={**_NO_SOFTCAP, "dtypes": "cuDNN takes bfloat16 and float16 only"}
+    _ANY,
+    dtypes=HALVES,
+    reasons={**_NO_SOFTCAP, "dtypes": "cuDNN takes bfloat16 and float16 only"},
+    extra_check=refused_by_cudnn,
 )
 _OVERFLOWS = {"cpu:logits/overflow-before-scale-float32": "the CPU kernel multiplies q by k before the scale, and overflows"}
 
@@ -97,9 +113,9 @@ def _bare(backend=None):
     "torch-sdpa",
     framework="torch",
     devices=("cpu", "cuda"),
-    supports={"cpu": _UNPINNED_CPU, "cuda": _ANY},
+    supports={"cpu": _UNPINNED_CPU, "cuda": _UNPINNED_CUDA},
     library_call=_bare(),
-    known_failures=_OVERFLOWS,
+    known_failures={**_OVERFLOWS, **OVERFLOWS, **LOSES_LARGE_SCORES},
     fast_kernel="flash|efficient|cudnn",
 )
 def torch_sdpa(problem: Problem):
@@ -132,6 +148,11 @@ def torch_sdpa_flash(problem: Problem):
     devices=("cuda",),
     supports=_EFFICIENT,
     library_call=_bare("EFFICIENT_ATTENTION"),
+    known_failures={
+        **OVERFLOWS,
+        **LOSES_LARGE_SCORES,
+        "cuda:arrays/transposed-gradients": "the kernel wants the last axis contiguous",
+    },
 )
 def torch_sdpa_efficient(problem: Problem):
     """PyTorch SDPA, the memory-efficient CUTLASS kernel."""
@@ -170,6 +191,7 @@ def _sdpa(problem, backend=None):
 
     # Beside a mask the unfused kernel refuses the flag.
     is_causal = causal_flag(problem, "top-left") and problem.mask is problem.bias is None
+    by_cudnn = problem.dtype in HALVES and backend in (None, "CUDNN_ATTENTION")
 
     def attention(q, k, v, mask=None, bias=None):
         # The fused CPU kernel multiplies by the scale what the flag has set to -inf: +inf or nan where that is not positive.
@@ -178,8 +200,11 @@ def _sdpa(problem, backend=None):
         allowed = None if flag else combined_mask(problem, mask, partial(torch.arange, device=q.device))
         if bias is not None:
             allowed = bias if allowed is None else torch.where(allowed, bias, -torch.inf)
-        return scaled_dot_product_attention(
+        if allowed is not None and q.is_cuda and backend != "MATH":
+            allowed = whole_rows(allowed, problem.kv_len)
+        o = scaled_dot_product_attention(
             q, k, v, attn_mask=allowed, is_causal=flag, scale=problem.scale, enable_gqa=problem.group > 1
         )
+        return zeros_in_empty_rows(o, allowed) if q.is_cuda and by_cudnn and problem.may_have_empty_rows else o
 
     return attention

@@ -32,6 +32,9 @@ class Space:
             raise UserError(f"nothing to explore; give several values of {', '.join(FIELDS)}, such as --heads 1,2,4")
         if not any(self.fitting()):
             raise UserError("no combination of these values is a model: heads must share the width")
+        for name, some in self.values.items():
+            for value in some:
+                self._check(name, value)
 
     @property
     def combinations(self) -> int:
@@ -41,6 +44,20 @@ class Space:
     def recipe_of(self, chosen: Mapping[str, Any]) -> Recipe:
         """The recipe with values in place of its own. Raises `UserError` for a combination that no recipe has."""
         return checked(dataclasses.replace(self.recipe, **chosen))
+
+    def _check(self, name: str, value: Any) -> None:
+        """Raise `UserError` for a value that is in no recipe, whatever heads and width are beside it."""
+        both = [self.values.get(one, (getattr(self.recipe, one),)) for one in ("heads", "width")]
+        reason: UserError | None = None
+        for heads, width in itertools.product(*both):
+            try:
+                self.recipe_of({"heads": heads, "width": width, name: value})
+            except UserError as error:
+                reason = reason or error
+            else:
+                return
+        if reason:
+            raise reason
 
     def fitting(self) -> Iterator[dict[str, Any]]:
         """The combinations that are recipes."""
