@@ -1,4 +1,5 @@
-"""The tables of docs/conformance.md and docs/multi-head.md, from results/conformance and results/conformance-multi-head.
+"""The tables of docs/conformance.md and docs/multi-head.md, from results/conformance and results/conformance-multi-head; and
+from those folders' names with -h100, what `harness check --csv` has found on a GPU.
 
 python -m docs.generate.conformance                          the tables, from the committed measurements
 python -m docs.generate.conformance --measure                first measure every implementation that can run here
@@ -8,6 +9,7 @@ python -m docs.generate.conformance --measure --impl NAMES   these only; the oth
 
 import argparse
 import csv
+import dataclasses
 import json
 import os
 import subprocess
@@ -143,11 +145,6 @@ def conventions(kept: Measured) -> str:
 
 def margins(kept: Measured) -> str:
     """The part of the page between the markers for margins."""
-    with kept.margins.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in json.loads(kept.environment.read_text())["absent"].items():
-        by_reason.setdefault(reason.partition(";")[0], []).append(f"`{name}`")
     return "\n\n".join(
         [
             _paragraph(
@@ -155,11 +152,28 @@ def margins(kept: Measured) -> str:
                 "every bit is the oracle's, which computes in float64. A dash: not supported. Known failures do not count, "
                 "and where every shape takes seconds to compile, the cases are the core ones."
             ),
-            f"**Output**\n\n{_margins(rows, 'forward')}",
-            f"**Gradients** (the worst of them)\n\n{_margins(rows, 'backward')}",
-            *(_paragraph(f"Left out: {', '.join(names)} ({reason}).") for reason, names in by_reason.items()),
+            *_tables(kept),
         ]
     )
+
+
+def margins_on_gpu(kept: Measured) -> str:
+    """The part of the page between the markers for a GPU."""
+    versions = Machine.from_json(json.loads(kept.environment.read_text())).versions
+    named = ", ".join(f"{name} {versions[name]}" for name in ("torch", "jax", "flax", "numba-cuda") if name in versions)
+    return "\n\n".join([_paragraph(f"{_measured_on(kept)}; {named}."), *_tables(kept)])
+
+
+def _tables(kept: Measured) -> Iterator[str]:
+    with kept.margins.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    yield f"**Output**\n\n{_margins(rows, 'forward')}"
+    yield f"**Gradients** (the worst of them)\n\n{_margins(rows, 'backward')}"
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in json.loads(kept.environment.read_text())["absent"].items():
+        by_reason.setdefault(reason.partition(";")[0], []).append(f"`{name}`")
+    for reason, names in by_reason.items():
+        yield _paragraph(f"Left out: {', '.join(names)} ({reason}).")
 
 
 def _margins(rows: list[dict[str, str]], direction: str) -> str:
@@ -196,7 +210,12 @@ def _measured_on(kept: Measured) -> str:
 
 def pages() -> dict[Path, str]:
     """The page as it should be."""
-    return {kept.page: written(kept.page, {"conventions": conventions(kept), "margins": margins(kept)}) for kept in MEASURED}
+    found = {}
+    for kept in MEASURED:
+        on_gpu = dataclasses.replace(kept, folder=kept.folder.with_name(f"{kept.folder.name}-h100"))
+        blocks = {"conventions": conventions(kept), "margins": margins(kept), "margins on a GPU": margins_on_gpu(on_gpu)}
+        found[kept.page] = written(kept.page, blocks)
+    return found
 
 
 def main() -> None:

@@ -30,10 +30,17 @@ def save(name: str, source: Path) -> Path:
     if target.exists():
         raise UserError(f"{target} exists, and will not be overwritten; take another name, or remove it")
     try:
-        shutil.copytree(source, target)
+        shutil.copytree(source, target, ignore=_not_of_a_run)
     except OSError as error:
+        shutil.rmtree(target, ignore_errors=True)
         raise UserError(f"cannot keep {source} as {target}: {error.strerror or error}") from None
     return target
+
+
+def _not_of_a_run(folder: str, names: list[str]) -> list[str]:
+    """What no run has written: links to folders, which may lead back, and devices and pipes, which may have no end."""
+    paths = [Path(folder, name) for name in names]
+    return [path.name for path in paths if not (path.is_file() or (path.is_dir() and not path.is_symlink()))]
 
 
 def kept() -> Iterator[tuple[str, str]]:

@@ -178,8 +178,15 @@ def behaviour(scene: Scene, draw: random.Random) -> str:
 
 def importing(scene: Scene, draw: random.Random) -> str:
     """What happens when a plug-in is imported: by the command that was given it, and by `list`."""
-    bodies = draw.choice((RAISED, ENDED, SPOKEN, STALLED[:2]))
-    body = draw.choice(bodies)
+    return _imported(scene, draw, draw.choice(draw.choice((RAISED, ENDED, SPOKEN))))
+
+
+def never_imported(scene: Scene, draw: random.Random) -> str:
+    """One whose import does not end: the limit of a minute does."""
+    return _imported(scene, draw, draw.choice(STALLED[:3]))
+
+
+def _imported(scene: Scene, draw: random.Random, body: str) -> str:
     scene.write("bad.py", HEAD + AT_IMPORT.format(body=body))
     command = draw.choice((("list",), ("run", "--impl", "bad,numpy", "--out", "run"), ("check", "--impl", "bad", "--quiet")))
     done = scene.run(*command, "--plugin", "bad.py")

@@ -1,11 +1,13 @@
 """Which runs are earlier runs of a machine."""
 
 import dataclasses
+import os
 import shutil
 
 import pytest
 
 from harness.records.machine import Machine
+from harness.runs import baselines
 from harness.runs.folder import RunFolder
 from harness.runs.history import earlier_runs
 from tests.unit import factories
@@ -45,3 +47,14 @@ def test_earlier_runs_of_the_same_machine_count_once_the_oldest_first(runs, tmp_
     shutil.copytree(old.path, tmp_path / "baselines" / "kept")
     folders = [tmp_path / "runs", tmp_path / "baselines", tmp_path / "nowhere"]
     assert dates(earlier_runs(new.run(), folders)) == [march.date, april.date]
+
+
+def test_a_baseline_is_a_copy_of_what_a_run_consists_of(runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = runs("run", NEW).path
+    (source / "back").symlink_to(source)
+    (source / "without-end").symlink_to("/dev/zero")
+    os.mkfifo(source / "pipe")
+    kept = baselines.save("kept", source)
+    assert {path.name for path in kept.iterdir()} == {"plan.json", "journal.jsonl", "environment.json"}
+    assert (kept / "plan.json").read_bytes() == (source / "plan.json").read_bytes()
