@@ -88,9 +88,9 @@ def _number(text: str, least: float, most: float) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a number, not {shortened(text)}") from None
+        raise argparse.ArgumentTypeError(f"must be a number, not {as_typed(text)}") from None
     if not least <= value <= most:  # nan is in no range.
-        raise argparse.ArgumentTypeError(f"must be between {least:g} and {most:g}, not {shortened(text)}")
+        raise argparse.ArgumentTypeError(f"must be between {least:g} and {most:g}, not {as_typed(text)}")
     return value
 
 
@@ -98,12 +98,12 @@ def _whole(text: str, least: int, most: int) -> int:
     try:
         value = int(text)
     except ValueError:  # Of thousands of digits, too.
-        raise argparse.ArgumentTypeError(f"must be a whole number, not {shortened(text)}") from None
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {as_typed(text)}") from None
     if not least <= value <= most:
-        raise argparse.ArgumentTypeError(f"must be between {least} and {most}, not {shortened(text)}")
+        raise argparse.ArgumentTypeError(f"must be between {least} and {most}, not {as_typed(text)}")
     return value
 
 
-def shortened(text: str) -> str:
+def as_typed(text: str) -> str:
     """What somebody has typed, short enough for a sentence."""
     return one_line(text, 40) or "nothing"

@@ -31,7 +31,7 @@ _UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 def one_line(text: str, most: int = MOST) -> str:
     """Text as one line without anything that is none; "" where nothing is left."""
-    return shortened(" ".join(" ".join(lines(text)).split()), most)
+    return _shortened(" ".join(" ".join(lines(text)).split()), most)
 
 
 def lines(text: str) -> Iterator[str]:
@@ -48,7 +48,7 @@ def _seen(letter: str) -> str:
     return "" if category in _UNSEEN else letter
 
 
-def shortened(text: str, most: int) -> str:
+def _shortened(text: str, most: int) -> str:
     """Text of so many characters at most."""
     if len(text) <= most:
         return text

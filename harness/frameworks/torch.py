@@ -20,6 +20,25 @@ _COMPILED = re.compile(r"^(## Call CompiledFxGraph .*|Torch-Compiled Region.*|To
 """What the profiler calls the parts of a call of what `torch.compile` has made."""
 
 
+_VECTOR_FUNCTIONS = ("cos", "erf", "exp", "log", "sin", "sqrt", "tanh")
+"""Of those that PyTorch leaves to MKL, the ones that attention and training use."""
+
+
+def use_threads(threads: int) -> None:
+    """Let PyTorch compute with `threads` threads, and have MKL choose its kernels before more than one of them asks.
+
+    MKL chooses the kernel of a vector function when that is first called in a process. Where several threads are the
+    first, one of them may be given the least accurate kernel for that call: a relative error of 2e-5 in some rows of the
+    first large `torch.exp`, which no later call has (pytorch/pytorch#188792).
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+    for dtype in (torch.float32, torch.float64):
+        for name in _VECTOR_FUNCTIONS:
+            getattr(torch, name)(torch.ones(1, dtype=dtype))
+
+
 class Torch(Framework):
     """Tensors on the CPU or on the current CUDA device; float32 products stay float32 (no TF32)."""
 
@@ -32,7 +51,7 @@ class Torch(Framework):
 
         if device == "cuda" and not torch.cuda.is_available():
             raise Unavailable("this PyTorch build sees no CUDA device")
-        torch.set_num_threads(threads)
+        use_threads(threads)
         torch.set_float32_matmul_precision("highest")
         self._torch = torch
         self.asynchronous = device == "cuda"

@@ -5,6 +5,7 @@ import random
 import sys
 import time
 
+from harness.runs.environment import machine
 from tests.attacks.kind import ROOT, Kind, NotHereError, scene
 from tests.attacks.kinds import KINDS
 
@@ -54,12 +55,18 @@ def main() -> int:
         rows.append((kind, tried, passed))
         print(f"{kind.name}: {passed} of {tried}", flush=True)
     if given.write:
-        lines = ["| attack | tried | passed | what holds |", "|:--|--:|--:|:--|"]
-        lines += [f"| {kind.name} | {tried:,} | {passed:,} | {kind.promise} |" for kind, tried, passed in rows]
-        head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        tail = rest.partition(END)[2]
-        PAGE.write_text(head + BEGIN + "\n" + "\n".join(lines) + "\n" + END + tail, encoding="utf-8")
+        _write(rows, given.minutes)
     return 1 if failed else 0
+
+
+def _write(rows: list[tuple[Kind, int, int]], minutes: float) -> None:
+    lines = ["| attack | tried | passed | what holds |", "|:--|--:|--:|:--|"]
+    lines += [f"| {kind.name} | {tried:,} | {passed:,} | {kind.promise} |" for kind, tried, passed in rows]
+    here = machine(threads=1)
+    lines += ["", f"{minutes:g} minutes on {here.processor}, {here.usable_cpus} CPUs, {here.date[:10]}, at {here.commit[:7]}."]
+    head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    tail = rest.partition(END)[2]
+    PAGE.write_text(head + BEGIN + "\n" + "\n".join(lines) + "\n" + END + tail, encoding="utf-8")
 
 
 if __name__ == "__main__":

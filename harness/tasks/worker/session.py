@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from harness.data.examples import TEST, TRAIN, VALIDATION
+from harness.frameworks.torch import use_threads
 from harness.layers import torch_kernels
 from harness.plugins.origin import Origin
 from harness.plugins.registry import find
@@ -32,7 +33,7 @@ class TrainingSession:
     def __init__(
         self, recipe: Mapping[str, Any], attention: str, origin: Origin | None, folder: str, threads: int, shaken: bool
     ):
-        torch.set_num_threads(threads)
+        use_threads(threads)
         self._recipe, self._folder = Recipe.from_json(recipe), Path(folder)
         if origin is not None:
             torch_kernels.ADDED[attention] = find(origin, attention)
