@@ -149,6 +149,11 @@ class Framework:
     def synchronize(self, result: Any) -> None:
         """Return when `result` has been computed."""
 
+    def writer(self, count: int) -> Callable[[], None]:
+        """What writes `count` bytes of the device's memory when it is called, and returns when they are written."""
+        other = np.zeros(count, np.uint8)
+        return lambda: self.synchronize(self.from_numpy(other))
+
     def differentiate(self, attention: Callable[..., Any]) -> Differentiable:
         """The backward pass of a callable by the framework's own means. Raises `NoGradients` without any."""
         raise NoGradients(f"{self.modules[0]} has no automatic differentiation")

@@ -70,6 +70,16 @@ class Jax(Framework):
     def synchronize(self, result: Any) -> None:
         self._jax.block_until_ready(result)
 
+    def writer(self, count: int) -> Callable[[], None]:
+        jax = self._jax
+        kept = [self.from_numpy(np.zeros(count, np.uint8))]
+        written = jax.jit(lambda x: x + 1, donate_argnums=0)  # In place, as far as the device can.
+
+        def write() -> None:
+            kept.append(jax.block_until_ready(written(kept.pop())))
+
+        return write
+
     def differentiate(self, attention: Callable[..., Any]) -> Differentiable:
         jax = self._jax
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,15 @@ class NumbaCuda(Framework):
 
     def to_numpy(self, array: Any) -> np.ndarray:
         return array.copy_to_host()
+
+    def writer(self, count: int) -> Callable[[], None]:
+        zeros, other = (self._cuda.to_device(np.zeros(count, np.uint8)) for _ in range(2))
+
+        def write() -> None:
+            other.copy_to_device(zeros)
+            self._cuda.synchronize()
+
+        return write
 
     def synchronize(self, result: Any) -> None:
         self._cuda.synchronize()

@@ -93,6 +93,10 @@ class Torch(Framework):
         if self.device == "cuda":
             self._torch.cuda.synchronize()
 
+    def writer(self, count: int) -> Callable[[], None]:
+        other = self._torch.empty(count, dtype=self._torch.uint8, device=self.device)
+        return lambda: self.synchronize(other.zero_())
+
     def differentiate(self, attention: Callable[..., Any]) -> Differentiable:
         def forward(*operands: Any, **extras: Any) -> tuple[Any, Any]:
             leaves = [t.detach().requires_grad_() for t in operands]

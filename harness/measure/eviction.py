@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from harness.frameworks.base import Framework
 from harness.frameworks.cache_lines import evict
 
@@ -19,12 +17,12 @@ class Eviction:
 
     def __init__(self, framework: Framework):
         self._framework = framework
-        self._other = np.zeros(DEVICE_BYTES, np.uint8) if framework.device != "cpu" else None
+        self._write = framework.writer(DEVICE_BYTES) if framework.device != "cpu" else None
 
     def __call__(self, arrays: Iterable[Any]) -> None:
         """Throw the native arrays out."""
-        if self._other is not None:
-            self._framework.synchronize(self._framework.from_numpy(self._other))
+        if self._write is not None:
+            self._write()
             return
         for array in arrays:
             evict(*self._framework.extent(array))

@@ -75,6 +75,9 @@ class WarmUp:
 WINDOW = 6
 """Samples that are compared with as many before them."""
 
+BETWEEN = 20
+"""How much longer warming up may take than the calls that it may make."""
+
 STEADY = 0.05
 """How far the quartiles of two windows may lie apart, as in pyperf."""
 
@@ -82,8 +85,10 @@ STEADY = 0.05
 def warm_up(target: Target, sample_s: float, at_most_s: float) -> WarmUp:
     """Sample until the quartiles of the last `WINDOW` samples are those of the window before, within 5 %, or time is out.
 
-    Samples grow until one lasts `sample_s` / `WINDOW`; a slow implementation is called once.
+    Samples grow until one lasts `sample_s` / `WINDOW`; a slow implementation is called once. Time is out, too, where what
+    lies between calls, such as writing gigabytes of other inputs, has taken `BETWEEN` times as long.
     """
+    until = time.perf_counter() + BETWEEN * at_most_s
     calls, total, spent_s = 1, 0, 0.0
     times: list[float] = []
     while True:
@@ -94,7 +99,7 @@ def warm_up(target: Target, sample_s: float, at_most_s: float) -> WarmUp:
             calls, times = 2 * calls, []
         else:
             times.append(call_s)
-        if is_steady(times) or spent_s >= at_most_s:
+        if is_steady(times) or spent_s >= at_most_s or time.perf_counter() > until:
             return WarmUp(total, statistics.median(times[-WINDOW:] or [call_s]), is_steady(times))
 
 

@@ -53,6 +53,9 @@ for dtype in (np.float32, ml_dtypes.bfloat16, bool):
     given = (np.arange(64).reshape(1, 4, 4, 4) % 7).astype(dtype)
     native = framework.from_numpy(given)
     assert ctypes.string_at(*framework.extent(native)) == given.tobytes(), dtype
+write = framework.writer(4096)
+write()
+write()
 """
 
 

@@ -132,6 +132,14 @@ def test_warming_up_ends_in_time_though_calls_become_faster_and_faster(machine):
     assert 5.0 <= m.now < 6.0
 
 
+def test_warming_up_ends_where_other_values_take_far_longer_than_the_calls(machine):
+    m = machine(1e-4, fresh_s=0.25)
+    found = timing.warm_up(m, sample_s=0.01, at_most_s=0.2)
+    # Those of 1, 2, 4, 8 calls took 3.75 s of the 4 s that there are; the sample after them is the last.
+    assert found.calls == 31 and found.call_s == pytest.approx(1e-4)
+    assert m.now == pytest.approx(31 * (0.25 + 1e-4))
+
+
 @pytest.mark.parametrize(
     "call_s, sample_s, calls",
     [(0.001, 0.01, 10), (0.003, 0.01, 4), (0.01, 0.01, 1), (5.0, 0.01, 1), (1e-7, 0.01, 100_000)],
