@@ -63,7 +63,10 @@ def _write(rows: list[tuple[Kind, int, int]], minutes: float) -> None:
     lines = ["| attack | tried | passed | what holds |", "|:--|--:|--:|:--|"]
     lines += [f"| {kind.name} | {tried:,} | {passed:,} | {kind.promise} |" for kind, tried, passed in rows]
     here = machine(threads=1)
-    lines += ["", f"{minutes:g} minutes on {here.processor}, {here.usable_cpus} CPUs, {here.date[:10]}, at {here.commit[:7]}."]
+    lines += [
+        "",
+        f"{minutes:g} minutes on {here.processor}, {here.usable_cpus} CPUs, {here.date[:10]}, at {here.commit[:7]}.",
+    ]
     head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     tail = rest.partition(END)[2]
     PAGE.write_text(head + BEGIN + "\n" + "\n".join(lines) + "\n" + END + tail, encoding="utf-8")
