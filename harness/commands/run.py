@@ -151,7 +151,9 @@ def _measure(plan: Plan, folder: RunFolder, registry: Registry, waits: bool, dis
     from harness.measure.idle import busy, wait_for_idle
     from harness.runs.execute import execute
 
-    display.say(f"{len(plan.contenders)} implementations, {len(plan.problems)} problems; the run's folder is {folder.path}")
+    display.say(
+        f"Implementations: {len(plan.contenders)}; problems: {len(plan.problems)}. The run's folder is {folder.path}"
+    )
     if not waits and (said := busy()):
         display.say(f"The machine is busy: {said}. Times will be noisy; --wait-for-idle begins when it is idle.")
     for lost in folder.journal.damage:
