@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 import shlex
 from pathlib import Path
 from typing import Any
@@ -58,11 +59,19 @@ class RunFolder:
             problems = {problem["name"]: problem for problem in plan["problems"]}
             folder = cls(path, plan, Journal(path / JOURNAL))
             checked(folder.run())
+            folder._check_names()
         except OSError as error:
             raise UserError(f"{path} holds no run: plan.json: {error.strerror}") from None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f"{path}/plan.json is not a plan of this version: {describe(error)}") from None
         return cls(path, plan, read(path / JOURNAL, lambda line: old.line(line, problems)))
+
+    def _check_names(self) -> None:
+        """Of what must be found before the plan can be read. Raises `TypeError` and others where it is no name."""
+        if not isinstance(self.operator, str):
+            raise TypeError(f"operator must be a name, not {reprlib.repr(self.operator)}")
+        for contender in self._plan["contenders"]:
+            checked(Origin(**contender["origin"]))
 
     @property
     def operator(self) -> str:

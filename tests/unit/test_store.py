@@ -85,6 +85,26 @@ def test_a_plan_that_cannot_be_read_is_named(tmp_path, text):
         RunFolder.open(tmp_path)
 
 
+@pytest.mark.parametrize("operator", [{"a": 1}, ["attention"], 3, None])
+def test_a_plan_whose_operator_is_no_name_is_refused(folder, operator):
+    data = json.loads((folder.path / "plan.json").read_text())
+    data["operator"] = operator
+    (folder.path / "plan.json").write_text(json.dumps(data))
+    with pytest.raises(UserError, match="operator must be a name"):
+        RunFolder.open(folder.path)
+
+
+@pytest.mark.parametrize(
+    "origin", [{"kind": "file", "location": ["a"]}, {"kind": {}, "location": "a"}, {"kind": "file"}, "a"]
+)
+def test_a_plan_that_does_not_say_where_an_implementation_is_from_is_refused(folder, origin):
+    data = json.loads((folder.path / "plan.json").read_text())
+    data["contenders"][0]["origin"] = origin
+    (folder.path / "plan.json").write_text(json.dumps(data))
+    with pytest.raises(UserError, match="is not a plan of this version"):
+        RunFolder.open(folder.path)
+
+
 def test_a_plan_with_a_problem_that_cannot_be_posed_is_refused(folder):
     data = json.loads((folder.path / "plan.json").read_text())
     data["problems"][0]["fields"]["kv_heads"] = 3
