@@ -26,7 +26,7 @@ def speed() -> str:
         best = min((name for name in OWN if name in found), key=lambda name: found.time(name).median_s)
         for name in sorted(found, key=lambda name: found.time(name).median_s):
             ratio = found.ratio(best, name)
-            share = of.attention_s[name] / of.median_s[name]
+            share = of.attention_share[name]
             rate, other = of.tokens_per_s[name], ratio is not None and name != best
             rows.append(
                 {

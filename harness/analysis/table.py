@@ -33,7 +33,7 @@ AFTER = (
 
 INSIDE = (
     "tokens_per_s", "attention_s", "exchange_s", "copied_bytes", "generated", "differs_at", "differs_by", "rounding_unit",
-    "answers_asked", "answers_same", "answers_apart",
+    "answers_asked", "answers_same", "answers_apart", "attention_share", "exchange_share",
 )  # fmt: skip
 """Further columns of implementations inside models."""
 
@@ -154,6 +154,9 @@ def _inside(cell: Cell, time_s: float) -> dict[str, Any]:
         row["attention_s"] = cell.usage.attention_s
         row["exchange_s"] = cell.usage.exchange_s
         row["copied_bytes"] = cell.usage.copied_bytes
+        # A mean of all calls, the slow ones too, is no share of a median: it is one of the mean of the same calls.
+        whole_s = cell.usage.calls_s or max(time_s, cell.usage.attention_s)
+        row["attention_share"], row["exchange_share"] = cell.usage.attention_s / whole_s, cell.usage.exchange_s / whole_s
     if found := cell.generation:
         row["generated"] = found.tokens
         if found.differs_at is not None:

@@ -88,8 +88,9 @@ def _with(
 
     def ready(past_ids: Any = None) -> Callable[..., Any]:
         """The call, which tells what it is spent on."""
-        call = forward(problem, model, past_ids)
-        setattr(call, "usage", lambda: Usage(spent.seconds, *exchanged()))  # noqa: B010 - a function's attribute
+        call = spent.whole(forward(problem, model, past_ids))
+        told = lambda: Usage(spent.seconds, *exchanged(), calls_s=spent.calls_s)  # noqa: E731
+        setattr(call, "usage", told)  # noqa: B010 - a function's attribute
         return call
 
     setattr(ready, "model", model)  # noqa: B010 - what generates text

@@ -17,6 +17,8 @@ class Usage:
     """Of these, in handing arrays from one framework to another."""
     copied_bytes: float = 0.0
     """Of arrays that could not be handed over in the same memory."""
+    calls_s: float = 0.0
+    """Of the same calls from beginning to end; 0 in records that do not tell."""
 
     def since(self, before: Usage, calls: int) -> Usage:
         """Of one of the `calls` that were made since it was `before`."""
@@ -24,6 +26,7 @@ class Usage:
             (self.attention_s - before.attention_s) / calls,
             (self.exchange_s - before.exchange_s) / calls,
             (self.copied_bytes - before.copied_bytes) / calls,
+            (self.calls_s - before.calls_s) / calls,
         )
 
     @classmethod

@@ -23,13 +23,13 @@ def inside_rows(problem_rows: pd.DataFrame) -> list[list[str]]:
 
 
 def _row(row: Any) -> list[str]:
-    share = min(1.0, row.attention_s / row.median_s)
+    share = row.attention_share
     return [
         row.implementation,
         f"{row.tokens_per_s:.3g}" if row.tokens_per_s < 1000 else f"{row.tokens_per_s:,.0f}",
         _percent(share),
         "" if math.isnan(share) or share == 1 else f"{1 / (1 - share):.2f}×",
-        _percent(row.exchange_s / row.median_s),
+        _percent(row.exchange_share),
         size(row.copied_bytes) if row.copied_bytes else "",
         _generated(row),
         "" if math.isnan(row.answers_asked) else f"{row.answers_same:.0f} of {row.answers_asked:.0f}",

@@ -135,7 +135,7 @@ def _cells(folder: Path) -> list[dict]:
 
 
 def left(scene: Scene) -> str:
-    """Processes that were started in the scene's folder and are still there."""
+    """What is left of the commands of a scene: processes in its folder, or temporary files."""
     time.sleep(0.05)
     here, left = str(scene.folder), []
     for name in filter(str.isdigit, os.listdir("/proc")):
@@ -145,7 +145,6 @@ def left(scene: Scene) -> str:
     if left:
         return f"left behind: {left}"
     mine = Path(tempfile.gettempdir()) / f"attention-harness-{os.getuid()}"
-    gone = [
-        name for name in os.listdir(mine) if name.count(".") == 3 and not Path(f"/proc/{name.partition('.')[0]}").exists()
-    ]
-    return f"left among temporary files: {gone}" if gone else ""
+    # Other commands of this user may be killed at the same time: what they leave is swept when the next one begins.
+    remains = [name for name in os.listdir(mine) if name.count(".") == 3 and int(name.partition(".")[0]) in scene.started]
+    return f"left among temporary files: {remains}" if remains else ""

@@ -43,6 +43,8 @@ class Scene:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self.started: set[int] = set()
+        """Processes of its commands."""
 
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name
@@ -58,7 +60,7 @@ class Scene:
     def start(self, *arguments: object, **options: object) -> subprocess.Popen:
         """Start the command as a user does."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **options.pop("environment", {})}  # type: ignore
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "harness", *map(str, arguments)],
             cwd=self.folder,
             env=environment,
@@ -66,6 +68,8 @@ class Scene:
             errors="replace",
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "start_new_session": True, **options},
         )
+        self.started.add(process.pid)
+        return process
 
     def run(self, *arguments: object, timeout_s: float = TIMEOUT_S, **options: object) -> Done:
         """Run it to its end; -1 is the status of one that has not come to it."""
