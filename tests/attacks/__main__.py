@@ -29,16 +29,19 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0, help="in all (10)")
     parser.add_argument("--kind", action="append", help="only this kind; may be repeated")
     parser.add_argument("--number", type=int, help="only this attack of it")
-    parser.add_argument("--first", type=int, default=0, help="the number of the first attack (0)")
+    parser.add_argument("--first", type=int, help="the number of the first attack of each kind (drawn anew)")
     parser.add_argument("--write", action="store_true", help="write the table into docs/reliability.md")
     given = parser.parse_args()
+    first = random.randrange(10**6) if given.first is None else given.first
+    first = first if given.number is None else given.number
+    print(f"The numbers begin at {first}", flush=True)
     kinds = [kind for kind in KINDS if not given.kind or kind.name in given.kind]
     rows, failed = [], 0
     for kind in kinds:
         seconds = 60 * given.minutes * kind.share / sum(one.share for one in kinds)
         tried = passed = 0
         until = time.monotonic() + seconds
-        number = given.first if given.number is None else given.number
+        number = first
         while time.monotonic() < until or not tried:
             try:
                 said = carried_out(kind, number)
@@ -55,17 +58,18 @@ def main() -> int:
         rows.append((kind, tried, passed))
         print(f"{kind.name}: {passed} of {tried}", flush=True)
     if given.write:
-        _write(rows, given.minutes)
+        _write(rows, given.minutes, first)
     return 1 if failed else 0
 
 
-def _write(rows: list[tuple[Kind, int, int]], minutes: float) -> None:
+def _write(rows: list[tuple[Kind, int, int]], minutes: float, first: int) -> None:
     lines = ["| attack | tried | passed | what holds |", "|:--|--:|--:|:--|"]
     lines += [f"| {kind.name} | {tried:,} | {passed:,} | {kind.promise} |" for kind, tried, passed in rows]
     here = machine(threads=1)
     lines += [
         "",
-        f"{minutes:g} minutes on {here.processor}, {here.usable_cpus} CPUs, {here.date[:10]}, at {here.commit[:7]}.",
+        f"{minutes:g} minutes on {here.processor}, {here.usable_cpus} CPUs, {here.date[:10]}, at {here.commit[:7]}; "
+        f"numbers from {first:,} on.",
     ]
     head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     tail = rest.partition(END)[2]
