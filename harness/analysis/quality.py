@@ -44,7 +44,7 @@ _BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 def differences(execution: Execution, dtype: str) -> list[str]:
     """How calls ran otherwise than a reader would expect of a problem in `dtype`."""
     said = [f"fallback: {execution.fallback}"] if execution.fallback else []
-    narrower = [other for other in execution.dtypes if _BYTES.get(other, 8) < _BYTES[dtype]]
+    narrower = [other for other in execution.dtypes if _BYTES.get(other, 8) < _BYTES.get(dtype, 0)]
     return said + ([f"narrower: the library says that it computed in {', '.join(narrower)}"] if narrower else [])
 
 

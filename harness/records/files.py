@@ -26,10 +26,13 @@ def read_whole(path: Path) -> bytes:
 
 
 def write_whole(path: Path, text: str) -> Path:
-    """Write a file, in place of what may be there. Raises `UserError` when it cannot be written."""
+    """Write a file, in place of what may be there. Raises `UserError` when it cannot be written.
+
+    Half a character, such as Python makes of the bytes of a name that is not UTF-8, is written as its escape.
+    """
     try:
         scratch = path.with_name(f".{path.name}.part")
-        scratch.write_text(text, encoding="utf-8")
+        scratch.write_text(text, encoding="utf-8", errors="backslashreplace")
         scratch.replace(path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None

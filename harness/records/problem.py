@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from harness.records.typed import is_whole
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,17 @@ class PosedProblem:
         for name in ("dtype", *self.columns, *self.more_columns, *self.lengths):
             if name not in self.fields:
                 raise ValueError(f"a problem has no field {name!r}")
+        wrong = [name for name, value in self.fields.items() if not self._may_be(name, value)]
+        if wrong:
+            raise ValueError(f"a problem's field {wrong[0]!r} is {reprlib.repr(self.fields[wrong[0]])}")
+
+    def _may_be(self, name: str, value: Any) -> bool:
+        """Whether reports can count on the value of a field."""
+        if name == "dtype":
+            return isinstance(value, str)
+        if name == "batch" or name in self.lengths:
+            return is_whole(value)
+        return all(one is None or isinstance(one, str | float | bool) or is_whole(one) for one in _items(value))
 
     def __hash__(self) -> int:
         return hash((self.operator, self.name))
@@ -62,6 +76,10 @@ class PosedProblem:
         for name in ("columns", "more_columns", "lengths"):
             values[name] = tuple(values[name])
         return cls(**values)
+
+
+def _items(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _hashable(value: Any) -> Any:

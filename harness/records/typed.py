@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import reprlib
+import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -16,7 +17,8 @@ Record = TypeVar("Record")
 def checked(value: Record) -> Record:
     """The same. Raises `TypeError` unless every field of a data class, and of those in it, is of its declared type.
 
-    A whole number will do for a float. Of mappings and tuples the items are looked at, too.
+    A whole number will do for a float, and is none that a float cannot hold. Of mappings and tuples the items are looked
+    at, too.
     """
     of: type = type(value)
     for name, kind in _fields(of):
@@ -31,6 +33,11 @@ def _fields(kind: type) -> tuple[tuple[str, Any], ...]:
     return tuple((field.name, hints[field.name]) for field in dataclasses.fields(kind))
 
 
+def is_whole(value: Any) -> bool:
+    """Whether it is a whole number that can be divided by another: JSON has them of any length."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
 def _is(value: Any, kind: Any) -> bool:
     origin, of = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
@@ -43,9 +50,9 @@ def _is(value: Any, kind: Any) -> bool:
     if origin is not None and issubclass(origin, Mapping):
         return isinstance(value, Mapping) and all(_is(k, of[0]) and _is(v, of[1]) for k, v in value.items())
     if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, float) or is_whole(value)
     if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+        return is_whole(value)
     if kind is None or kind is types.NoneType:
         return value is None
     if not isinstance(value, origin or kind):

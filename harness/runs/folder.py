@@ -70,6 +70,9 @@ class RunFolder:
         """Of what must be found before the plan can be read. Raises `TypeError` and others where it is no name."""
         if not isinstance(self.operator, str):
             raise TypeError(f"operator must be a name, not {reprlib.repr(self.operator)}")
+        for name in ("problems", "contenders"):
+            if not self._plan[name]:
+                raise ValueError(f"it has no {name}")
         for contender in self._plan["contenders"]:
             checked(Origin(**contender["origin"]))
 

@@ -94,6 +94,51 @@ def test_a_plan_whose_operator_is_no_name_is_refused(folder, operator):
         RunFolder.open(folder.path)
 
 
+@pytest.mark.parametrize("name", ["problems", "contenders"])
+def test_a_plan_of_nothing_is_refused(folder, name):
+    data = json.loads((folder.path / "plan.json").read_text())
+    data[name] = []
+    (folder.path / "plan.json").write_text(json.dumps(data))
+    with pytest.raises(UserError, match=f"it has no {name}"):
+        RunFolder.open(folder.path)
+
+
+NO_FIELDS = [
+    ("dtype", None), ("dtype", 3), ("batch", {}), ("batch", 1e400), ("q_len", "8"), ("q_len", 1.5), ("scale", [[1]]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, value", NO_FIELDS)
+def test_a_field_that_no_problem_has_is_refused_in_a_plan_and_lost_in_a_journal(folder, name, value):
+    folder.journal.add_cell(FIRST)
+    plan, journal = folder.path / "plan.json", folder.path / "journal.jsonl"
+    line = json.loads(journal.read_text())
+    del line["crc32"]
+    line["cell"]["problem"]["fields"][name] = value
+    journal.write_text(json.dumps(line) + "\n")
+    found = RunFolder.open(folder.path).journal
+    assert found.cells == [] and f"field '{name}' is" in found.damage[0]
+
+    data = json.loads(plan.read_text())
+    data["problems"][0]["fields"][name] = value
+    plan.write_text(json.dumps(data))
+    with pytest.raises(UserError, match=f"is not a plan of this version.*field '{name}' is"):
+        RunFolder.open(folder.path)
+
+
+def test_a_whole_number_that_no_float_can_hold_is_refused(folder):
+    data = json.loads((folder.path / "plan.json").read_text())
+    data["problems"][0]["flops"] = 10**400
+    (folder.path / "plan.json").write_text(json.dumps(data))
+    with pytest.raises(UserError, match="flops is 1000"):
+        RunFolder.open(folder.path)
+
+
+def test_half_a_character_is_written_as_its_escape(folder):
+    """As Python makes them of the bytes of a name that is not UTF-8."""
+    assert folder.write_text("report.md", "k\udcff.py\n").read_text(encoding="utf-8") == "k\\udcff.py\n"
+
+
 @pytest.mark.parametrize(
     "origin", [{"kind": "file", "location": ["a"]}, {"kind": {}, "location": "a"}, {"kind": "file"}, "a"]
 )
