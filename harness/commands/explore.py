@@ -77,8 +77,7 @@ def _begun(given: argparse.Namespace) -> ExploreFolder:
 
     from harness.commands.run import fresh_folder
     from harness.tasks.catalogue import task
-    from harness.tasks.exploring.folder import ExploreFolder
-    from harness.tasks.exploring.search import SAMPLERS
+    from harness.tasks.exploring.folder import SAMPLERS, ExploreFolder
     from harness.tasks.exploring.space import Space
     from harness.tasks.plan import Training
     from harness.tasks.usable import attentions, reasons

@@ -18,7 +18,7 @@ from harness.workers.processors import usable
 if TYPE_CHECKING:
     from harness.plugins.registry import Found
     from harness.tasks.catalogue import Task
-    from harness.tasks.plan import TaskFolder, Training
+    from harness.tasks.plan import Notes, TaskFolder, Training
     from harness.tasks.recipe import Recipe
 
 RECIPE = ("width", "heads", "layers", "batch", "steps", "longest", "vocabulary", "seed")
@@ -173,23 +173,24 @@ def _as_long_as(trainings: list[Training], given: argparse.Namespace) -> list[Tr
     return [dataclasses.replace(one, recipe=dataclasses.replace(one.recipe, steps=steps)) for one in trainings]
 
 
-def _notes(chosen: Task, recipe: Recipe) -> tuple[dict[str, Any], list[bool] | None]:
-    """What the report says beside the trainings: sizes of the parts, baselines; and of translations, which pairs are new."""
+def _notes(chosen: Task, recipe: Recipe) -> tuple[Notes, list[bool] | None]:
+    """What the report says beside the trainings; and of translations, which pairs are new."""
     from collections import Counter
 
     from harness.tasks import baselines, translating
     from harness.tasks.catalogue import LABELS, RECALL
+    from harness.tasks.plan import Notes
     from harness.tasks.sources import digest, of_recipe
 
     if chosen.kind == RECALL:
-        return {}, None
+        return Notes(), None
     examples, new = of_recipe(recipe), None
     if chosen.kind == LABELS:
         floors = baselines.of_labels(chosen, examples)
     else:
         floors, new = translating.baselines(recipe.data, examples)
     parts = Counter(example.part for example in examples)
-    return {"parts": dict(parts), "examples_sha256": digest(examples), "baselines": floors}, new
+    return Notes(dict(parts), digest(examples), floors), new
 
 
 def _threads(given: argparse.Namespace) -> int:

@@ -28,4 +28,7 @@ def number(value: Any) -> float:
     """A float as `dumps` wrote it. Raises `ValueError` for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"a number is {value!r}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("a number is larger than any that is measured") from None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.records.files import read_whole
 from harness.records.lines import add_lines, opened
+from harness.records.strict_json import number
+from harness.records.typed import checked
 
 FILE = "curves.jsonl"
 
@@ -23,6 +26,11 @@ class Point:
     loss: float
     accuracy: float
     seconds: float
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Point:
+        """What was written of it. Raises `ValueError`, `KeyError` or `TypeError` for anything else."""
+        return checked(cls(**{**data, **{name: number(data[name]) for name in ("loss", "accuracy", "seconds")}}))
 
 
 def append(folder: Path, name: str, points: Iterable[Point]) -> None:
@@ -40,8 +48,8 @@ def read(folder: Path) -> dict[str, list[Point]]:
     for line in lines:
         try:
             values = opened(line)
-            name, point = values.pop("name"), Point(**values)
+            name, point = values.pop("name"), Point.from_json(values)
+            found.setdefault(name, {})[point.step, point.part] = point
         except (ValueError, TypeError, KeyError):
             continue
-        found.setdefault(name, {})[point.step, point.part] = point
     return {name: [points[key] for key in sorted(points)] for name, points in found.items()}

@@ -16,7 +16,7 @@ from harness.records.files import read_whole, write_whole
 from harness.records.lines import add_lines, opened
 from harness.records.machine import Machine
 from harness.records.stored import machine_of, store_machine
-from harness.records.strict_json import dumps
+from harness.records.strict_json import dumps, number
 from harness.records.typed import checked
 from harness.tasks import curves
 from harness.tasks.curves import Point
@@ -74,15 +74,32 @@ class Result:
     """In steps of training, without validation."""
     peak_memory_bytes: int = 0
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Result:
+        """What was written of it. Raises `ValueError`, `TypeError` or `AttributeError` for anything else."""
+        scores = {name: number(value) for name, value in data.get("scores", {}).items()}
+        return checked(cls(**{**data, "scores": scores}))
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What the report says beside the trainings."""
+
+    parts: Mapping[str, int] = field(default_factory=dict)
+    """How many examples each part has."""
+    examples_sha256: str = ""
+    baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Scores of what was not trained, by its name."""
+
 
 class TaskFolder:
     """A run of trainings on disk: plan.json · environment.json · curves.jsonl · finished.jsonl, and a folder a model."""
 
-    def __init__(self, path: Path, trainings: Sequence[Training], notes: Mapping[str, Any]):
+    def __init__(self, path: Path, trainings: Sequence[Training], notes: Notes):
         self.path, self.trainings, self.notes = path, tuple(trainings), notes
 
     @classmethod
-    def create(cls, path: Path, trainings: Sequence[Training], notes: Mapping[str, Any]) -> TaskFolder:
+    def create(cls, path: Path, trainings: Sequence[Training], notes: Notes) -> TaskFolder:
         """Start a run in a folder that does not exist or is empty. Raises `UserError` for any other."""
         try:
             if path.is_dir() and any(path.iterdir()):
@@ -93,7 +110,7 @@ class TaskFolder:
                 )
                 raise UserError(f"{path} is not empty, and nothing in it will be overwritten{held}")
             path.mkdir(parents=True, exist_ok=True)
-            plan = {"trainings": [dataclasses.asdict(one) for one in trainings], **notes}
+            plan = {"trainings": [dataclasses.asdict(one) for one in trainings], **dataclasses.asdict(notes)}
             write_whole(path / PLAN, dumps(plan, indent=1) + "\n")
         except OSError as error:
             raise UserError(f"cannot write the run's folder {path}: {error.strerror}") from None
@@ -107,11 +124,12 @@ class TaskFolder:
             trainings = [training_of(one) for one in plan.pop("trainings")]
             if not trainings:
                 raise UserError("there are no trainings in it")
+            notes = checked(Notes(**plan))
         except OSError as error:
             raise UserError(f"{path} holds no trainings: {PLAN}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f"{path}/{PLAN} is not a plan of trainings of this version: {describe(error)}") from None
-        return cls(path, trainings, plan)
+        return cls(path, trainings, notes)
 
     def folder(self, training: Training) -> Path:
         """Where its state and its model lie."""
@@ -130,8 +148,8 @@ class TaskFolder:
         found = {}
         for line in lines:
             try:
-                result = Result(**opened(line))
-            except (ValueError, TypeError):  # Cut off by a kill, or damaged: it will be made again.
+                result = Result.from_json(opened(line))
+            except (ValueError, TypeError, AttributeError):  # Cut off by a kill, or damaged: it will be made again.
                 continue
             found[result.name] = result
         return found

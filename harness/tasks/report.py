@@ -88,7 +88,7 @@ def markdown(folder: TaskFolder) -> str:
 
 def sizes(folder: TaskFolder) -> str:
     """What is learnt from, in a sentence."""
-    parts = folder.notes.get("parts", {})
+    parts = folder.notes.parts
     of = ", ".join(f"{count:,} to {part if part != 'train' else 'train on'}" for part, count in parts.items())
     return f"{of}. {folder.machine().told}" if of else folder.machine().told
 

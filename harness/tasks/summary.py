@@ -32,7 +32,7 @@ def table(folder: TaskFolder) -> pd.DataFrame:
     results = folder.results()
     rows = [_row(one, results[one.name], apart.get(one.name)) for one in folder.trainings if one.name in results]
     rows = [row for row in rows if row["name"] != SHAKEN]
-    rows += [{"name": name, "status": BASELINE, **values} for name, values in folder.notes.get("baselines", {}).items()]
+    rows += [{"name": name, "status": BASELINE, **values} for name, values in folder.notes.baselines.items()]
     for data, figure in catalogue.task(first.recipe.task).figures:
         if data == first.recipe.data:
             rows.append({"name": f"{figure.what} ({figure.source})", "status": PUBLISHED, figure.score: figure.value})

@@ -14,7 +14,7 @@ from harness.frameworks import adapter
 from harness.tasks import curves
 from harness.tasks.curves import Point
 from harness.tasks.messages import Finish, Finished, Opened, Predict, Predicted, Save, Train, Trained
-from harness.tasks.plan import KERAS, TORCH, Result, TaskFolder, Training
+from harness.tasks.plan import KERAS, TORCH, Notes, Result, TaskFolder, Training
 from harness.workers.messages import Failed, Start
 from harness.workers.process import Worker
 
@@ -129,7 +129,7 @@ def steps_in(training: Training, seconds: float, threads: int, launcher: Launche
     """How many steps a training makes in so long, as some of them take. Raises `UserError` when it cannot be trained."""
     with tempfile.TemporaryDirectory() as scratch:
         recipe = dataclasses.replace(training.recipe, steps=_TRIED)
-        trial = TaskFolder(Path(scratch), [dataclasses.replace(training, recipe=recipe)], {})
+        trial = TaskFolder(Path(scratch), [dataclasses.replace(training, recipe=recipe)], Notes())
         with opened(trial.trainings[0], trial, threads, 0, launcher) as worker:
             replies = [worker.ask(Train(seconds, count), PATIENCE_S) for count in (_UNTIMED, _TRIED - _UNTIMED)]
     for reply in replies:

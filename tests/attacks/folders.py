@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from harness.runs.folder import RunFolder
 from tests.attacks.kind import Scene, orderly
 
 GONE = object()
+
+FILES = ("plan.json", "journal.jsonl", "environment.json")
+"""Of a run, what is read again."""
 
 PROBLEMS = """[tiny]
 [tiny.effort]
@@ -84,7 +88,7 @@ def damaged(scene: Scene, draw: random.Random) -> str:
     """Anything may have happened to one of the files: a report or a sentence comes of it, and never a traceback."""
     folder = scene.folder / "run"
     shutil.copytree(run(), folder)
-    what = draw.choice(_DAMAGES)(folder, draw)
+    what = draw.choice(DAMAGES)(folder, draw, FILES)
     command = draw.choice(
         [("report", "run"), ("report", "run", "--format", "md"), ("compare", "run", "run"), ("baseline", "save", "x", "run"),
          ("compare", "run", "--impl", "numpy", "--against", "numpy-online"), ("run", "--resume", "run", "--timeout", "20")]
@@ -93,9 +97,9 @@ def damaged(scene: Scene, draw: random.Random) -> str:
     return said and f"{what}; {' '.join(command)}: {said}"
 
 
-def _text(folder: Path, draw: random.Random) -> str:
+def _text(folder: Path, draw: random.Random, names: Sequence[str]) -> str:
     """A file holds something else."""
-    path = folder / draw.choice(["plan.json", "journal.jsonl", "environment.json", "results.csv"])
+    path = folder / draw.choice([*names, "results.csv"])
     text = draw.choice(
         ["", "\n", "{}", "[]", "null", "3", '"x"', "{", "NaN", '{"a": 1}\n{"b": 2}\n', "\x00" * 10, "[" * 5000,
          '{"cell": 3}\n', '{"crc32": "00000000", "cell": {}}\n', "\ufeff{}",
@@ -105,9 +109,9 @@ def _text(folder: Path, draw: random.Random) -> str:
     return f"{path.name} = {text[:30]!r}"
 
 
-def _gone(folder: Path, draw: random.Random) -> str:
+def _gone(folder: Path, draw: random.Random, names: Sequence[str]) -> str:
     """A file is gone, a folder, a loop, or a link to nothing."""
-    path = folder / draw.choice(["plan.json", "journal.jsonl", "environment.json", "results.csv", "report.md"])
+    path = folder / draw.choice([*names, "results.csv", "report.md"])
     path.unlink(missing_ok=True)
     what = draw.choice(["gone", "a folder", "a loop", "a link to nothing", "a device"])
     if what == "a folder":
@@ -121,16 +125,17 @@ def _gone(folder: Path, draw: random.Random) -> str:
     return f"{path.name} is {what}"
 
 
-def _member(folder: Path, draw: random.Random) -> str:
+def _member(folder: Path, draw: random.Random, names: Sequence[str]) -> str:
     value = draw.choice([None, 3, -1, 1.5, "x", "", [], {}, True, [1, 2], {"a": 1}, 10**400, "nan", "\udc80", GONE])
-    return changed_member(folder, draw, value)
+    return changed_member(folder, draw, value, names)
 
 
-def changed_member(folder: Path, draw: random.Random, value: Any) -> str:
+def changed_member(folder: Path, draw: random.Random, value: Any, names: Sequence[str] = FILES) -> str:
     """One member of the plan, the machine or a record, at any depth, has another value, or is `GONE`."""
-    name = draw.choice(["plan.json", "environment.json", "journal.jsonl"])
+    name = draw.choice(names)
     path = folder / name
-    lines = path.read_text(encoding="utf-8").splitlines() if name.endswith("l") else [path.read_text(encoding="utf-8")]
+    text = path.read_text(encoding="utf-8")
+    lines = [text] if name.endswith(".json") else text.splitlines()
     number = draw.randrange(len(lines))
     data = json.loads(lines[number])
     data.pop("crc32", None)  # As in runs that were written before there was one.
@@ -155,4 +160,4 @@ def _place(data, draw):  # type: ignore[no-untyped-def]
             return at, key
 
 
-_DAMAGES = (_text, _gone, _member, _member, _member)
+DAMAGES = (_text, _gone, _member, _member, _member)

@@ -92,7 +92,7 @@ class Scene:
 
     def call(self, *arguments: object) -> Done:
         """The same command in a fork of this process, which takes hundredths of a second: for thousands of attacks."""
-        _import_all()
+        import_all()
         sys.stdout.flush()
         sys.stderr.flush()
         with (
@@ -111,8 +111,9 @@ class Scene:
 
 
 @functools.cache
-def _import_all() -> None:
-    for name in IMPORTED_LATE:
+def import_all(*others: str) -> None:
+    """Import `IMPORTED_LATE` and others."""
+    for name in (*IMPORTED_LATE, *others):
         importlib.import_module(name)
 
 

@@ -1,6 +1,6 @@
 """Every kind of attack."""
 
-from tests.attacks import folders, fuzz, kills, nonsense, plugins, surroundings
+from tests.attacks import folders, fuzz, kills, nonsense, plugins, surroundings, trainings
 from tests.attacks.kind import Kind
 
 SENTENCE = "one sentence, exit status 2, nothing made"
@@ -15,6 +15,7 @@ KINDS = (
     ),
     Kind("a journal that ends anywhere", "what was whole is reported", folders.cut_journal, 0.5, 40),
     Kind("damaged folders", "a report or one sentence, never a traceback", folders.damaged, 1.0, 60),
+    Kind("damaged folders of trainings and searches", "goes on or one sentence", trainings.damaged, 1.0, 15),
     Kind(
         "any value in a run's files",
         "a report or one sentence",

@@ -8,9 +8,9 @@ import pytest
 
 from harness.tasks.catalogue import task
 from harness.tasks.curves import Point
-from harness.tasks.exploring.folder import ExploreFolder
+from harness.tasks.exploring.folder import GRID, TPE, ExploreFolder
 from harness.tasks.exploring.report import recipes, trials
-from harness.tasks.exploring.search import GRID, TPE, Search
+from harness.tasks.exploring.search import Search
 from harness.tasks.exploring.space import Space
 from harness.tasks.messages import Finish, Finished, Opened, Trained
 from harness.tasks.plan import Training

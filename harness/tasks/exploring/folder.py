@@ -12,12 +12,14 @@ from harness.records.files import read_whole, write_whole
 from harness.records.machine import Machine
 from harness.records.stored import machine_of, store_machine
 from harness.records.strict_json import dumps
+from harness.records.typed import checked
 from harness.tasks.catalogue import RECALL, task
 from harness.tasks.exploring.space import Space
 from harness.tasks.plan import Training, training_of
 from harness.tasks.recipe import Recipe
 
 SPACE = "space.json"
+GRID, TPE, RANDOM = SAMPLERS = ("grid", "tpe", "random")
 
 
 class ExploreFolder:
@@ -56,8 +58,13 @@ class ExploreFolder:
         """The search in a folder. Raises `UserError` when there is none that can be read."""
         try:
             read = json.loads(read_whole(path / SPACE))
-            space = Space(Recipe.from_json(read["recipe"]), read["values"], read["seeds"])
-            return cls(path, training_of(read["attention"]), space, read["sampler"], read["halving"])
+            recipe, attention = checked(Recipe.from_json(read["recipe"])), training_of(read["attention"])
+            space = checked(Space(recipe, read["values"], read["seeds"]))
+            if space.seeds < 1 or read["sampler"] not in SAMPLERS or not isinstance(read["halving"], bool):
+                raise ValueError(
+                    f"seeds, sampler and halving are {[read[n] for n in ('seeds', 'sampler', 'halving')]!r:.200}"
+                )
+            return cls(path, attention, space, read["sampler"], read["halving"])
         except OSError as error:
             raise UserError(f"{path} holds no search: {SPACE}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

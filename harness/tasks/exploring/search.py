@@ -20,11 +20,13 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from harness.errors import UserError
-from harness.tasks.exploring.folder import ExploreFolder
-from harness.tasks.exploring.space import SEED
+from harness.errors import UserError, describe
+from harness.records.files import read_whole
+from harness.records.typed import is_whole
+from harness.tasks.exploring.folder import GRID, TPE, ExploreFolder
+from harness.tasks.exploring.space import SEED, Space
 from harness.tasks.messages import Finish, Finished, Opened, Train, Trained
-from harness.tasks.plan import TaskFolder, Training
+from harness.tasks.plan import Notes, TaskFolder, Training
 from harness.tasks.training import PATIENCE_S, TURN_S, Launcher, opened
 from harness.workers.messages import Failed
 from harness.workers.process import Worker
@@ -34,7 +36,6 @@ TEST = "test_"
 """Before the name of a score of the test part."""
 REASON = "reason"
 """Why a training has no accuracy."""
-GRID, TPE, RANDOM = SAMPLERS = ("grid", "tpe", "random")
 
 _FIRST_LOOK, _TO_THEIR_END = 2, 4
 """At which look at the validation part a training may be ended for the first time, and how many never are."""
@@ -52,19 +53,7 @@ class Search:
     def __init__(self, folder: ExploreFolder):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space, self._folder, self._grid = folder.space, folder.path, folder.sampler == GRID
-        seed = folder.space.recipe.seed
-        self.study = optuna.create_study(
-            study_name="explore",
-            storage=JournalStorage(JournalFileBackend(str(self._folder / JOURNAL))),
-            sampler=optuna.samplers.TPESampler(seed=seed)
-            if folder.sampler == TPE
-            else optuna.samplers.RandomSampler(seed=seed),
-            pruner=(
-                optuna.pruners.MedianPruner(_TO_THEIR_END, _FIRST_LOOK) if folder.halving else optuna.pruners.NopPruner()
-            ),
-            direction="maximize",
-            load_if_exists=True,
-        )
+        self.study = _study(folder)
         for trial in self.study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):  # Of a session that was killed.
             self.study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         self._first = len(self.study.trials)
@@ -140,7 +129,7 @@ class Search:
             trial.set_user_attr(REASON, str(error))
             raise optuna.TrialPruned from None
         one = dataclasses.replace(attention, name=f".trial-{trial.number}", recipe=recipe)
-        folder = TaskFolder(self._folder, [one], {})  # The vocabulary that the first trial learns is there for all.
+        folder = TaskFolder(self._folder, [one], Notes())  # The vocabulary that the first trial learns is there for all.
         try:
             with opened(one, folder) as worker:
                 ready = worker.wait_until_ready()
@@ -178,6 +167,44 @@ class Search:
             if time.monotonic() > until:
                 trial.set_user_attr(REASON, _TIME_OVER)
                 raise optuna.TrialPruned
+
+
+def _study(folder: ExploreFolder) -> optuna.Study:
+    """Optuna's, with the trials in its journal. Raises `UserError` where that cannot be read: Optuna checks little of it."""
+    seed, journal = folder.space.recipe.seed, folder.path / JOURNAL
+    tpe, halving = folder.sampler == TPE, folder.halving
+    try:
+        if journal.exists():
+            read_whole(journal)  # Which refuses what is no file.
+        study = optuna.create_study(
+            study_name="explore",
+            storage=JournalStorage(JournalFileBackend(str(journal))),
+            sampler=optuna.samplers.TPESampler(seed=seed) if tpe else optuna.samplers.RandomSampler(seed=seed),
+            pruner=optuna.pruners.MedianPruner(_TO_THEIR_END, _FIRST_LOOK) if halving else optuna.pruners.NopPruner(),
+            direction="maximize",
+            load_if_exists=True,
+        )
+        wrong = [trial.number for trial in study.trials if not _is_sound(trial, folder.space)]
+    except OSError as error:
+        raise UserError(f"cannot use {journal}: {error.strerror}") from None
+    except Exception as error:
+        raise UserError(f"{journal} is damaged: {describe(error)}; begin a search in another folder") from None
+    if wrong:
+        raise UserError(f"{journal} is damaged: trial {wrong[0]} is none of this search; begin one in another folder")
+    return study
+
+
+def _is_sound(trial: optuna.trial.FrozenTrial, space: Space) -> bool:
+    """Whether a trial that was read is one that this search can have made."""
+    told = {name: value for name, value in trial.user_attrs.items() if name != REASON}
+    numbers = [*told.values(), *trial.intermediate_values.values(), seed_of(trial)]
+    numbers += [trial.value] if trial.value is not None or trial.state == COMPLETE else []
+    return (
+        all(is_whole(one) or isinstance(one, float) for one in numbers)
+        and all(map(is_whole, trial.intermediate_values))
+        and isinstance(trial.user_attrs.get(REASON, ""), str)
+        and all(value in space.values[name] for name, value in trial.params.items() if name != SEED)
+    )
 
 
 def seed_of(trial: optuna.trial.FrozenTrial | optuna.Trial) -> int:
