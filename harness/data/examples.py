@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def read(folder: Path) -> list[Example]:
     try:
         with gzip.open(folder / FILE, "rt", encoding="utf-8") as file:
             return [Example(**json.loads(line)) for line in file]
-    except (OSError, EOFError, ValueError, TypeError) as error:
+    except (OSError, EOFError, ValueError, TypeError, RecursionError, zlib.error) as error:
         raise UserError(f"{folder / FILE} cannot be read ({error}); delete {folder} to fetch it again") from None
 
 

@@ -8,13 +8,17 @@ import os
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.data import examples
 from harness.data.catalogue import Package
 from harness.data.download import downloaded
-from harness.errors import UserError
+from harness.errors import UserError, describe
+from harness.records.files import read_whole
+from harness.records.typed import checked
 
 MANIFEST = "manifest.json"
 
@@ -68,9 +72,31 @@ def fetch(package: Package) -> Path:
     return kept
 
 
-def manifest(package: Package) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Manifest:
     """What is known of data that have been fetched."""
-    return json.loads((folder(package) / MANIFEST).read_text(encoding="utf-8"))
+
+    name: str
+    source: str
+    """The package, with its version."""
+    sha256: str
+    """Of the package."""
+    licence: str
+    examples: int = 0
+    """How many texts; 0 of other data."""
+    parts: Mapping[str, int] = field(default_factory=dict)
+    examples_sha256: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The sha256 of each file, of data that are no texts."""
+
+
+def manifest(package: Package) -> Manifest:
+    """That of fetched data. Raises `UserError` where it cannot be read."""
+    path = folder(package) / MANIFEST
+    try:
+        return checked(Manifest(**json.loads(read_whole(path))))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read ({describe(error)}); delete {path.parent} to fetch it again") from None
 
 
 def _texts(package: Package, archive: Path, to: Path) -> dict[str, Any]:

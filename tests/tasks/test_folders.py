@@ -13,7 +13,7 @@ from harness.tasks.exploring.search import Search
 from harness.tasks.exploring.space import Space
 from harness.tasks.plan import Notes, Result, TaskFolder, Training
 
-RECIPE = task("text-classification").recipe_for("trec")
+RECIPE = task("text-classification").recipe_for("glosses")
 TRAINING = Training("numpy", RECIPE, "numpy", "numpy", Origin("built-in", "attention.numpy"))
 NOTES = Notes({"train": 10, "test": 2}, "ab", {"most frequent label": {"accuracy": 0.5}})
 

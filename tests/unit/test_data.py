@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from harness.data import store
+from harness.data import examples, store
 from harness.data.catalogue import CATALOGUE, Package, package
 from harness.errors import UserError
 
@@ -50,6 +50,23 @@ def test_the_folder_of_the_wheel_is_kept_with_a_manifest(toy):
     manifest = json.loads((kept / "manifest.json").read_text())
     assert (manifest["source"], manifest["licence"], manifest["sha256"]) == ("toy-weights==1.0", "MIT", toy.sha256)
     assert manifest["files"]["weights.bin"] == hashlib.sha256(b"\x00\x01").hexdigest()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", "{}", "[" * 5000, '{"name": "toy"}'])
+def test_a_damaged_manifest_is_named(toy, text):
+    (store.fetch(toy) / "manifest.json").write_text(text)
+    with pytest.raises(UserError, match=r"manifest\.json cannot be read .*delete .* to fetch it again"):
+        store.manifest(toy)
+
+
+def test_texts_with_a_byte_that_was_changed_are_named(tmp_path):
+    examples.write([examples.Example(f"text {number}", "up", "train") for number in range(200)], tmp_path)
+    path = tmp_path / examples.FILE
+    whole = path.read_bytes()
+    for at in range(10, len(whole), 7):  # Of gzip's header, bytes before these say nothing of what is in it.
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        with pytest.raises(UserError, match=r"cannot be read .*to fetch it again"):
+            examples.read(tmp_path)
 
 
 def test_what_is_there_is_not_fetched_again(toy, monkeypatch):
