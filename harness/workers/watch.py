@@ -68,15 +68,15 @@ class Watch:
         Others may use that folder at the same time, and what is theirs is neither counted nor removed.
         """
         new = _names() - self._judged
-        if new:
-            self._judged |= new
-            pids = [self._pid, *_descendants(self._pid)]
-            held, numbers = _held(pids), {str(pid) for pid in pids}
-            self._files |= {
-                SHARED / name
-                for name in new
-                if SHARED / name in held or _OF_LIBRARIES.match(name) or numbers & set(re.findall(r"\d+", name))
-            }
+        if not new:
+            return
+        self._judged |= new
+        pids = [self._pid, *_descendants(self._pid)]
+        numbers = {str(pid) for pid in pids}
+        self._files |= {SHARED / name for name in new if numbers & set(re.findall(r"\d+", name))}
+        self._files |= {SHARED / name for name in new} & _held(pids)
+        if made := {SHARED / name for name in new if _OF_LIBRARIES.match(name)} - self._files:
+            self._files |= made - _held(pid for pid in _processes() if pid not in pids)
 
     def _shared_bytes(self) -> int:
         total = 0

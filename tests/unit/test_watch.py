@@ -74,6 +74,17 @@ def test_segments_and_anonymous_shared_memory_count_together():
         watch.tidy()
 
 
+def test_what_somebody_else_has_open_is_not_counted():
+    with (
+        watched("kept = touched(96)", limit_mib=160) as (process, watch, _),
+        watched("kept = segment(96); print(kept.name)") as (_, _, name),
+    ):
+        watch.look()
+        ended(process)
+        watch.tidy()
+        (SHARED / name).unlink()
+
+
 def test_children_count_and_what_they_share_counts_once():
     body = (
         "kept = b'x' * (96 * MIB)\nready, done = os.pipe()\n"
