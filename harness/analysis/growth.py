@@ -93,7 +93,12 @@ def crossings(ratios: Sequence[tuple[int, float, float, float]], name: str, othe
 
 
 def _passes(before: int, after: int, first: float, second: float) -> float:
-    """The length at which a line from one ratio to another passes one; nan where it does not between the lengths."""
+    """The length at which a line from one ratio to another passes one; nan where it does not between the lengths.
+
+    The interval of a time that is known from one turn only is from zero to infinity: a line to these passes nowhere.
+    """
+    if not (0 < first < math.inf and 0 < second < math.inf):
+        return math.nan
     one, two = math.log(first), math.log(second)
     if one == two or (one > 0) == (two > 0):
         return math.nan

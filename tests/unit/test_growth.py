@@ -50,5 +50,11 @@ def test_an_interval_that_does_not_end_between_the_lengths_is_open():
     assert 100 < found.length < 200 and math.isnan(found.high) != math.isnan(found.low)
 
 
+def test_the_ends_of_an_interval_from_zero_to_infinity_cross_nowhere():
+    """As that of a time is, of which there is one turn only."""
+    (one,) = crossings([(100, 0.9, 0.0, math.inf), (200, 1.1, 1.05, 1.2)], "a", "b")
+    assert 100 < one.length < 200 and math.isnan(one.low) and math.isnan(one.high)
+
+
 def test_without_a_crossing_there_is_none():
     assert list(crossings([(1, 2.0, 1.9, 2.1), (2, 1.5, 1.4, 1.6)], "a", "b")) == []
