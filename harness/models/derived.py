@@ -89,9 +89,11 @@ def _with(
     def ready(past_ids: Any = None) -> Callable[..., Any]:
         """The call, which tells what it is spent on."""
         call = spent.whole(forward(problem, model, past_ids))
-        told = lambda: Usage(spent.seconds, *exchanged(), calls_s=spent.calls_s)  # noqa: E731
-        setattr(call, "usage", told)  # noqa: B010 - a function's attribute
+        setattr(call, "usage", usage)  # noqa: B010 - a function's attribute
         return call
+
+    def usage() -> Usage:
+        return Usage(spent.seconds, *exchanged(), calls_s=spent.calls_s)
 
     setattr(ready, "model", model)  # noqa: B010 - what generates text
     return ready

@@ -41,9 +41,11 @@ class Watch:
         if not self._memory_bytes:
             return
         pids = [self._pid, *_descendants(self._pid)]
-        used = sum(map(_resident_bytes, pids)) + self._shared_bytes()
-        if used > self._memory_bytes:  # Pages that two share, or that are of a file too, have been counted twice.
-            used = sum(map(_proportional_bytes, pids)) + self._shared_bytes()
+        used = sum(map(_resident_bytes, pids)) + _bytes_of(self._files)
+        if used > self._memory_bytes:
+            # Pages that two share, or that are of a file too, were counted twice; and what a library named may be others'.
+            own = self._files - (_held(set(_processes()) - set(pids)) - _held(pids))
+            used = sum(map(_proportional_bytes, pids)) + _bytes_of(own)
         if used > self._memory_bytes:
             raise OverLimitError(
                 f"{used / _GIB:.3g} GiB were in use, with shared memory and children, "
@@ -63,29 +65,30 @@ class Watch:
                     continue
 
     def _claim(self) -> None:
-        """Files in shared memory that have appeared are the worker's where it has them open, or by their names.
+        """Files in shared memory that have appeared are taken for the worker's where it has them open, or by their names.
 
-        Others may use that folder at the same time, and what is theirs is neither counted nor removed.
+        Others may use that folder at the same time: what they alone have open is neither counted nor removed.
         """
         new = _names() - self._judged
-        if not new:
-            return
-        self._judged |= new
-        pids = [self._pid, *_descendants(self._pid)]
-        numbers = {str(pid) for pid in pids}
-        self._files |= {SHARED / name for name in new if numbers & set(re.findall(r"\d+", name))}
-        self._files |= {SHARED / name for name in new} & _held(pids)
-        if made := {SHARED / name for name in new if _OF_LIBRARIES.match(name)} - self._files:
-            self._files |= made - _held(pid for pid in _processes() if pid not in pids)
+        if new:
+            self._judged |= new
+            pids = [self._pid, *_descendants(self._pid)]
+            held, numbers = _held(pids), {str(pid) for pid in pids}
+            self._files |= {
+                SHARED / name
+                for name in new
+                if SHARED / name in held or _OF_LIBRARIES.match(name) or numbers & set(re.findall(r"\d+", name))
+            }
 
-    def _shared_bytes(self) -> int:
-        total = 0
-        for path in self._files:
-            try:
-                total += path.stat().st_blocks * 512
-            except OSError:
-                continue
-        return total
+
+def _bytes_of(files: Iterable[Path]) -> int:
+    total = 0
+    for path in files:
+        try:
+            total += path.stat().st_blocks * 512
+        except OSError:
+            continue
+    return total
 
 
 def _names() -> set[str]:

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from multiprocessing import shared_memory
+from pathlib import Path
 
 import pytest
 
@@ -136,6 +137,27 @@ def test_a_segment_that_another_process_has_open_stays():
         assert (SHARED / name).exists()
         with_it.close()
         with_it.unlink()
+
+
+def test_a_segment_that_a_process_of_its_kept_open_is_removed_after_that_has_ended():
+    """One that has left the worker's family, such as a daemon: it is no descendant when it is looked at."""
+    daemon = (
+        "kept = segment(1)\nread, write = os.pipe()\n"
+        "if not os.fork():\n"
+        "    if os.fork():\n        os._exit(0)\n"
+        "    os.write(write, str(os.getpid()).encode())\n    sys.stdout.close()\n    import signal; signal.pause()\n"
+        "os.wait()\nprint(kept.name, os.read(read, 20).decode())\nkept.close()"
+    )
+    with watched(daemon, limit_mib=160) as (process, watch, said):
+        name, pid = said.split()
+        watch.look()
+        ended(process)
+        os.kill(int(pid), 9)
+        maps = Path(f"/proc/{pid}/maps")
+        while maps.exists() and maps.read_text():  # Of one that has ended, and was not waited for, it is empty.
+            pass
+        watch.tidy()
+        assert not (SHARED / name).exists()
 
 
 def test_what_it_prints_is_bounded():
