@@ -5,13 +5,12 @@ import json
 import os
 import random
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.runs.folder import RunFolder
-from tests.attacks.kind import Scene, orderly
+from tests.attacks.kind import Scene, kept_scene, orderly
 
 GONE = object()
 
@@ -40,12 +39,11 @@ head_dim = 8
 @functools.cache
 def run() -> Path:
     """The folder of a small run, made once by this process."""
-    folder = Path(tempfile.mkdtemp(prefix="attack-run-"))
-    scene = Scene(folder)
+    scene = kept_scene()
     scene.write("tiny.toml", PROBLEMS)
     done = scene.run("run", "--impl", "numpy,numpy-online,jax", "--problems", "tiny.toml", "--out", "run")
     assert done.status in (0, 1), done.whole
-    return folder / "run"
+    return scene.folder / "run"
 
 
 def taken_for_data(folder: Path) -> str:

@@ -1,5 +1,6 @@
 """What a kind of attack is, and where it is carried out."""
 
+import atexit
 import contextlib
 import functools
 import importlib
@@ -173,6 +174,13 @@ class Kind:
     """How many the suite carries out."""
     each: int = 1
     """What one of them counts for: how much it tries."""
+
+
+def kept_scene() -> Scene:
+    """An empty folder for what is made once, removed when this process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="attack-run-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Scene(folder)
 
 
 @contextlib.contextmanager

@@ -3,12 +3,11 @@
 import functools
 import random
 import shutil
-import tempfile
 from pathlib import Path
 
 from harness.commands.task import missing
 from tests.attacks import folders
-from tests.attacks.kind import NotHereError, Scene, import_all, orderly
+from tests.attacks.kind import NotHereError, Scene, import_all, kept_scene, orderly
 
 _TEXTS = "text,label\n" + "".join(
     f"{' '.join(random.Random(n).sample(['left', 'right', 'over', 'under', 'up', 'down'], 5))},{n % 2}\n" for n in range(300)
@@ -26,7 +25,7 @@ def made() -> Path:
     """A folder with a small training and a small search, made once by this process."""
     if reason := missing():
         raise NotHereError(reason)
-    scene = Scene(Path(tempfile.mkdtemp(prefix="attack-run-")))
+    scene = kept_scene()
     scene.write("mine.csv", _TEXTS)
     for command in (
         ("task", "text-classification", *_SMALL, "--heads", "2", "--steps", "5", "--out", "trained"),
