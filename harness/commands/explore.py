@@ -107,7 +107,7 @@ def _fitting(recipe: Any, fixed: dict[str, Any], values: dict[str, list[Any]]) -
     """What is fixed, with heads that share the width whatever of both is explored."""
     width = fixed.get("width", recipe.width)
     heads = fixed.get("heads", recipe.heads)
-    return fixed if width % heads == 0 or "heads" in fixed else {**fixed, "heads": 1}
+    return fixed if "heads" in fixed or width % heads == 0 else {**fixed, "heads": 1}
 
 
 def _carry_out(folder: ExploreFolder, given: argparse.Namespace) -> bool:

@@ -62,7 +62,7 @@ OPTIONS = {
     ("task", "--framework"): ("", "jax", "torch,"),
     ("task", "--resume"): ("", ".", "none"),
     ("task", "--from"): ("none", "."),
-    ("explore", "--heads"): ("", "0,1", "x,y", "3,5", HUGE),
+    ("explore", "--heads"): ("", "0", "0,1", "x,y", "3,5", HUGE),
     ("explore", "--minutes"): NUMBERS,
     ("explore", "--sampler"): ("", "grit"),
     ("explore", "--resume"): ("", ".", "none"),
@@ -143,7 +143,7 @@ def problems(scene: Scene, draw: random.Random) -> str:
 
 
 def _value(draw: random.Random) -> tuple[str, str]:
-    field, value = draw.choice(("length", "head_dim", "heads")), draw.choice(VALUES)
+    field, value = draw.choice(("length", "head_dim", "heads")), draw.choice((*VALUES, "0"))
     lines = [f"{field} = {value}" if line.startswith(f"{field} ") else line for line in GOOD.splitlines()]
     return "\n".join(lines) + "\n", f"{field} = {value[:40]}"
 

@@ -170,4 +170,8 @@ def _problem(values: dict[str, Any], operator: Operator) -> Problem:
     for one in dataclasses.fields(operator.problem):  # type: ignore[arg-type]
         if one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING and one.name not in fields:
             raise UserError(f"{one.name} is missing")
-    return operator.problem(**fields)
+    problem = operator.problem(**fields)
+    for name, shape in {**problem.input_shapes, **problem.output_shapes}.items():
+        if 0 in shape:
+            raise UserError(f"{name} would be empty, of shape {shape}: there is nothing to measure")
+    return problem
