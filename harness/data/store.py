@@ -28,7 +28,10 @@ def cache() -> Path:
     """`$ATTENTION_HARNESS_DATA`, else `attention-harness/data` in the user's cache (XDG Base Directory Specification)."""
     if own := os.environ.get("ATTENTION_HARNESS_DATA"):
         return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:  # A user without a home.
+        return Path(tempfile.gettempdir()) / f"attention-harness-{os.getuid()}" / "data"
     return Path(base) / "attention-harness" / "data"
 
 
@@ -63,7 +66,9 @@ def fetch(package: Package) -> Path:
                 shutil.rmtree(kept)
             made.replace(kept)
     except OSError as error:
-        raise UserError(f"cannot write {kept}: {error.strerror or error}") from None
+        raise UserError(
+            f"cannot write {kept}: {error.strerror or error}; ATTENTION_HARNESS_DATA may name a folder that can be written"
+        ) from None
     return kept
 
 

@@ -13,6 +13,9 @@ from collections.abc import Iterator
 MOST = 500
 """Characters of a reason. The middle of a longer one is left out: libraries say what is wrong first or last."""
 
+LONGEST = 2**14
+"""Characters of the beginning, and of the end, that are looked at: libraries put whole programs into messages."""
+
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, movements
     r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC: titles, links
@@ -22,22 +25,27 @@ _ESCAPES = re.compile(
 )
 """What a terminal takes for a command (ECMA-48)."""
 
-_OVERWRITTEN = re.compile(r"[^\r\n]*\r(?!\n|\r|$)", re.MULTILINE)
-"""What a carriage return has a terminal write over: the earlier states of a progress bar."""
-
 _UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 """Categories of Unicode that are no text: controls, directions, halves of surrogate pairs, what has no meaning."""
 
 
 def one_line(text: str, most: int = MOST) -> str:
     """Text as one line without anything that is none; "" where nothing is left."""
+    if len(text) > 2 * LONGEST:
+        text = f"{text[:LONGEST]} … {text[-LONGEST:]}"
     return _shortened(" ".join(" ".join(lines(text)).split()), most)
 
 
 def lines(text: str) -> Iterator[str]:
     """The lines of a text, as a terminal would show them in the end."""
-    for line in _OVERWRITTEN.sub("", _ESCAPES.sub("", text)).splitlines():
+    shown = "\n".join(_last_state(line) for line in _ESCAPES.sub("", text).split("\n"))
+    for line in shown.splitlines():
         yield "".join(" " if letter == "\t" else _seen(letter) for letter in line).rstrip()
+
+
+def _last_state(line: str) -> str:
+    """Of a progress bar, what no carriage return has a terminal write over."""
+    return line.rstrip("\r").rpartition("\r")[2]
 
 
 def _seen(letter: str) -> str:

@@ -31,6 +31,11 @@ MODELS = "harness.models.derived"
 """What makes implementations of models; by name, likewise."""
 
 
+def absolute(typed: str) -> Path:
+    """The absolute path of a file that was typed, also where there is none: nobody's home, or links in a circle."""
+    return Path(os.path.realpath(os.path.expanduser(typed)))
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where an implementation was found, so that a worker process can find it again."""

@@ -15,7 +15,7 @@ from harness.errors import UserError, describe, unknown_name
 from harness.operators.attention.operator import ATTENTION
 from harness.operators.base import Operator
 from harness.plugins.implementation import Implementation
-from harness.plugins.origin import BUILT_IN, BUILT_IN_KIND, FOREIGN, LAYERS, Origin
+from harness.plugins.origin import BUILT_IN, BUILT_IN_KIND, FOREIGN, LAYERS, Origin, absolute
 
 ENTRY_POINT_GROUP = "attention_harness.implementations"
 
@@ -182,7 +182,7 @@ def _modules_of(package: ModuleType) -> Iterator[str]:
 
 
 def _add_file(found: Found, plugin: str) -> None:
-    path = Path(plugin).expanduser().resolve()
+    path = absolute(plugin)
     if not path.is_file():
         raise UserError(f"the plug-in {plugin} does not exist; --plugin takes the path of a Python file")
     count = sum(len(registry.implementations) for registry in found.registries.values())

@@ -13,9 +13,14 @@ from harness.workers import strays
 _OF_A_WORKER = re.compile(r"\d+(\.\d+){3}")
 
 
+def place() -> Path:
+    """The folder of this user among temporary files, whether it is there or not."""
+    return Path(tempfile.gettempdir()) / f"attention-harness-{os.getuid()}"
+
+
 def of_user() -> Path:
-    """The folder of this user among temporary files, made if it is not there. Raises `OSError` where it cannot be made."""
-    path = Path(tempfile.gettempdir()) / f"attention-harness-{os.getuid()}"
+    """That folder, made if it is not there. Raises `OSError` where it cannot be made."""
+    path = place()
     path.mkdir(mode=0o700, exist_ok=True)
     return path
 
@@ -34,7 +39,7 @@ def environment(mark: str) -> dict[str, str]:
 
 def remove(mark: str) -> None:
     """Remove a worker's folder."""
-    shutil.rmtree(Path(tempfile.gettempdir()) / f"attention-harness-{os.getuid()}" / mark, ignore_errors=True)
+    shutil.rmtree(place() / mark, ignore_errors=True)
 
 
 def sweep() -> None:

@@ -21,6 +21,17 @@ _AS_ANOTHER = (
 )  # fmt: skip
 """Who may read everything, as an interpreter may lie anywhere, and write nothing of others."""
 
+ANYBODY = (
+    ("list",), ("presets",), ("data", "list"), ("report", "run"), ("compare", "run", "run"),
+    ("baseline", "save", "mine", "run"), ("check", "--impl", "numba-flash", "--case", "causal"),
+    ("conventions", "--impl", "numpy"),
+    ("tune", "--impl", "numba-flash", "--problems", "tiny.toml"), ("frontier", "--impl", "numpy", "--longest", "256"),
+    ("model", "--model", "tiny-bert", "--impl", "eager", "--processes", "1"),
+    ("task", "recall", "--steps", "3", "--seeds", "1", "--out", "trained"),
+    ("explore", "--task", "recall", "--layers", "1,2", "--steps", "3", "--minutes", "0.1", "--out", "searched"),
+)  # fmt: skip
+"""What the same user can do afterwards."""
+
 REDIRECTIONS = ("> /dev/full", ">&-", "| head -c 10", "> /dev/null 2> /dev/full", "2>&-", "< /dev/null", "<&-")
 LOCALES: tuple[dict[str, str], ...] = (
     {}, {"LC_ALL": "C", "PYTHONUTF8": "0"}, {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "ascii"},
@@ -118,4 +129,12 @@ def poor(scene: Scene, draw: random.Random) -> str:
             with (work / "run" / "results.csv").open(newline="", encoding="utf-8") as file:
                 statuses = {row["implementation"]: row["status"] for row in csv.DictReader(file)}
             said = "" if statuses == {"numba-flash": "ok", "numpy": "ok"} else f"{statuses}: {found.whole}"
+    if not said:
+        command = draw.choice(ANYBODY)
+        done = subprocess.run(
+            [*_AS_ANOTHER, sys.executable, "-m", "harness", *command],
+            cwd=work, env=environment, capture_output=True, text=True, errors="replace", timeout=300, check=False,
+        )  # fmt: skip
+        found = Done(done.returncode, done.stdout, done.stderr)
+        said = orderly(found) or ("" if found.status == 0 else f"{' '.join(command)}: {found.whole}")
     return said and f"without {dropped}: {said}"

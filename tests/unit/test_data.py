@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import json
+import pwd
+import tempfile
 import zipfile
 
 import pytest
@@ -98,6 +100,18 @@ def test_a_cache_that_cannot_be_written_is_a_sentence(toy, tmp_path, monkeypatch
     monkeypatch.setenv("ATTENTION_HARNESS_DATA", str(tmp_path / "file"))
     with pytest.raises(UserError, match="cannot write"):
         store.fetch(toy)
+
+
+def test_a_user_without_a_home_keeps_data_among_temporary_files(toy, tmp_path, monkeypatch):
+    def nobody(uid):
+        raise KeyError(uid)
+
+    for name in ("ATTENTION_HARNESS_DATA", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    assert not store.fetched(toy)
+    assert store.fetch(toy).is_relative_to(tmp_path / "temporary") and store.fetched(toy)
 
 
 def test_every_entry_of_the_catalogue_names_its_source_and_licence():

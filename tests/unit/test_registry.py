@@ -197,6 +197,15 @@ def test_a_missing_plug_in_is_named(tmp_path):
         discover([str(tmp_path / "absent.py")])
 
 
+def test_a_plug_in_in_nobodys_home_or_behind_links_in_a_circle_is_missing(tmp_path):
+    circle = tmp_path / "circle.py"
+    circle.symlink_to(circle)
+    for plugin in ("~nobody-has-this-name/plugin.py", str(circle)):
+        for where in (plugin, f"{plugin}:Layer"):
+            with pytest.raises(UserError, match=r"does not exist"):
+                discover([where])
+
+
 def test_a_plug_in_that_is_not_python_is_refused(tmp_path):
     path = tmp_path / "plugin.txt"
     path.write_text("hello")

@@ -16,6 +16,7 @@ from harness.errors.text import MOST, lines, one_line
         ("a\nb\r\n\tc", "a b c"),
         ("0 %\r50 % |##\r90 % |####|", "90 % |####|"),
         ("0 %\r50 %\rdone\nnext", "done next"),
+        ("0 %\r50 %\r\r\nnext\r\rlast\r", "50 % last"),
         ("\x1b[31mred\x1b[0m \x1b]0;title\x07and \x1b[2Jmore", "red and more"),
         ("half \ud800 and \udcff", "half \\ud800 and \\xff"),
         ("\u202eesrever numpy\u200b", "esrever numpy"),
@@ -32,6 +33,12 @@ def test_one_line(text, line):
 def test_the_ends_of_long_text_are_kept():
     line = one_line("begin " + "x" * 10_000 + " end")
     assert len(line) <= MOST and line.startswith("begin") and line.endswith("end")
+
+
+@pytest.mark.parametrize("piece", ["long words ", "x", "\r", "a\r", "\x1b[0", "\x1bP", "\x1b]", "\x1b ", "\x1b[ "])
+def test_a_million_characters_are_no_more_work_than_they_are_long(piece):
+    text = piece * (10**6 // len(piece))  # It took hours when the work grew with the square of the length.
+    assert len(one_line(text)) <= MOST and len(list(lines(text + "\nend"))) <= 2
 
 
 @given(st.text(st.characters(codec=None)))

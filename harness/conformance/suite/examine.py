@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -22,6 +21,7 @@ from harness.operators.attention.operator import ATTENTION
 from harness.operators.case import Case
 from harness.plugins.contender import Contender, contenders
 from harness.plugins.implementation import Implementation, Origin
+from harness.plugins.origin import absolute
 from harness.plugins.registry import Found, Registry
 
 TIMEOUT_S = 300
@@ -99,7 +99,7 @@ def subject(where: str, device: str = "auto") -> Subject:
     if os.getcwd() not in sys.path:  # As `python -m pytest` has it.
         sys.path.insert(0, os.getcwd())
     is_file = place.endswith(".py")
-    origin = Origin("file", str(Path(place).resolve())) if is_file else Origin("module", place)
+    origin = Origin("file", str(absolute(place))) if is_file else Origin("module", place)
     found = Found()
     try:
         module = origin.load()

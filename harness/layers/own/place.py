@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UserError, unknown_name
+from harness.plugins.origin import absolute
 
 EXAMPLE = "my_file.py:MyLayer, or my_file.py:MyLayer(width, heads)"
 
@@ -31,7 +32,7 @@ class Place:
         name, bracket, rest = layer.strip().partition("(")
         if not colon or not name.isidentifier() or (bracket and not rest.endswith(")")):
             raise UserError(f'"{location}" does not say where a layer is; write {EXAMPLE}')
-        place = cls(Path(f"{file}.py").expanduser().resolve(), name, rest[:-1] if bracket else None)
+        place = cls(absolute(f"{file}.py"), name, rest[:-1] if bracket else None)
         if not place.path.is_file():
             raise UserError(
                 f"{file}.py does not exist; --layer takes the path of a Python file and a class in it: {EXAMPLE}"
