@@ -136,8 +136,9 @@ class Display:
 def _grid(rows: Sequence[Sequence[str]], narrow: bool) -> Table:
     shown = [n for n, heading in enumerate(HEADINGS) if not (narrow and heading in LESS_NEEDED)]
     grid = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
+    notes = len(HEADINGS) - 1  # Where there is no room they get a second line: no digit of a number is left out.
     for n in shown:
-        grid.add_column(HEADINGS[n], justify="left" if n in (0, len(HEADINGS) - 1) else "right", no_wrap=True)
+        grid.add_column(HEADINGS[n], justify="left" if n in (0, notes) else "right", no_wrap=n != notes)
     for cells in rows:
         style = _STYLES.get(cells[1], "dim" if not cells[2] else "")
         grid.add_row(*(Text(cells[n]) for n in shown), style=style)

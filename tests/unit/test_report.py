@@ -291,6 +291,16 @@ def test_a_narrow_terminal_leaves_columns_out_and_breaks_no_line():
     assert "TFLOP/s" not in "".join(lines)
 
 
+def test_many_notes_in_a_narrow_terminal_take_no_room_from_the_numbers():
+    name, notes = "tensorflow-of-a-long-name", ("noisy", "warming", "disturbed")
+    cell = paced(name, 28.8e-3, memory=memory(), warnings=tuple(f"{note}: why" for note in notes))
+    said = printed([cell, paced("numpy", 6e-3, memory=memory())], width=80)
+    (row,) = [line for line in said.splitlines() if line.startswith(name)]
+    for number in ("28.8 ms", "4.8×", "<1 MiB"):
+        assert number in row
+    assert all(note in said for note in notes) and max(map(len, said.splitlines())) <= 80 and "…" not in said
+
+
 # --- what `check` prints -----------------------------------------------------------------------------
 
 CASE = Case("causal", "some", PROBLEM)
