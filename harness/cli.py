@@ -56,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "" in words:  # "$UNSET": what follows would be taken for something else, or for nothing.
         parser().error("an argument is empty; give it a value, or leave the option out")
     given = parser().parse_args(words)
+    scratch.settle()
     strays.adopt()
     strays.sweep()
     scratch.sweep()
@@ -76,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.filename is not None:  # A path that cannot be used, in whatever way.
             return _complain(f"{error.filename}: {error.strerror}")
+        if error.errno == errno.ENOENT:  # tempfile's, which names every folder that it tried.
+            return _complain(f"{error.strerror}; TMPDIR may name a folder that can be written")
         if error.errno not in (errno.ENOSPC, errno.EBADF, errno.EIO):
             raise
         _print_no_more()  # What a command prints is all that some of them are for.

@@ -13,6 +13,19 @@ from harness.workers import strays
 _OF_A_WORKER = re.compile(r"\d+(\.\d+){3}")
 
 
+SHARED_MEMORY = "/dev/shm"
+
+
+def settle() -> None:
+    """Have temporary files go to shared memory where no usual folder for them can be written, as in a container with a
+    read-only root. Where that cannot be written either, what needs one raises `FileNotFoundError`."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        if os.access(SHARED_MEMORY, os.W_OK):
+            tempfile.tempdir = os.environ["TMPDIR"] = SHARED_MEMORY
+
+
 def place() -> Path:
     """The folder of this user among temporary files, whether it is there or not."""
     return Path(tempfile.gettempdir()) / f"attention-harness-{os.getuid()}"
