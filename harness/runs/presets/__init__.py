@@ -171,7 +171,7 @@ def _problem(values: dict[str, Any], operator: Operator) -> Problem:
         if one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING and one.name not in fields:
             raise UserError(f"{one.name} is missing")
     problem = operator.problem(**fields)
-    for name, shape in {**problem.input_shapes, **problem.output_shapes}.items():
-        if 0 in shape:
-            raise UserError(f"{name} would be empty, of shape {shape}: there is nothing to measure")
+    if not problem.output_bytes:
+        shapes = ", ".join(f"{name} {shape}" for name, shape in problem.output_shapes.items())
+        raise UserError(f"the answer would be empty, {shapes}: there is nothing to measure")
     return problem
