@@ -8,6 +8,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.attacks.folders import PROBLEMS
@@ -96,6 +97,14 @@ def full_disk(scene: Scene, draw: random.Random) -> str:
     return said and f"{most} bytes, then more: {said}"
 
 
+def _as_another(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Done:
+    done = subprocess.run(
+        [*_AS_ANOTHER, sys.executable, "-m", "harness", *command],
+        cwd=folder, env=environment, capture_output=True, text=True, errors="replace", timeout=300, check=False,
+    )  # fmt: skip
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
 def poor(scene: Scene, draw: random.Random) -> str:
     """A user without a home, a name, or a place to write but one; a checkout that cannot be written."""
     if os.getuid():
@@ -117,12 +126,8 @@ def poor(scene: Scene, draw: random.Random) -> str:
     environment |= {"PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": draw.choice(("", "1"))}
     if "HOME" not in dropped:
         environment["HOME"] = draw.choice(("/", "/nowhere", "/root", str(work)))
-    done = subprocess.run(
-        [*_AS_ANOTHER, sys.executable, "-m", "harness", "run", "--impl", "numba-flash,numpy", "--problems", "tiny.toml",
-         "--out", "run"],
-        cwd=work, env=environment, capture_output=True, text=True, errors="replace", timeout=300, check=False,
-    )  # fmt: skip
-    found = Done(done.returncode, done.stdout, done.stderr)
+    run = ("run", "--impl", "numba-flash,numpy", "--problems", "tiny.toml", "--out", "run")
+    found = _as_another(run, work, environment)
     said = orderly(found)
     with contextlib.suppress(OSError):
         if not said:
@@ -131,10 +136,6 @@ def poor(scene: Scene, draw: random.Random) -> str:
             said = "" if statuses == {"numba-flash": "ok", "numpy": "ok"} else f"{statuses}: {found.whole}"
     if not said:
         command = draw.choice(ANYBODY)
-        done = subprocess.run(
-            [*_AS_ANOTHER, sys.executable, "-m", "harness", *command],
-            cwd=work, env=environment, capture_output=True, text=True, errors="replace", timeout=300, check=False,
-        )  # fmt: skip
-        found = Done(done.returncode, done.stdout, done.stderr)
+        found = _as_another(command, work, environment)
         said = orderly(found) or ("" if found.status == 0 else f"{' '.join(command)}: {found.whole}")
     return said and f"without {dropped}: {said}"
